@@ -1,0 +1,59 @@
+/* Model files. ONNX: IR versions 3 and newer, opsets 7 and newer. */
+#ifndef NNFUSE_FORMATS_H
+#define NNFUSE_FORMATS_H
+
+#include "module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nnf_onnx_load_options {
+    /* Map the file instead of reading it. A mapped file that another process truncates raises
+     * SIGBUS, so only a program that owns its process should ask for this. */
+    bool map;
+    /* nnf_onnx_load_memory: the folder of external data files; NULL: such a model is an error. */
+    const char *base_dir;
+    /* nnf_onnx_load_memory: what error messages call the buffer; NULL: "<memory>". */
+    const char *name;
+} nnf_onnx_load_options;
+
+/* Reads a model as a Graph. Nodes that nnfuse does not know become Opaque modules: they pass
+ * through untouched but do not run. An error names the file and the place in it. */
+NNF_API nnf_status nnf_onnx_load(nnf_module **out, const char *path,
+                                 const nnf_onnx_load_options *options);
+/* The same from a buffer, which is copied where it is kept. */
+NNF_API nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
+                                        const nnf_onnx_load_options *options);
+
+typedef struct nnf_onnx_save_options {
+    int64_t ir_version; /* for a graph that no file produced; 0: 8 */
+    int64_t opset;      /* the same; 0: 17 */
+} nnf_onnx_save_options;
+
+/* Writes a Graph. What came from a file and was not changed goes out as the bytes that came in. The
+ * file is written beside `path` and renamed into place when it is whole: on an error nothing is
+ * left and nothing was overwritten. External data goes beside it as <name>.data, written the same
+ * way. */
+NNF_API nnf_status nnf_onnx_save(const nnf_module *graph, const char *path,
+                                 const nnf_onnx_save_options *options);
+/* The same to a buffer: nnf_free. External data is put into it. */
+NNF_API nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *size,
+                                        const nnf_onnx_save_options *options);
+
+/* The same in two steps, for a caller who checks the file before it takes its place: writes to a
+ * temporary file beside `path` ... */
+typedef struct nnf_pending_file nnf_pending_file;
+NNF_API nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph,
+                                         const char *path, const nnf_onnx_save_options *options);
+NNF_API const char *
+nnf_pending_file_path(const nnf_pending_file *pending); /* of the temporary file */
+/* ... and renames it. Frees `pending` whatever comes of it; on an error the file is gone. */
+NNF_API nnf_status nnf_pending_file_commit(nnf_pending_file *pending);
+/* ... or removes it. */
+NNF_API void nnf_pending_file_discard(nnf_pending_file *pending);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* A session runs a module. It owns everything that a run needs and that a module must not hold:
+ * values, scratch memory, kernels made for a shape, the thread count. */
+#ifndef NNFUSE_SESSION_H
+#define NNFUSE_SESSION_H
+
+#include "module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nnf_session_options {
+    int threads; /* 0: OMP_NUM_THREADS or the number of cores */
+} nnf_session_options;
+
+/* A session over `module` (retained). options NULL: defaults. */
+NNF_API nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
+                                   const nnf_session_options *options);
+NNF_API void nnf_session_release(nnf_session *session);
+
+/* Runs the module. inputs[i] may be NULL where the module has no need of it; every outputs[i] gets
+ * one reference. Errors of a layer begin with its path. One session serves one thread at a time. */
+NNF_API nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
+                                   nnf_tensor **outputs, size_t n_outputs);
+
+/* For a type's forward: runs a child module (its hooks too). `name` is the child's name, for error
+ * messages; NULL adds nothing to the path. outputs come as NULL. */
+NNF_API nnf_status nnf_session_call(nnf_session *session, const char *name, nnf_module *module,
+                                    nnf_tensor *const *inputs, size_t n_inputs,
+                                    nnf_tensor **outputs, size_t n_outputs);
+
+/* For a type's forward: a contiguous uninitialized tensor for this run. */
+NNF_API nnf_status nnf_session_new_tensor(nnf_session *session, nnf_tensor **out, nnf_dtype dtype,
+                                          int ndim, const int64_t *shape);
+
+/* For a type's forward: the tensor of slot number `slot` (see nnf_slot): the module's own, its
+ * parametrized value, or inputs[1 + slot]; contiguous, and widened to f32 where it is f16 or bf16
+ * and the type has NNF_TYPE_WIDENS_16_BIT. NULL in *out where there is none. The session keeps it
+ * until the call ends. */
+NNF_API nnf_status nnf_session_slot(nnf_session *session, nnf_tensor **out,
+                                    const nnf_module *module, size_t slot,
+                                    nnf_tensor *const *inputs, size_t n_inputs);
+
+NNF_API int nnf_session_threads(const nnf_session *session);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

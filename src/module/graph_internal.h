@@ -1,0 +1,91 @@
+/* Graph from the inside: what finders, fusers, readers and writers work on. Surgery on calls is
+ * done by the functions below and nowhere else. */
+#ifndef NNFI_GRAPH_INTERNAL_H
+#define NNFI_GRAPH_INTERNAL_H
+
+#include "module/module_internal.h"
+#include "nnfuse/graph.h"
+
+typedef struct nnfi_value {
+    char *name;           /* unique in the graph */
+    nnf_tensor *constant; /* NULL where it is not known before running */
+    nnf_type_info info;   /* what the file said */
+    bool is_input, is_output;
+    bool gone; /* nobody gives or reads it any more; its number is not used again */
+} nnfi_value;
+
+typedef struct nnfi_call {
+    char *path;         /* of the module in the graph's tree */
+    nnf_module *module; /* the same object as at `path`, retained */
+    nnf_value
+        *inputs; /* as the ONNX operator's: those that the module holds in slots are here too */
+    size_t n_inputs;
+    nnf_value *outputs;
+    size_t n_outputs;
+    nnf_value *captures; /* values that a subgraph in the node reads (If, Loop, Scan) */
+    size_t n_captures;
+} nnfi_call;
+
+typedef struct nnfi_graph {
+    nnfi_value *values;
+    size_t n_values, values_capacity;
+    nnfi_map value_by_name;
+    nnfi_call **calls; /* in execution order */
+    size_t n_calls, calls_capacity;
+    nnf_value *inputs, *outputs;
+    size_t n_inputs, inputs_capacity, n_outputs, outputs_capacity;
+    char **symbols; /* symbol n is symbols[n - 1] */
+    size_t n_symbols, symbols_capacity;
+    nnfi_map symbol_by_name;
+    uint64_t source;   /* the number of the file it was read from, 0: none */
+    void *source_data; /* the reader's; what keeps it alive is retained and released by these */
+    void (*source_retain)(void *source_data);
+    void (*source_release)(void *source_data);
+} nnfi_graph;
+
+/* The graph of a Graph module; NULL for another module. */
+nnfi_graph *nnfi_graph_of(const nnf_module *module);
+
+/* Adds a value. NNF_ERROR_INVALID where the name is taken. */
+nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);
+/* The value of that name, or NNF_NO_VALUE. */
+nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name);
+/* Appends a call; the module must be in the tree at `path` already. outputs are values. */
+nnf_status nnfi_graph_append_call(nnf_module *graph, const char *path, nnf_module *module,
+                                  const nnf_value *inputs, size_t n_inputs,
+                                  const nnf_value *outputs, size_t n_outputs,
+                                  const nnf_value *captures, size_t n_captures);
+
+/* Who reads and gives each value: one pass over the calls. Call numbers are indices into
+ * graph->calls at that time. */
+typedef struct nnfi_uses {
+    int64_t *producer;     /* [n_values]: the call that gives it, -1 none */
+    int64_t *first_reader; /* [n_values + 1]: into readers */
+    int64_t *readers; /* call numbers, ascending; a call that reads a value twice is there twice;
+                         captures count; being a graph output does not */
+} nnfi_uses;
+nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph);
+void nnfi_uses_clear(nnfi_uses *uses);
+
+/* Replaces calls by one: `gone` lists call numbers, ascending; the new call takes the place of the
+ * last of them. Values that only gone calls gave or read are marked gone, and calls that gave only
+ * such values (constants of a folded batch norm behind Identity nodes) go too. For many
+ * replacements at once, in time linear in the graph: fill an array and call this once. Needs no
+ * memory after `prepare` succeeded, so that commit cannot fail. */
+typedef struct nnfi_replacement {
+    const size_t *gone;
+    size_t n_gone;
+    char *path;         /* the new call's: owned by the replacement until commit takes it */
+    nnf_module *module; /* one reference, likewise */
+    const nnf_value *inputs;
+    size_t n_inputs;
+    const nnf_value *outputs;
+    size_t n_outputs;
+} nnfi_replacement;
+typedef struct nnfi_surgery nnfi_surgery;
+nnf_status nnfi_surgery_prepare(nnfi_surgery **out, nnf_module *graph,
+                                nnfi_replacement *replacements, size_t n);
+void nnfi_surgery_commit(nnfi_surgery *surgery); /* frees it */
+void nnfi_surgery_discard(nnfi_surgery *surgery);
+
+#endif

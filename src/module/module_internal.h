@@ -1,0 +1,39 @@
+/* The module object, for the parts of the library that build and rebuild modules. */
+#ifndef NNFI_MODULE_INTERNAL_H
+#define NNFI_MODULE_INTERNAL_H
+
+#include "nnfuse/module.h"
+#include "support/map.h"
+#include "tensor/tensor_internal.h"
+
+/* The node (of a file) that a module was read from. nnf_module_mut_options clears it; changing a
+ * tensor does not (tensors have origins of their own). A copy keeps it. */
+nnfi_origin nnfi_module_origin(const nnf_module *module);
+void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin);
+
+/* A new module of the same type, options, training flag, tensors (the same tensor objects), and
+ * children (the same), origin and parametrizations, without hooks: what a fuser method starts from
+ * when it changes a parameter or two. */
+nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module);
+
+/* A shallow copy without its pre-forward hooks, or without its forward hooks, is what stands in a
+ * fused container; the others stay on it (seed: they run there too). */
+nnf_status nnfi_module_without_hooks(nnf_module **out, const nnf_module *module, bool drop_pre,
+                                     bool drop_forward);
+
+/* Moves all pre-forward (or forward) hooks behind those of `to`, in order; handles stay good.
+ * Needs no memory where nnfi_module_reserve_hooks(to, from) succeeded before. */
+void nnfi_module_move_pre_hooks(nnf_module *to, nnf_module *from);
+void nnfi_module_move_forward_hooks(nnf_module *to, nnf_module *from);
+nnf_status nnfi_module_reserve_hooks(nnf_module *to, const nnf_module *from);
+
+/* Runs the hooks: used by the session. */
+nnf_status nnfi_module_run_pre_hooks(nnf_module *module, nnf_tensor **inputs, size_t n_inputs);
+nnf_status nnfi_module_run_forward_hooks(nnf_module *module, nnf_tensor *const *inputs,
+                                         size_t n_inputs, nnf_tensor **outputs, size_t n_outputs);
+
+/* Writable access to options without clearing the origin: for counters that are not what the module
+ * computes (Dropout's calls). */
+void *nnfi_module_state(nnf_module *module);
+
+#endif

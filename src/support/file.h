@@ -1,0 +1,41 @@
+/* All that is the operating system's: reading, mapping, and writing a file so that it appears whole
+ * or not at all. */
+#ifndef NNFI_FILE_H
+#define NNFI_FILE_H
+
+#include "support/error.h"
+
+/* A file's bytes, read or mapped; reference-counted because tensors borrow from it. */
+typedef struct nnfi_bytes nnfi_bytes;
+/* Errors: NNF_ERROR_READ with the path and the system's reason; a directory is one. */
+nnf_status nnfi_bytes_read(nnfi_bytes **out, const char *path, bool map);
+/* Bytes [offset, offset + length) of a file; length -1: to its end. NNF_ERROR_FORMAT where they
+ * reach past the end. */
+nnf_status nnfi_bytes_read_range(nnfi_bytes **out, const char *path, bool map, int64_t offset,
+                                 int64_t length);
+nnf_status nnfi_bytes_copy(nnfi_bytes **out, const void *data, size_t size);
+nnfi_bytes *nnfi_bytes_retain(nnfi_bytes *bytes);
+void nnfi_bytes_release(nnfi_bytes *bytes);
+const uint8_t *nnfi_bytes_data(const nnfi_bytes *bytes);
+size_t nnfi_bytes_size(const nnfi_bytes *bytes);
+
+/* A temporary file in the folder of the path that it will get. */
+typedef struct nnfi_output nnfi_output;
+nnf_status nnfi_output_open(nnfi_output **out, const char *path);
+nnf_status nnfi_output_write(nnfi_output *output, const void *data, size_t size);
+/* Flushes to the disk (fsync) and closes, so that it can be read under its temporary name. */
+nnf_status nnfi_output_finish(nnfi_output *output);
+const char *nnfi_output_path(const nnfi_output *output); /* the temporary name */
+/* Renames to the path it was opened for, keeping that file's permissions where one was there; frees
+ * `output`; on an error the temporary file is removed. */
+nnf_status nnfi_output_commit(nnfi_output *output);
+void nnfi_output_discard(nnfi_output *output); /* removes the temporary file; NULL is allowed */
+
+/* Whether `path` stays in its folder: relative, no "..", no drive, no NUL. For names that a file
+ * gives. */
+bool nnfi_path_is_inside(const char *path);
+/* The folder of a path ("." where it names none), and folder + "/" + name: new strings or NULL. */
+char *nnfi_path_folder(const char *path);
+char *nnfi_path_join(const char *folder, const char *name);
+
+#endif

@@ -1,0 +1,59 @@
+/* Tensors as the library sees them: storages, folded ones among them, and origins. */
+#ifndef NNFI_TENSOR_INTERNAL_H
+#define NNFI_TENSOR_INTERNAL_H
+
+#include "nnfuse/tensor.h"
+#include "support/error.h"
+
+/* Where an object came from: something that a file reader put there and its writer understands.
+ * `source` is a number unique to one loaded file (nnfi_new_source), 0: no origin. Copies keep it,
+ * changes clear it. */
+typedef struct nnfi_origin {
+    uint64_t source;
+    int64_t index;
+} nnfi_origin;
+uint64_t nnfi_new_source(void);
+
+nnfi_origin nnfi_tensor_origin(const nnf_tensor *tensor);
+void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin);
+
+/* How the element at a row-major index finds its channel, for a scale along an axis: the tensor is
+ * seen as [groups, outer, channels, inner]; the element's channel is group * channels + channel.
+ * Conv weight [out, in/g, k...], output channels: {1, 1, out, in/g * k}.
+ * The same, input channels: {g, out/g, in/g, k}.
+ * ConvTranspose [in, out/g, k...], output channels: {g, in/g, out/g, k}. */
+typedef struct nnfi_channel_view {
+    int64_t groups, outer, channels, inner;
+} nnfi_channel_view;
+
+/* A new tensor whose value is base * scale[channel] + shift[channel], rounded once to base's dtype
+ * when it is read. Scale and shift are double-double, [groups * channels] each, copied; shift_hi
+ * NULL: no shift. base NULL: zeros of `dtype` and shape [channels] (a bias that was not there).
+ * Folding a folded tensor that has the same view composes; with another view it is computed first.
+ * base is contiguous or made so. NNF_ERROR_NOT_FUSABLE "channel C ..." where an element would leave
+ * the dtype's range: only channels where that could be are read. */
+typedef struct nnfi_fold {
+    nnfi_channel_view view;
+    const double *scale_hi, *scale_lo, *shift_hi, *shift_lo;
+} nnfi_fold;
+nnf_status nnfi_tensor_fold(nnf_tensor **out, nnf_tensor *base, nnf_dtype dtype,
+                            const nnfi_fold *fold);
+/* Whether its storage is a folded one that nobody has read yet. */
+bool nnfi_tensor_is_deferred(const nnf_tensor *tensor);
+
+/* Counts the writes to the tensor's storage: packed forms of it are good for one version. */
+uint64_t nnfi_tensor_version(const nnf_tensor *tensor);
+
+/* The product of the dimensions; false where it overflows or one is negative. */
+bool nnfi_shape_numel(int ndim, const int64_t *shape, int64_t *numel);
+/* Writes "[1, 3, 224, 224]" into a buffer of `size` bytes and returns it. */
+const char *nnfi_shape_text(char *buffer, size_t size, int ndim, const int64_t *shape);
+#define NNFI_SHAPE_TEXT 192
+
+/* Element i (row-major) of a contiguous buffer, as a double or an integer; and back, rounded. */
+double nnfi_load_f64(nnf_dtype dtype, const void *data, int64_t i);
+int64_t nnfi_load_i64(nnf_dtype dtype, const void *data, int64_t i);
+void nnfi_store_f64(nnf_dtype dtype, void *data, int64_t i, double value);
+void nnfi_store_i64(nnf_dtype dtype, void *data, int64_t i, int64_t value);
+
+#endif
