@@ -90,8 +90,8 @@ NNF_API nnf_status nnf_batchnorm_new(nnf_module **out, const nnf_batchnorm_optio
 typedef enum nnf_activation {
     NNF_RELU = 0,
     NNF_RELU6,
-    NNF_CLIP, /* alpha: lower, beta: upper bound (infinite where open); ONNX's bounds as inputs are
-                 slots "min" and "max" */
+    NNF_CLIP, /* alpha: lower, beta: upper bound (infinite where open); inputs 1 and 2, where they
+                 are given, come before them */
     NNF_LEAKY_RELU, /* alpha: negative_slope */
     NNF_SIGMOID,
     NNF_TANH,
@@ -176,8 +176,8 @@ NNF_API nnf_status nnf_sequential_new(nnf_module **out, nnf_module *const *child
 /* A module with children but no forward of its own: torch.nn.Module as a node of the tree. */
 NNF_API nnf_status nnf_container_new(nnf_module **out);
 
-/* Two inputs with numpy's broadcasting (slot "other": the second, where it is a constant). Integer
- * Div truncates, as ONNX's does. */
+/* Two inputs with numpy's broadcasting. Both have one dtype (Pow's exponent may have another);
+ * integer Div truncates, as ONNX's does. */
 typedef enum nnf_binary {
     NNF_ADD = 0,
     NNF_SUB,
@@ -235,6 +235,16 @@ typedef struct nnf_pad_options { /* n -1: pads (and the value, and axes) are inp
     int64_t pads[2 * NNF_MAX_DIMS];
     double value;
 } nnf_pad_options;
+
+/* Constant (no input, gives its parameter "value") and ConstantOfShape (its parameter "value", one
+ * element, in the shape that its input tells; unset: float32 zeros). */
+NNF_API nnf_status nnf_constant_new(nnf_module **out, nnf_tensor *value);
+NNF_API nnf_status nnf_constant_of_shape_new(nnf_module **out, nnf_tensor *value);
+/* An operator that nnfuse does not know: it is carried along and cannot be run. */
+typedef struct nnf_opaque_options {
+    char *op_type, *domain; /* owned by the module; domain "" is ONNX's own */
+} nnf_opaque_options;
+NNF_API nnf_status nnf_opaque_new(nnf_module **out, const char *op_type, const char *domain);
 
 /* The type row of that name ("Conv2d", "Add", "ReduceMean"), or NULL. */
 NNF_API const nnf_module_type *nnf_type(const char *name);

@@ -1,0 +1,180 @@
+/* What the layer rows share: the families that nnf_type finds rows in, the words of shape
+ * inference, and the routines that move elements.
+ *
+ * Which constants are slots: the tensors that are a layer's weights (Conv's weight and bias, batch
+ * norm's four, MatMul's and Gemm's second operand). Everything else that ONNX passes as an input
+ * stays an input: Reshape's shape, Slice's starts, Clip's bounds, Add's second operand. infer sees
+ * their known values in nnf_type_info.values. Constant and ConstantOfShape hold their tensor as the
+ * parameter "value", which is no slot because no input can give it. */
+#ifndef NNFI_NN_INTERNAL_H
+#define NNFI_NN_INTERNAL_H
+
+#include "module/module_internal.h"
+#include "nnfuse/nn.h"
+#include "run/kernels.h"
+#include "support/memory.h"
+
+/* ---- Families: one for each file of rows; nnf_type searches them all ---- */
+
+typedef struct nnfi_type_family {
+    const nnf_module_type *first;
+    size_t n, stride; /* bytes from one row to the next: a row may be part of a larger struct */
+} nnfi_type_family;
+#define NNFI_TYPE_FAMILY(rows) \
+    { (rows), sizeof(rows) / sizeof *(rows), sizeof *(rows) }
+
+extern const nnfi_type_family nnfi_conv_family;      /* Conv1d ... ConvTranspose3d */
+extern const nnfi_type_family nnfi_linear_family;    /* Linear, Gemm, MatMul */
+extern const nnfi_type_family nnfi_batchnorm_family; /* BatchNorm1d/2d/3d */
+extern const nnfi_type_family nnfi_pool_family;      /* MaxPool1d ... GlobalMaxPool */
+extern const nnfi_type_family nnfi_activation_family;
+extern const nnfi_type_family nnfi_softmax_family;
+extern const nnfi_type_family nnfi_elementwise_family; /* Add ... Pow, Cast */
+extern const nnfi_type_family nnfi_reduce_family;      /* ReduceMean */
+extern const nnfi_type_family nnfi_shape_family;       /* Shape, Reshape, Flatten, Squeeze ... */
+extern const nnfi_type_family nnfi_constant_family;    /* Constant, ConstantOfShape */
+extern const nnfi_type_family nnfi_movement_family;    /* Transpose, Slice, Concat, Gather */
+extern const nnfi_type_family nnfi_pad_family;
+extern const nnfi_type_family nnfi_dropout_family;
+extern const nnfi_type_family nnfi_container_family; /* Sequential, Module, Identity, Opaque */
+extern const nnfi_type_family nnfi_fused_family;
+
+/* ---- Fused containers ---- */
+
+/* The name of the container over exactly these types ("Conv2d", "ReLU": "ConvReLU2d"), or NULL. */
+const char *nnfi_fused_name_of(const char *const *types, size_t n);
+
+/* infer and forward of containers whose children run one after another (fused types too). */
+nnf_status nnfi_infer_children(const nnf_module *module, const nnf_type_info *const *inputs,
+                               size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);
+nnf_status nnfi_forward_children(nnf_session *session, nnf_module *module,
+                                 nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
+                                 size_t n_outputs);
+/* Sets children "0" .. "n-1". */
+nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *children, size_t n);
+
+/* ---- Shape inference ---- */
+
+static inline nnf_dim nnfi_dim(int64_t value) {
+    return (nnf_dim){value, 0};
+}
+static inline nnf_dim nnfi_unknown_dim(void) {
+    return (nnf_dim){0, NNF_DIM_UNKNOWN};
+}
+static inline bool nnfi_dim_known(nnf_dim dim) {
+    return dim.symbol == 0;
+}
+static inline bool nnfi_dim_is(nnf_dim dim, int64_t value) {
+    return dim.symbol == 0 && dim.value == value;
+}
+/* Equal for sure: two unknown dimensions are not. */
+bool nnfi_dim_equal(nnf_dim a, nnf_dim b);
+/* Different for sure: both known. */
+bool nnfi_dim_differ(nnf_dim a, nnf_dim b);
+/* Two statements about one dimension made one: the more telling of them. */
+nnf_dim nnfi_dim_either(nnf_dim a, nnf_dim b);
+/* The product as far as it is known (1 * x is x, 0 * x is 0); NNF_ERROR_SHAPE on overflow. */
+nnf_status nnfi_dim_mul(nnf_dim *out, nnf_dim a, nnf_dim b);
+/* The product of dims[first .. last). */
+nnf_status nnfi_dim_product(nnf_dim *out, const nnf_dim *dims, int first, int last);
+
+/* Whether rank and every dimension are known. */
+bool nnfi_info_is_static(const nnf_type_info *info);
+/* Sets rank and shape; ndim at most NNF_MAX_DIMS. */
+void nnfi_info_set_shape(nnf_type_info *info, int ndim, const nnf_dim *shape);
+/* Sets dtype, rank and shape to those of `from` (not the values). */
+void nnfi_info_set_like(nnf_type_info *info, const nnf_type_info *from);
+/* Writes "float32 [s1, 3, ?, 32]" into a buffer and returns it; s1 is the graph's symbol 1. */
+const char *nnfi_info_text(char *buffer, size_t size, const nnf_type_info *info);
+#define NNFI_INFO_TEXT 256
+
+/* inputs[index], or NULL where it was not given. */
+static inline const nnf_type_info *nnfi_input(const nnf_type_info *const *inputs, size_t n_inputs,
+                                              size_t index) {
+    return index < n_inputs ? inputs[index] : NULL;
+}
+/* The same for tensors. */
+static inline nnf_tensor *nnfi_input_tensor(nnf_tensor *const *inputs, size_t n_inputs,
+                                            size_t index) {
+    return index < n_inputs ? inputs[index] : NULL;
+}
+/* NNF_ERROR_INVALID "Conv2d needs at least 1 input and gives at most 1 output, not ..." unless
+ * inputs[0 .. least) are there and the counts are within bounds. */
+nnf_status nnfi_check_arity(const nnf_module *module, const nnf_type_info *const *inputs,
+                            size_t n_inputs, size_t least, size_t most, size_t n_outputs,
+                            size_t most_outputs);
+/* NNF_ERROR_DTYPE unless the dtype is a float or unknown. */
+nnf_status nnfi_check_float(const nnf_module *module, const nnf_type_info *info);
+/* Merges two inputs' dtypes, which must be the same where both are known. */
+nnf_status nnfi_merge_dtype(const nnf_module *module, nnf_dtype *out, nnf_dtype a, nnf_dtype b);
+/* An axis that counts from the end where it is negative, made one in [0, ndim). */
+nnf_status nnfi_normalize_axis(const nnf_module *module, int *out, int64_t axis, int ndim);
+/* numpy's broadcasting of the two shapes, into `out`'s rank and shape. */
+nnf_status nnfi_broadcast(const nnf_module *module, nnf_type_info *out, const nnf_type_info *a,
+                          const nnf_type_info *b);
+/* infer of a layer whose output has its first input's dtype (a float) and shape. */
+nnf_status nnfi_infer_float_same(const nnf_module *module, const nnf_type_info *const *inputs,
+                                 size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);
+
+/* A list of integers that is an option or an input, as far as it is known. */
+typedef struct nnfi_ints {
+    bool given; /* else the list is not there at all, and n is 0 */
+    int n;      /* -1: not even the length is known */
+    nnf_dim values[NNF_MAX_KNOWN_VALUES];
+} nnfi_ints;
+void nnfi_ints_of_option(nnfi_ints *out, const int64_t *values, int n); /* n < 0: not given */
+/* Of an input (NULL: not given); a scalar is a list of one. NNF_ERROR_DTYPE unless i32 or i64. */
+nnf_status nnfi_ints_of_info(nnfi_ints *out, const nnf_module *module, const char *what,
+                             const nnf_type_info *info);
+/* The numbers of a list of axes, normalized; *known false where one is unknown. NNF_ERROR_SHAPE
+ * where one is out of range or there twice. */
+nnf_status nnfi_ints_axes(const nnfi_ints *list, const nnf_module *module, int ndim, int *axes,
+                          bool *known);
+
+/* What the actual tensors of a call show: for a forward that plans as its infer does. */
+typedef struct nnfi_infos {
+    nnf_type_info info[5];
+    const nnf_type_info *pointers[5];
+    size_t n;
+} nnfi_infos;
+nnf_status nnfi_infos_of_tensors(nnfi_infos *out, nnf_tensor *const *inputs, size_t n_inputs);
+void nnfi_infos_clear(nnfi_infos *infos);
+
+/* ---- Moving elements ---- */
+
+/* Writes the strides, in elements, of a contiguous tensor. */
+void nnfi_contiguous_strides(int64_t *strides, int ndim, const int64_t *shape);
+
+/* Copies an array of elements of `size` bytes: to[i . to_strides] = from[i . from_strides] for
+ * every index i below `shape`. Strides count elements and may be 0 or negative in `from`. The one
+ * routine behind Transpose, Slice, Concat and Pad; infer runs it on nnf_dim elements too. */
+typedef struct nnfi_copy {
+    size_t size;
+    int ndim;
+    int64_t shape[NNF_MAX_DIMS], to_strides[NNF_MAX_DIMS], from_strides[NNF_MAX_DIMS];
+    void *to;
+    const void *from;
+    int threads;
+} nnfi_copy;
+void nnfi_strided_copy(const nnfi_copy *copy);
+
+/* Pads (or, with negative numbers, crops) a contiguous array: y has begin + shape + end elements on
+ * each axis. Shapes were checked: reflect needs every pad below its axis, edge and wrap an axis
+ * that is not empty. NNF_ERROR_MEMORY. */
+typedef struct nnfi_padding {
+    nnf_pad_kind kind;
+    size_t size; /* bytes of an element */
+    int ndim;
+    int64_t shape[NNF_MAX_DIMS], begin[NNF_MAX_DIMS], end[NNF_MAX_DIMS];
+    const void *value; /* constant: one element */
+    const void *x;
+    void *y;
+    int threads;
+} nnfi_padding;
+nnf_status nnfi_pad(const nnfi_padding *padding);
+
+/* Copies all elements of `from`, row-major, into a contiguous tensor of the same dtype and count:
+ * layers that only change the shape. */
+nnf_status nnfi_copy_elements(nnf_tensor *to, const nnf_tensor *from);
+
+#endif
