@@ -1,0 +1,25 @@
+/* What every test file includes: cmocka with the headers that it wants before it, and goldens.
+ *
+ *     static void adds_elementwise(void **state) { ... }
+ *     TEST_MAIN(cmocka_unit_test(adds_elementwise), cmocka_unit_test(...))
+ */
+#ifndef TEST_SUPPORT_H
+#define TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "golden.h"
+#include "nnfuse.h"
+
+#define TEST_MAIN(...)                                    \
+    int main(void) {                                      \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};  \
+        return cmocka_run_group_tests(tests, NULL, NULL); \
+    }
+
+#endif
