@@ -97,8 +97,9 @@ struct nnf_module_type {
     nnf_status (*infer)(const nnf_module *module, const nnf_type_info *const *inputs,
                         size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);
     /* Computes. outputs[i] is a new contiguous uninitialized tensor where infer knew its shape and
-     * dtype; where it is NULL, forward stores one (one reference). Inputs are only read. The module
-     * is only written by layers that do so in training mode (batch norm's statistics). */
+     * dtype; where it is NULL, forward stores one (one reference). Inputs are contiguous and only
+     * read. The module is only written by layers that do so in training mode (batch norm's
+     * statistics). NULL: modules of the type do not run. */
     nnf_status (*forward)(nnf_session *session, nnf_module *module, nnf_tensor *const *inputs,
                           size_t n_inputs, nnf_tensor **outputs, size_t n_outputs);
     nnf_status (*linear_map)(const nnf_module *module, nnf_linear_map *out);
@@ -116,7 +117,11 @@ enum {
     /* Every output element depends on the input element at its place alone (activations). */
     NNF_TYPE_ELEMENTWISE = 1u << 2,
     /* Does nothing in eval mode but pass its first input on (Identity, Dropout). */
-    NNF_TYPE_IDENTITY = 1u << 3
+    NNF_TYPE_IDENTITY = 1u << 3,
+    /* forward only passes on what nnf_session_call on its children gives (Sequential, Graph): the
+     * session neither infers nor allocates for it, every outputs[i] comes as NULL. NNF_TYPE_FUSED
+     * says the same. */
+    NNF_TYPE_RUNS_CHILDREN = 1u << 4
 };
 
 /* ---- Making, copying, looking at modules ---- */
@@ -230,6 +235,7 @@ typedef struct nnf_parametrization {
     /* Splits the plain value up into the originals that compute starts from; at most 8. */
     nnf_status (*decompose)(nnf_tensor **originals, size_t *n_originals, const nnf_tensor *value,
                             const void *options);
+    uint32_t buffers; /* bit i: original i is no parameter but a buffer (spectral_norm's vectors) */
 } nnf_parametrization;
 
 /* Replaces the plain parameter `name` by what the parametrization keeps. */
