@@ -1,0 +1,95 @@
+#include "support/map.h"
+
+#include <string.h>
+
+#include "support/memory.h"
+
+typedef struct nnfi_map_slot {
+    const char *key; /* NULL: never used; `removed`: used once, so that probing goes on past it */
+    size_t length;
+    uint64_t hash;
+    int64_t value;
+} nnfi_map_slot;
+
+static const char removed[] = "";
+
+/* FNV-1a, with a last round that mixes the high bits into the low ones, which choose the slot. */
+static uint64_t hash_of(const char *key, size_t length) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
+    hash ^= hash >> 32;
+    hash *= 0x9e3779b97f4a7c15u;
+    return hash ^ (hash >> 29);
+}
+
+/* The slot that holds the key; NULL where none does. */
+static nnfi_map_slot *find(const nnfi_map *map, const char *key, size_t length) {
+    if (map->n_slots == 0) return NULL;
+    uint64_t hash = hash_of(key, length);
+    size_t mask = map->n_slots - 1;
+    for (size_t i = (size_t)hash & mask; map->slots[i].key; i = (i + 1) & mask) {
+        nnfi_map_slot *slot = &map->slots[i];
+        if (slot->key != removed && slot->hash == hash && slot->length == length &&
+            memcmp(slot->key, key, length) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+/* Puts a slot where its probing first finds room. */
+static void place(nnfi_map_slot *slots, size_t n_slots, nnfi_map_slot slot) {
+    size_t i = (size_t)slot.hash & (n_slots - 1);
+    while (slots[i].key)
+        i = (i + 1) & (n_slots - 1);
+    slots[i] = slot;
+}
+
+/* Room for one more key, with at least a quarter of the slots left unused. */
+static bool grow(nnfi_map *map) {
+    if (map->n_used + 1 <= map->n_slots / 4 * 3) return true;
+    if (map->n_keys > SIZE_MAX / 4) return false;
+    size_t n_slots = 16;
+    while (n_slots / 2 < map->n_keys + 1)
+        n_slots *= 2;
+    nnfi_map_slot *slots = nnfi_calloc(n_slots, sizeof *slots);
+    if (!slots) return false;
+    for (size_t i = 0; i < map->n_slots; i++)
+        if (map->slots[i].key && map->slots[i].key != removed) place(slots, n_slots, map->slots[i]);
+    nnfi_free(map->slots);
+    *map = (nnfi_map){slots, n_slots, map->n_keys, map->n_keys};
+    return true;
+}
+
+void nnfi_map_clear(nnfi_map *map) {
+    nnfi_free(map->slots);
+    *map = (nnfi_map){0};
+}
+
+bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value) {
+    nnfi_map_slot *slot = find(map, key, length);
+    if (slot) {
+        slot->key = key; /* the old key may go now */
+        slot->value = value;
+        return true;
+    }
+    if (!grow(map)) return false;
+    place(map->slots, map->n_slots, (nnfi_map_slot){key, length, hash_of(key, length), value});
+    map->n_used++;
+    map->n_keys++;
+    return true;
+}
+
+bool nnfi_map_get(const nnfi_map *map, const char *key, size_t length, int64_t *value) {
+    const nnfi_map_slot *slot = find(map, key, length);
+    if (slot && value) *value = slot->value;
+    return slot != NULL;
+}
+
+bool nnfi_map_remove(nnfi_map *map, const char *key, size_t length) {
+    nnfi_map_slot *slot = find(map, key, length);
+    if (!slot) return false;
+    slot->key = removed;
+    map->n_keys--;
+    return true;
+}
