@@ -1,0 +1,53 @@
+/* A kernel set runs whole modules on values whose shapes are known, in layouts of its own choosing.
+ * What it does not take runs by the module type's forward, on plain values. The plan (plan.h) asks
+ * the set once for each call and input shape, and then only runs the steps. */
+#ifndef NNFI_KERNEL_SET_H
+#define NNFI_KERNEL_SET_H
+
+#include "nnfuse/module.h"
+
+/* A layout other than row-major, owned by the set's engine; equal layouts are one pointer. */
+typedef struct nnfi_layout nnfi_layout;
+
+/* A value as a step sees it. */
+typedef struct nnfi_operand {
+    nnf_dtype dtype;
+    int ndim;
+    int64_t shape[NNF_MAX_DIMS];
+    const nnfi_layout *layout; /* NULL: row-major */
+    size_t bytes;              /* that it takes in this layout */
+    bool dies;                 /* an input that nobody reads after this step: it may be written */
+} nnfi_operand;
+
+typedef struct nnfi_step nnfi_step;
+struct nnfi_step {
+    /* Says where the operands are. Called before the first run, and again where one has moved. */
+    nnf_status (*bind)(nnfi_step *step, void *const *inputs, void *const *outputs, void *scratch);
+    nnf_status (*run)(nnfi_step *step);
+    void (*release)(nnfi_step *step);
+    size_t scratch_bytes;
+    int inplace; /* outputs[0] is to be the memory of inputs[inplace]; -1: of none */
+};
+
+typedef struct nnfi_engine nnfi_engine;
+
+typedef struct nnfi_kernel_set {
+    const char *name;
+    nnf_status (*open)(nnfi_engine **out);
+    void (*close)(nnfi_engine *engine);
+    /* Makes the step that runs `module`. In: the inputs as they are (NULL for one that is not
+     * given), the outputs' dtypes and shapes. Out: inputs[i]->layout is what the step wants it in,
+     * outputs have their layout and bytes. *step is NULL where the set does not take the module. */
+    nnf_status (*prepare)(nnfi_engine *engine, const nnf_module *module,
+                          nnfi_operand *const *inputs, size_t n_inputs, nnfi_operand *outputs,
+                          size_t n_outputs, nnfi_step **step);
+    /* A step that turns a value from one layout into another; `from` and `to` differ in layout
+     * only. to->bytes is set. */
+    nnf_status (*prepare_reorder)(nnfi_engine *engine, const nnfi_operand *from, nnfi_operand *to,
+                                  nnfi_step **step);
+} nnfi_kernel_set;
+
+/* The set over oneDNN; NULL where the library was built without it. */
+const nnfi_kernel_set *nnfi_onednn(void);
+
+#endif

@@ -1,0 +1,236 @@
+#include "run/onednn/compat.h"
+
+#include <string.h>
+
+#include "support/memory.h"
+
+#define TRY_DNNL(call)                               \
+    do {                                             \
+        dnnl_status_t status_ = (call);              \
+        if (status_ != dnnl_success) return status_; \
+    } while (0)
+
+#if DNNL_VERSION_MAJOR >= 3
+
+dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
+                          const dnnl_dims_t strides) {
+    if (strides) return dnnl_memory_desc_create_with_strides(out, ndims, dims, dnnl_f32, strides);
+    return dnnl_memory_desc_create_with_tag(out, ndims, dims, dnnl_f32, dnnl_format_tag_any);
+}
+
+dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md) {
+    return dnnl_memory_desc_clone(out, md);
+}
+
+void nnfi_md_release(nnfi_md md) {
+    if (md) dnnl_memory_desc_destroy(md);
+}
+
+/* Makes the descriptor: 3.x has one function for each kind. */
+#define FORWARD dnnl_forward_inference
+
+dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
+                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
+                           const nnfi_window *w) {
+    if (transposed)
+        return dnnl_deconvolution_forward_primitive_desc_create(
+            pd, engine, FORWARD, dnnl_deconvolution_direct, src, weights, bias, dst, w->strides,
+            w->dilates, w->padding_l, w->padding_r, attr);
+    return dnnl_convolution_forward_primitive_desc_create(
+        pd, engine, FORWARD, dnnl_convolution_direct, src, weights, bias, dst, w->strides,
+        w->dilates, w->padding_l, w->padding_r, attr);
+}
+
+dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                    const_dnnl_primitive_attr_t attr, nnfi_const_md src,
+                                    nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst) {
+    return dnnl_inner_product_forward_primitive_desc_create(pd, engine, FORWARD, src, weights, bias,
+                                                            dst, attr);
+}
+
+dnnl_status_t nnfi_pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, nnfi_const_md a, nnfi_const_md b,
+                             nnfi_const_md bias, nnfi_const_md dst) {
+    return dnnl_matmul_primitive_desc_create(pd, engine, a, b, bias, dst, attr);
+}
+
+dnnl_status_t nnfi_pd_pool(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                           nnfi_const_md src, nnfi_const_md dst, const nnfi_window *w) {
+    return dnnl_pooling_forward_primitive_desc_create(pd, engine, FORWARD, algorithm, src, dst,
+                                                      w->strides, w->kernel, w->dilates,
+                                                      w->padding_l, w->padding_r, attr);
+}
+
+dnnl_status_t nnfi_pd_eltwise(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                              nnfi_const_md data, float alpha, float beta) {
+    return dnnl_eltwise_forward_primitive_desc_create(pd, engine, FORWARD, algorithm, data, data,
+                                                      alpha, beta, attr);
+}
+
+dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                             nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst) {
+    return dnnl_binary_primitive_desc_create(pd, engine, algorithm, a, b, dst, attr);
+}
+
+dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis) {
+    return dnnl_softmax_forward_primitive_desc_create(pd, engine, FORWARD, dnnl_softmax_accurate,
+                                                      data, data, axis, attr);
+}
+
+dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu) {
+    unsigned flags = dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift;
+    if (relu) flags |= dnnl_fuse_norm_relu;
+    return dnnl_batch_normalization_forward_primitive_desc_create(pd, engine, FORWARD, data, data,
+                                                                  eps, flags, attr);
+}
+
+dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, int n, int axis,
+                             const nnfi_const_md *sources, nnfi_const_md dst) {
+    return dnnl_concat_primitive_desc_create(pd, engine, dst, n, axis, sources, attr);
+}
+
+dnnl_status_t nnfi_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, float alpha,
+                                float beta) {
+    return dnnl_post_ops_append_eltwise(ops, algorithm, alpha, beta);
+}
+
+#else
+
+dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md) {
+    nnfi_md copy = nnfi_alloc(sizeof *copy);
+    if (!copy) return dnnl_out_of_memory;
+    *copy = *md;
+    *out = copy;
+    return dnnl_success;
+}
+
+dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
+                          const dnnl_dims_t strides) {
+    dnnl_memory_desc_t md;
+    if (strides)
+        TRY_DNNL(dnnl_memory_desc_init_by_strides(&md, ndims, dims, dnnl_f32, strides));
+    else
+        TRY_DNNL(dnnl_memory_desc_init_by_tag(&md, ndims, dims, dnnl_f32, dnnl_format_tag_any));
+    return nnfi_md_clone(out, &md);
+}
+
+void nnfi_md_release(nnfi_md md) {
+    nnfi_free(md);
+}
+
+/* 2.6 makes an operation descriptor first, and from it the primitive descriptor. */
+#define MAKE(type, init)                                                  \
+    do {                                                                  \
+        type desc;                                                        \
+        TRY_DNNL(init);                                                   \
+        return dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL); \
+    } while (0)
+#define FORWARD dnnl_forward_inference
+
+dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
+                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
+                           const nnfi_window *w) {
+    if (transposed)
+        MAKE(dnnl_deconvolution_desc_t,
+             dnnl_dilated_deconvolution_forward_desc_init(&desc, FORWARD, dnnl_deconvolution_direct,
+                                                          src, weights, bias, dst, w->strides,
+                                                          w->dilates, w->padding_l, w->padding_r));
+    MAKE(dnnl_convolution_desc_t, dnnl_dilated_convolution_forward_desc_init(
+                                      &desc, FORWARD, dnnl_convolution_direct, src, weights, bias,
+                                      dst, w->strides, w->dilates, w->padding_l, w->padding_r));
+}
+
+dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                    const_dnnl_primitive_attr_t attr, nnfi_const_md src,
+                                    nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst) {
+    MAKE(dnnl_inner_product_desc_t,
+         dnnl_inner_product_forward_desc_init(&desc, FORWARD, src, weights, bias, dst));
+}
+
+dnnl_status_t nnfi_pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, nnfi_const_md a, nnfi_const_md b,
+                             nnfi_const_md bias, nnfi_const_md dst) {
+    MAKE(dnnl_matmul_desc_t, dnnl_matmul_desc_init(&desc, a, b, bias, dst));
+}
+
+dnnl_status_t nnfi_pd_pool(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                           nnfi_const_md src, nnfi_const_md dst, const nnfi_window *w) {
+    MAKE(dnnl_pooling_v2_desc_t,
+         dnnl_pooling_v2_forward_desc_init(&desc, FORWARD, algorithm, src, dst, w->strides,
+                                           w->kernel, w->dilates, w->padding_l, w->padding_r));
+}
+
+dnnl_status_t nnfi_pd_eltwise(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                              nnfi_const_md data, float alpha, float beta) {
+    MAKE(dnnl_eltwise_desc_t,
+         dnnl_eltwise_forward_desc_init(&desc, FORWARD, algorithm, data, alpha, beta));
+}
+
+dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                             nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst) {
+    MAKE(dnnl_binary_desc_t, dnnl_binary_desc_init(&desc, algorithm, a, b, dst));
+}
+
+dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis) {
+    MAKE(dnnl_softmax_v2_desc_t, dnnl_softmax_v2_forward_desc_init(
+                                     &desc, FORWARD, dnnl_softmax_accurate, data, data, axis));
+}
+
+dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu) {
+    unsigned flags = dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift;
+    if (relu) flags |= dnnl_fuse_norm_relu;
+    MAKE(dnnl_batch_normalization_desc_t,
+         dnnl_batch_normalization_forward_desc_init(&desc, FORWARD, data, eps, flags));
+}
+
+dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, int n, int axis,
+                             const nnfi_const_md *sources, nnfi_const_md dst) {
+    dnnl_memory_desc_t *all = nnfi_calloc((size_t)n, sizeof *all);
+    if (!all) return dnnl_out_of_memory;
+    for (int i = 0; i < n; i++)
+        all[i] = *sources[i];
+    dnnl_status_t status = dnnl_concat_primitive_desc_create(pd, dst, n, axis, all, attr, engine);
+    nnfi_free(all);
+    return status;
+}
+
+dnnl_status_t nnfi_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, float alpha,
+                                float beta) {
+    return dnnl_post_ops_append_eltwise(ops, 1.0f, algorithm, alpha, beta);
+}
+
+#endif
+
+bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b) {
+    return dnnl_memory_desc_equal(a, b) != 0;
+}
+
+size_t nnfi_md_bytes(nnfi_const_md md) {
+    return dnnl_memory_desc_get_size(md);
+}
+
+nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index) {
+    return dnnl_primitive_desc_query_md(pd, what, index);
+}
+
+dnnl_status_t nnfi_pd_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, nnfi_const_md from,
+                              nnfi_const_md to) {
+    return dnnl_reorder_primitive_desc_create(pd, from, engine, to, engine, attr);
+}

@@ -1,0 +1,68 @@
+/* The one place that knows the difference between oneDNN 2.6 and 3.x: how primitive descriptors are
+ * made, and that memory descriptors are structs in one and handles in the other. */
+#ifndef NNFI_ONEDNN_COMPAT_H
+#define NNFI_ONEDNN_COMPAT_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "support/error.h"
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t nnfi_md;
+typedef const_dnnl_memory_desc_t nnfi_const_md;
+#else
+typedef dnnl_memory_desc_t *nnfi_md;
+typedef const dnnl_memory_desc_t *nnfi_const_md;
+#endif
+
+/* Memory descriptors; they own themselves. f32. strides NULL: any layout. */
+dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
+                          const dnnl_dims_t strides);
+dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
+void nnfi_md_release(nnfi_md md);
+bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
+size_t nnfi_md_bytes(nnfi_const_md md);
+nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index);
+
+/* Primitive descriptors for inference. Dilations are oneDNN's (0 is dense). */
+typedef struct nnfi_window {
+    dnnl_dims_t kernel, strides, dilates, padding_l, padding_r;
+} nnfi_window;
+
+dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
+                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
+                           const nnfi_window *window);
+dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                    const_dnnl_primitive_attr_t attr, nnfi_const_md src,
+                                    nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst);
+dnnl_status_t nnfi_pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, nnfi_const_md a, nnfi_const_md b,
+                             nnfi_const_md bias, nnfi_const_md dst);
+dnnl_status_t nnfi_pd_pool(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                           const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                           nnfi_const_md src, nnfi_const_md dst, const nnfi_window *window);
+dnnl_status_t nnfi_pd_eltwise(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                              nnfi_const_md data, float alpha, float beta);
+dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                             nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst);
+dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis);
+/* Batch norm with given statistics, scale and shift; `relu`: followed by one. */
+dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu);
+dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                             const_dnnl_primitive_attr_t attr, int n, int axis,
+                             const nnfi_const_md *sources, nnfi_const_md dst);
+dnnl_status_t nnfi_pd_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                              const_dnnl_primitive_attr_t attr, nnfi_const_md from,
+                              nnfi_const_md to);
+
+/* Eltwise and binary post-ops. */
+dnnl_status_t nnfi_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, float alpha,
+                                float beta);
+
+#endif
