@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* An input by name. */
+/* An input by name. Names that the graph does not have are an error that lists those it has. */
 typedef struct nnf_named_tensor {
     const char *name;
     nnf_tensor *tensor;
@@ -22,9 +22,11 @@ typedef struct nnf_named_shape {
 } nnf_named_shape;
 
 typedef struct nnf_verify_options {
-    /* Inputs to use. Those that are not given are made: N(0,1) for floats, integers in
-     * [0, int_max], both from `seed`; shapes from the graph, from `shapes`, an unknown first
-     * dimension is 1; another unknown one is an error that names it. */
+    /* Inputs to use. Those that are not given are made: N(0,1) for floats (splitmix64 started from
+     * `seed` and the input's name, Box-Muller), integers in [0, int_max]. Their shapes come from
+     * the graph and from `shapes`; a symbol that a given input or shape fixes has that size
+     * everywhere; else an unknown first dimension is 1, and another one is an error that names the
+     * input and the dimension. */
     const nnf_named_tensor *inputs;
     size_t n_inputs;
     const nnf_named_shape *shapes;
@@ -32,7 +34,9 @@ typedef struct nnf_verify_options {
     int64_t int_max;  /* 0: 1 */
     uint64_t seed;    /* 0: 1 */
     double tolerance; /* relative to the output's largest value; 0: by dtype, f32 and f64 1e-4,
-                         f16 1e-2, bf16 5e-2 */
+                         f16 1e-2, bf16 5e-2, all others must be equal */
+    /* The right answers: an integer tensor [N], for a first output [N, classes]; may be NULL. */
+    const nnf_tensor *labels;
     int threads;
 } nnf_verify_options;
 
@@ -44,10 +48,11 @@ typedef struct nnf_verify_row {
     double max_value;          /* the largest finite |value| of a's output */
     double max_rel_difference; /* max_abs_difference / max_value; absolute where max_value is 0 */
     double tolerance;          /* that it is held against */
-    int64_t n_argmax, n_argmax_equal; /* rows along the last axis (rank 2 and up), and how many
-                                         agree on where the largest value is */
+    int64_t n_argmax, n_argmax_equal; /* rows along the last axis (floats of rank 2 and 3), and how
+                                         many agree on where the largest value is */
     bool nonfinite_match;             /* NaN and infinities stand in the same places */
     bool ok;
+    char *problem; /* why it is not ok, as a full sentence; NULL where it is */
 } nnf_verify_row;
 
 typedef struct nnf_verify_report {
@@ -57,11 +62,16 @@ typedef struct nnf_verify_report {
     char *inputs; /* what it was checked on: "image: float32 [1, 3, 32, 32], N(0,1), seed 1" */
     size_t n_rows;
     nnf_verify_row *rows;
+    int64_t n_labels, n_right_a, n_right_b; /* labels given, and how often each model says them;
+                                               n_labels 0: not asked, or checked by chain */
 } nnf_verify_report;
 NNF_API void nnf_verify_report_clear(nnf_verify_report *report);
 
-/* Runs a and b, as they stand, on the same inputs. A difference is no error: it is in the report.
- */
+/* Runs a and b, as they stand, on the same inputs and compares their outputs, both by name. A
+ * difference is no error: it is in the report. Where nnfuse cannot run all of a or b, each chain of
+ * a that one module of b stands for is run by itself, on random input. NNF_ERROR_INVALID where a or
+ * b is no Graph, where their inputs or outputs have different names, or where an input's shape is
+ * not known. */
 NNF_API nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
                               const nnf_verify_options *options);
 

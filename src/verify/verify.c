@@ -1,0 +1,219 @@
+/* Runs two graphs side by side on the same inputs and sums up the differences. */
+#include <string.h>
+
+#include "module/graph_internal.h"
+#include "nnfuse/session.h"
+#include "support/memory.h"
+#include "verify/verify_internal.h"
+
+static void row_clear(nnf_verify_row *row) {
+    nnfi_free(row->name);
+    nnfi_free(row->problem);
+}
+
+void nnf_verify_report_clear(nnf_verify_report *report) {
+    if (report == NULL) return;
+    for (size_t i = 0; i < report->n_rows; i++)
+        row_clear(&report->rows[i]);
+    nnfi_free(report->rows);
+    nnfi_free(report->why_by_chain);
+    nnfi_free(report->inputs);
+    *report = (nnf_verify_report){0};
+}
+
+nnf_verify_row *nnfi_report_add(nnf_verify_report *report) {
+    size_t size = (report->n_rows + 1) * sizeof *report->rows;
+    nnf_verify_row *rows = nnfi_realloc(report->rows, size);
+    if (rows == NULL) {
+        nnfi_error_memory(size, "the report");
+        return NULL;
+    }
+    report->rows = rows;
+    rows[report->n_rows] = (nnf_verify_row){0};
+    return &rows[report->n_rows++];
+}
+
+/* ---- A set of values with the names that they have in a graph ---- */
+
+typedef struct values {
+    size_t n;
+    nnf_tensor **tensors;
+} values;
+
+static void values_clear(values *set) {
+    for (size_t i = 0; i < set->n; i++)
+        nnf_tensor_release(set->tensors[i]);
+    nnfi_free(set->tensors);
+    *set = (values){0};
+}
+
+static nnf_status values_new(values *set, size_t n) {
+    set->tensors = nnfi_calloc(n, sizeof(nnf_tensor *));
+    if (set->tensors == NULL) return nnfi_error_memory(n * sizeof(nnf_tensor *), "values");
+    set->n = n;
+    return NNF_OK;
+}
+
+typedef size_t count_function(const nnf_module *graph);
+typedef nnf_value item_function(const nnf_module *graph, size_t index);
+
+/* The place of `name` among a graph's inputs or outputs; -1 where it is not there. */
+static int64_t find_name(const nnf_module *graph, count_function *count, item_function *item,
+                         const char *name) {
+    for (size_t i = 0; i < count(graph); i++) {
+        if (strcmp(nnf_graph_value_name(graph, item(graph, i)), name) == 0) return (int64_t)i;
+    }
+    return -1;
+}
+
+/* a's inputs in b's order. */
+static nnf_status inputs_for(values *for_b, const nnf_module *a, const values *of_a,
+                             const nnf_module *b) {
+    NNFI_TRY(values_new(for_b, nnf_graph_n_inputs(b)));
+    for (size_t i = 0; i < for_b->n; i++) {
+        nnf_value value = nnf_graph_input(b, i);
+        const char *name = nnf_graph_value_name(b, value);
+        int64_t at = find_name(a, nnf_graph_n_inputs, nnf_graph_input, name);
+        nnf_tensor *tensor =
+            at >= 0 ? of_a->tensors[at] : nnf_graph_value_constant(b, value); /* a default */
+        if (tensor == NULL) {
+            return nnf_error(NNF_ERROR_INVALID,
+                             "the two models cannot be compared: the second has an input '%s' that "
+                             "the first has not",
+                             name);
+        }
+        for_b->tensors[i] = nnf_tensor_retain(tensor);
+    }
+    return NNF_OK;
+}
+
+static nnf_status run(values *outputs, nnf_module *graph, const values *inputs, int threads) {
+    NNFI_TRY(values_new(outputs, nnf_graph_n_outputs(graph)));
+    nnf_session *session = NULL;
+    nnf_session_options options = {.threads = threads};
+    NNFI_TRY(nnf_session_new(&session, graph, &options));
+    nnf_status status =
+        nnf_session_run(session, inputs->tensors, inputs->n, outputs->tensors, outputs->n);
+    nnf_session_release(session);
+    return status;
+}
+
+/* ---- Comparing ---- */
+
+static void release_at(values *set, size_t index) {
+    nnf_tensor_release(set->tensors[index]);
+    set->tensors[index] = NULL;
+}
+
+/* Counts the rows of [N, classes] whose largest value stands where the label says. */
+static nnf_status count_right(int64_t *n_right, const nnf_tensor *scores,
+                              const nnf_tensor *labels) {
+    const int64_t *shape = nnf_tensor_shape(scores);
+    bool fits = nnf_tensor_ndim(scores) == 2 && nnf_tensor_ndim(labels) == 1 &&
+                !nnf_dtype_is_float(nnf_tensor_dtype(labels)) &&
+                nnf_tensor_shape(labels)[0] == shape[0];
+    if (!fits) {
+        char scores_text[NNFI_SHAPE_TEXT], labels_text[NNFI_SHAPE_TEXT];
+        return nnf_error(
+            NNF_ERROR_SHAPE, "labels are integers [N] for an output [N, classes], not %s %s for %s",
+            nnf_dtype_name(nnf_tensor_dtype(labels)),
+            nnfi_shape_text(labels_text, sizeof labels_text, nnf_tensor_ndim(labels),
+                            nnf_tensor_shape(labels)),
+            nnfi_shape_text(scores_text, sizeof scores_text, nnf_tensor_ndim(scores), shape));
+    }
+    const void *data = NULL, *right = NULL;
+    NNFI_TRY(nnf_tensor_data(scores, &data));
+    NNFI_TRY(nnf_tensor_data(labels, &right));
+    *n_right = 0;
+    for (int64_t i = 0; i < shape[0]; i++) {
+        int64_t answer = nnfi_argmax(nnf_tensor_dtype(scores), data, i * shape[1], shape[1]);
+        *n_right += answer == nnfi_load_i64(nnf_tensor_dtype(labels), right, i);
+    }
+    return NNF_OK;
+}
+
+/* Compares each output of a with the one that b calls the same; each goes as soon as it is done. */
+static nnf_status compare_outputs(nnf_verify_report *report, const nnf_module *a,
+                                  const nnf_module *b, values *of_a, values *of_b,
+                                  const nnf_verify_options *options) {
+    report->ok = true;
+    for (size_t i = 0; i < of_a->n; i++) {
+        const char *name = nnf_graph_value_name(a, nnf_graph_output(a, i));
+        int64_t at = find_name(b, nnf_graph_n_outputs, nnf_graph_output, name);
+        if (at < 0) {
+            return nnf_error(NNF_ERROR_INVALID,
+                             "the two models cannot be compared: the first has an output '%s' that "
+                             "the second has not",
+                             name);
+        }
+        nnf_tensor *from_a = of_a->tensors[i], *from_b = of_b->tensors[at];
+        if (i == 0 && options->labels != NULL) {
+            report->n_labels = nnf_tensor_numel(options->labels);
+            NNFI_TRY(count_right(&report->n_right_a, from_a, options->labels));
+            NNFI_TRY(count_right(&report->n_right_b, from_b, options->labels));
+        }
+        nnf_verify_row *row = nnfi_report_add(report);
+        if (row == NULL) return NNF_ERROR_MEMORY;
+        NNFI_TRY(nnfi_compare(row, name, from_a, from_b, options->tolerance));
+        report->ok = report->ok && row->ok;
+        release_at(of_a, i);
+    }
+    return NNF_OK;
+}
+
+/* NNF_ERROR_UNSUPPORTED, with the reason, where a graph holds a node that nnfuse has no code for:
+ * found before anything is computed. */
+static nnf_status check_runnable(const nnf_module *graph) {
+    for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
+        if (strcmp(nnf_module_type_name(nnf_graph_call_module(graph, i)), "Opaque") != 0) continue;
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "nnfuse cannot run the node '%s'",
+                         nnf_graph_call_path(graph, i));
+    }
+    return NNF_OK;
+}
+
+static nnf_status verify_whole(nnf_verify_report *report, nnf_module *a, nnf_module *b,
+                               const nnf_verify_options *options) {
+    values inputs_a = {0}, inputs_b = {0}, outputs_a = {0}, outputs_b = {0};
+    nnf_status status = check_runnable(a);
+    if (status == NNF_OK) status = check_runnable(b);
+    if (status == NNF_OK) status = values_new(&inputs_a, nnf_graph_n_inputs(a));
+    if (status == NNF_OK) status = nnf_make_inputs(inputs_a.tensors, a, options);
+    if (status == NNF_OK) status = inputs_for(&inputs_b, a, &inputs_a, b);
+    if (status == NNF_OK) status = run(&outputs_a, a, &inputs_a, options->threads);
+    if (status == NNF_OK) status = run(&outputs_b, b, &inputs_b, options->threads);
+    if (status == NNF_OK) {
+        report->inputs = nnfi_inputs_text(a, inputs_a.tensors, options);
+        if (report->inputs == NULL) status = nnfi_error_memory(0, "the report");
+    }
+    values_clear(&inputs_a);
+    values_clear(&inputs_b);
+    if (status == NNF_OK) status = compare_outputs(report, a, b, &outputs_a, &outputs_b, options);
+    values_clear(&outputs_a);
+    values_clear(&outputs_b);
+    return status;
+}
+
+nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
+                      const nnf_verify_options *given_options) {
+    if (report == NULL || a == NULL || b == NULL || !nnf_module_is_graph(a) ||
+        !nnf_module_is_graph(b)) {
+        return nnf_error(NNF_ERROR_INVALID, "nnf_verify takes two Graphs");
+    }
+    nnf_verify_options options = nnfi_verify_defaults(given_options);
+    nnf_verify_report result = {0};
+    nnf_status status = verify_whole(&result, a, b, &options);
+    if (status == NNF_ERROR_UNSUPPORTED) {
+        nnf_verify_report_clear(&result);
+        result.by_chain = true;
+        result.why_by_chain = nnfi_strdup(nnf_error_message());
+        status = result.why_by_chain == NULL ? nnfi_error_memory(0, "the report")
+                                             : nnfi_verify_chains(&result, a, b, &options);
+    }
+    if (status != NNF_OK) {
+        nnf_verify_report_clear(&result);
+        return status;
+    }
+    *report = result;
+    return NNF_OK;
+}
