@@ -1,0 +1,240 @@
+#include "fuse/batch.h"
+
+#include "fuse/known_modules.h"
+#include "support/error.h"
+#include "support/memory.h"
+#include "support/text.h"
+
+nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph) {
+    for (size_t i = 0; i < batch->n_plans; i++)
+        if (batch->plans[i]->module == graph) {
+            *out = batch->plans[i];
+            return NNF_OK;
+        }
+    nnfi_plan *plan = nnfi_alloc(sizeof *plan);
+    if (!plan || !nnfi_reserve(&batch->plans, &batch->plans_capacity, batch->n_plans + 1,
+                               sizeof(nnfi_plan *))) {
+        nnfi_free(plan);
+        return nnfi_error_memory(sizeof *plan, "a graph to be fused");
+    }
+    nnf_status status = nnfi_plan_open(plan, graph);
+    if (status != NNF_OK) {
+        nnfi_free(plan);
+        return status;
+    }
+    batch->plans[batch->n_plans++] = *out = plan;
+    return NNF_OK;
+}
+
+nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
+    nnfi_job job = {.n = n};
+    job.names = nnfi_calloc(n, sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
+                                   sizeof *job.calls + sizeof *job.stays);
+    bool room = job.names && nnfi_reserve(&batch->jobs, &batch->jobs_capacity, batch->n_jobs + 1,
+                                          sizeof *batch->jobs);
+    if (!room) {
+        nnfi_free((void *)job.names);
+        return nnfi_error_memory(n * sizeof *job.names, "a chain");
+    }
+    job.modules = (nnf_module **)(job.names + n);
+    job.fused = job.modules + n;
+    job.calls = (size_t *)(job.fused + n);
+    job.stays = (bool *)(job.calls + n);
+    batch->jobs[batch->n_jobs] = job;
+    *out = &batch->jobs[batch->n_jobs++];
+    return NNF_OK;
+}
+
+static void release_job(nnfi_job *job) {
+    for (size_t i = 0; i < job->n; i++)
+        nnf_module_release(job->fused[i]);
+    nnfi_free((void *)job->names);
+}
+
+void nnfi_batch_drop_last(nnfi_batch *batch) {
+    release_job(&batch->jobs[--batch->n_jobs]);
+}
+
+void nnfi_batch_clear(nnfi_batch *batch) {
+    while (batch->n_jobs > 0)
+        nnfi_batch_drop_last(batch);
+    for (size_t i = 0; i < batch->n_plans; i++) {
+        nnfi_plan_clear(batch->plans[i]);
+        nnfi_free(batch->plans[i]);
+    }
+    nnfi_free(batch->jobs);
+    nnfi_free(batch->plans);
+    *batch = (nnfi_batch){0};
+}
+
+/* Notes which modules keep their place because other calls need them: when all jobs are there, and
+ * before any of them is in. */
+static void note_those_that_stay(nnfi_batch *batch) {
+    for (size_t j = 0; j < batch->n_jobs; j++) {
+        nnfi_job *job = &batch->jobs[j];
+        for (size_t i = 0; job->plan && i < job->n; i++)
+            job->stays[i] = nnfi_plan_stays(job->plan, job->modules[i]);
+    }
+}
+
+/* ---- The report ---- */
+
+/* Hooks of module `i` that do not run any more when the job is in. */
+static size_t dropped_hooks(const nnfi_job *job, size_t i) {
+    const nnf_module *module = job->modules[i];
+    if (job->stays[i]) return 0;
+    if (job->moves_hooks) return nnfi_hooks_dropped(job->fused[0], job->modules, job->n, i);
+    for (size_t k = 0; k < job->n; k++)
+        if (nnfi_contains(job->fused[k], module)) return 0;
+    return nnf_module_n_forward_pre_hooks(module) + nnf_module_n_forward_hooks(module);
+}
+
+static nnf_status make_report(nnf_fuse_report *report, const nnfi_batch *batch) {
+    nnfi_text text = {0};
+    *report = (nnf_fuse_report){.n_fused = batch->n_jobs};
+    for (size_t j = 0; j < batch->n_jobs; j++)
+        for (size_t i = 0; i < batch->jobs[j].n; i++) {
+            size_t n = dropped_hooks(&batch->jobs[j], i);
+            if (n == 0) continue;
+            nnfi_text_add(&text, "%s%s", report->n_hooks_dropped ? ", " : "",
+                          batch->jobs[j].names[i]);
+            report->n_hooks_dropped += n;
+        }
+    if (report->n_hooks_dropped == 0) return NNF_OK;
+    report->dropped = nnfi_text_take(&text);
+    return report->dropped ? NNF_OK : nnfi_error_memory(64, "the names of dropped hooks");
+}
+
+void nnf_fuse_report_clear(nnf_fuse_report *report) {
+    nnfi_free(report->dropped);
+    *report = (nnf_fuse_report){0};
+}
+
+/* ---- The graphs ---- */
+
+typedef struct surgery {
+    nnfi_replacement *replacements; /* owns their paths and modules until they are committed */
+    size_t n;
+    nnfi_surgery *prepared;
+} surgery;
+
+static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
+    nnfi_call *const *calls = job->plan->graph->calls;
+    const nnfi_call *first = calls[job->calls[0]], *last = calls[job->calls[job->n - 1]];
+    nnfi_replacement *replacement = &to->replacements[to->n];
+    *replacement = (nnfi_replacement){
+        .gone = job->calls,
+        .n_gone = job->n,
+        .path = nnfi_strdup(first->path),
+        .inputs = first->inputs,
+        .n_inputs = first->n_inputs,
+        .outputs = last->outputs,
+        .n_outputs = 1,
+    };
+    if (!replacement->path) return nnfi_error_memory(1, "a path");
+    replacement->module = nnf_module_retain(job->fused[0]);
+    to->n++;
+    return NNF_OK;
+}
+
+static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const nnfi_plan *plan) {
+    size_t n = 0;
+    for (size_t j = 0; j < batch->n_jobs; j++)
+        n += batch->jobs[j].plan == plan;
+    out->replacements = nnfi_calloc(n, sizeof *out->replacements);
+    if (!out->replacements) return nnfi_error_memory(n * sizeof *out->replacements, "chains");
+    for (size_t j = 0; j < batch->n_jobs; j++)
+        if (batch->jobs[j].plan == plan) NNFI_TRY(add_replacement(out, &batch->jobs[j]));
+    return nnfi_surgery_prepare(&out->prepared, plan->module, out->replacements, out->n);
+}
+
+static void discard_surgery(surgery *work) {
+    if (work->prepared) nnfi_surgery_discard(work->prepared);
+    for (size_t i = 0; i < work->n; i++) {
+        nnfi_free(work->replacements[i].path);
+        nnf_module_release(work->replacements[i].module);
+    }
+    nnfi_free(work->replacements);
+}
+
+static void commit_surgery(surgery *work) {
+    nnfi_surgery_commit(work->prepared);
+    nnfi_free(work->replacements);
+}
+
+/* ---- The tree ---- */
+
+static nnf_status set_module(const nnfi_batch *batch, const nnfi_job *job, size_t i,
+                             nnf_module *module) {
+    if (!job->plan) return nnf_module_set(batch->root, job->names[i], module);
+    return nnf_module_set(job->plan->module, job->plan->graph->calls[job->calls[i]]->path, module);
+}
+
+/* Sets slots of the job from `first` down to 0 back to the modules that were there. */
+static void unset_job(const nnfi_batch *batch, const nnfi_job *job, size_t n) {
+    while (n-- > 0)
+        if (!job->stays[n]) (void)set_module(batch, job, n, job->modules[n]);
+}
+
+static nnf_status set_job(const nnfi_batch *batch, const nnfi_job *job) {
+    for (size_t i = 0; i < job->n; i++) {
+        if (i > 0 && job->stays[i]) continue;
+        nnf_status status = set_module(batch, job, i, job->fused[i]);
+        if (status == NNF_OK) continue;
+        unset_job(batch, job, i);
+        return status;
+    }
+    return NNF_OK;
+}
+
+static nnf_status set_tree(const nnfi_batch *batch) {
+    for (size_t j = 0; j < batch->n_jobs; j++) {
+        nnf_status status = set_job(batch, &batch->jobs[j]);
+        if (status == NNF_OK) continue;
+        while (j-- > 0)
+            unset_job(batch, &batch->jobs[j], batch->jobs[j].n);
+        return status;
+    }
+    return NNF_OK;
+}
+
+/* ---- All of it ---- */
+
+static nnf_status prepare(nnfi_batch *batch, surgery *surgeries, nnf_fuse_report *report) {
+    note_those_that_stay(batch);
+    for (size_t j = 0; j < batch->n_jobs; j++) {
+        const nnfi_job *job = &batch->jobs[j];
+        if (job->moves_hooks) NNFI_TRY(nnfi_hooks_reserve(job->fused[0], job->modules, job->n));
+    }
+    NNFI_TRY(make_report(report, batch));
+    for (size_t p = 0; p < batch->n_plans; p++)
+        NNFI_TRY(prepare_surgery(&surgeries[p], batch, batch->plans[p]));
+    return set_tree(batch);
+}
+
+nnf_status nnfi_batch_commit(nnfi_batch *batch, nnf_fuse_report *report) {
+    nnf_fuse_report made = {0};
+    surgery *surgeries = nnfi_calloc(batch->n_plans, sizeof *surgeries);
+    if (!surgeries) return nnfi_error_memory(sizeof *surgeries, "a graph to be fused");
+    nnf_status status = prepare(batch, surgeries, &made);
+    if (status == NNF_OK) {
+        for (size_t j = 0; j < batch->n_jobs; j++) {
+            const nnfi_job *job = &batch->jobs[j];
+            if (job->moves_hooks)
+                nnfi_hooks_move(job->fused[0], job->modules, job->n, job->stays[job->n - 1]);
+        }
+        for (size_t p = 0; p < batch->n_plans; p++)
+            commit_surgery(&surgeries[p]);
+        if (report) {
+            nnf_fuse_report_clear(report);
+            *report = made;
+            made = (nnf_fuse_report){0};
+        }
+    } else {
+        for (size_t p = 0; p < batch->n_plans; p++)
+            discard_surgery(&surgeries[p]);
+    }
+    nnf_fuse_report_clear(&made);
+    nnfi_free(surgeries);
+    return status;
+}

@@ -1,0 +1,39 @@
+/* Chains on their way into a model. Everything that can fail happens while jobs are added and
+ * prepared; then all of them go in at once. */
+#ifndef NNFI_BATCH_H
+#define NNFI_BATCH_H
+
+#include "fuse/plan.h"
+#include "nnfuse/fuse.h"
+
+/* One chain: n names, modules, and what comes in their place. */
+typedef struct nnfi_job {
+    size_t n;
+    const char **names;   /* [n] borrowed, as paths from the batch's root */
+    nnf_module **modules; /* [n] borrowed from the tree */
+    nnf_module **fused;   /* [n] references; NULL until they are made */
+    size_t *calls;        /* [n] of a graph; see plan */
+    bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
+    nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
+    bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them */
+} nnfi_job;
+
+typedef struct nnfi_batch {
+    nnf_module *root; /* borrowed */
+    nnfi_job *jobs;
+    size_t n_jobs, jobs_capacity;
+    nnfi_plan **plans; /* one for each Graph that jobs are in */
+    size_t n_plans, plans_capacity;
+} nnfi_batch;
+
+/* The plan of a Graph: made where there is none. */
+nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph);
+/* A new job with room for n; the batch owns it. Jobs that were given out before may move. */
+nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n);
+/* Takes the last job back. */
+void nnfi_batch_drop_last(nnfi_batch *batch);
+/* Puts all jobs into the model, or none; `report` may be NULL. */
+nnf_status nnfi_batch_commit(nnfi_batch *batch, nnf_fuse_report *report);
+void nnfi_batch_clear(nnfi_batch *batch);
+
+#endif

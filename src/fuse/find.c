@@ -1,0 +1,305 @@
+/* Finding what fuses in a Graph. The calls are visited once, in execution order; at each, a finder
+ * may take it and calls behind it as a job. There is one finder, for chains; one for patterns
+ * (small DAGs with one result) belongs in front of it in find_jobs, and leaves a job as well. */
+#include <string.h>
+
+#include "fuse/batch.h"
+#include "fuse/known_modules.h"
+#include "fuse/sequences.h"
+#include "support/error.h"
+#include "support/memory.h"
+
+/* Strings and arrays that live as long as the list of chains. */
+typedef struct block {
+    struct block *next;
+    size_t used, size;
+} block;
+
+typedef struct chain_list {
+    nnf_chain_list list; /* first, so that the caller's pointer is this one */
+    size_t chains_capacity, left_capacity;
+    block *blocks;
+} chain_list;
+
+typedef struct finder {
+    nnfi_batch batch;
+    nnfi_plan *plan;
+    nnfi_sequences sequences;
+    const char **why; /* [n_calls]: why the longest chain that a call was in cannot be fused */
+    size_t *job_of;   /* [n_calls]: number of the job that took the call, plus 1 */
+    chain_list *list; /* holds the strings */
+} finder;
+
+/* ---- Memory of the list ---- */
+
+static void *list_alloc(chain_list *list, size_t size) {
+    size = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+    if (!list->blocks || list->blocks->size - list->blocks->used < size) {
+        size_t room = size > 4000 ? size : 4000;
+        block *fresh = nnfi_alloc(sizeof *fresh + room);
+        if (!fresh) return NULL;
+        *fresh = (block){list->blocks, 0, room};
+        list->blocks = fresh;
+    }
+    void *place = (char *)(list->blocks + 1) + list->blocks->used;
+    list->blocks->used += size;
+    return place;
+}
+
+static const char *list_text(chain_list *list, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *copy = list_alloc(list, size);
+    return copy ? memcpy(copy, text, size) : NULL;
+}
+
+void nnf_chain_list_release(nnf_chain_list *public_list) {
+    chain_list *list = (chain_list *)public_list;
+    if (!list) return;
+    for (block *at = list->blocks, *next; at; at = next) {
+        next = at->next;
+        nnfi_free(at);
+    }
+    nnfi_free(list->list.chains);
+    nnfi_free(list->list.left);
+    nnfi_free(list);
+}
+
+/* ---- Chains ---- */
+
+static const char *type_of(const finder *find, size_t call) {
+    return nnf_module_type_before_parametrizations(find->plan->graph->calls[call]->module);
+}
+
+/* The error of a failed attempt becomes the reason of those calls that have none yet. Memory that
+ * is short ends the search; everything else only ends the attempt. */
+static nnf_status keep_reason(finder *find, const size_t *calls, size_t n, nnf_status status) {
+    if (status == NNF_ERROR_MEMORY) return status;
+    const char *text = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (find->why[calls[i]]) continue;
+        if (!text) text = list_text(find->list, nnf_error_message());
+        if (!text) return nnfi_error_memory(1, "a reason");
+        find->why[calls[i]] = text;
+    }
+    return NNF_OK;
+}
+
+/* Makes a job of the calls; *made false, with the reason kept, where they cannot be fused. */
+static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const nnfi_chain_row *row,
+                            bool *made) {
+    nnfi_plan *plan = find->plan;
+    nnfi_job *job;
+    NNFI_TRY(nnfi_batch_add(&find->batch, &job, n));
+    job->plan = plan;
+    job->moves_hooks = true;
+    for (size_t i = 0; i < n; i++) {
+        job->calls[i] = calls[i];
+        job->names[i] = plan->graph->calls[calls[i]]->path;
+        job->modules[i] = plan->graph->calls[calls[i]]->module;
+    }
+    nnf_status status = nnfi_fuse_by_row(job->fused, job->modules, n, false, row);
+    if (status == NNF_OK) status = nnfi_plan_check(plan, calls, n, job->fused[0]);
+    *made = status == NNF_OK;
+    if (!*made) {
+        nnfi_batch_drop_last(&find->batch);
+        return keep_reason(find, calls, n, status);
+    }
+    for (size_t i = 0; i < n; i++) {
+        plan->taken[calls[i]] = true;
+        find->job_of[calls[i]] = find->batch.n_jobs;
+    }
+    return NNF_OK;
+}
+
+/* A longer row does not help where a call is many times longer than any network is deep. */
+#define MAX_LENGTH 64
+
+/* The longest chain of the tables that begins with `first` and can be fused. */
+static nnf_status find_chain(finder *find, size_t first) {
+    size_t calls[MAX_LENGTH], n = 0;
+    const nnfi_chain_row *ends[MAX_LENGTH];
+    int32_t state = NNFI_START;
+    for (size_t call = first; call != NNFI_NO_CALL && n < MAX_LENGTH;) {
+        state = nnfi_sequences_step(&find->sequences, state, type_of(find, call));
+        if (state == NNFI_NO_STATE || nnfi_plan_is_shared(find->plan, call)) break;
+        ends[n] = nnfi_sequences_row(&find->sequences, state);
+        calls[n++] = call;
+        call = nnfi_plan_next(find->plan, call);
+    }
+    bool made = false;
+    for (; n > 0 && !made; n--)
+        if (ends[n - 1]) NNFI_TRY(try_chain(find, calls, n, ends[n - 1], &made));
+    return NNF_OK;
+}
+
+static nnf_status find_jobs(finder *find) {
+    const nnfi_plan *plan = find->plan;
+    for (size_t call = 0; call < plan->graph->n_calls; call++)
+        if (!plan->taken[call]) NNFI_TRY(find_chain(find, call));
+    return NNF_OK;
+}
+
+/* ---- What is left alone ---- */
+
+static nnf_status no_row(const finder *find, size_t before, size_t call) {
+    const nnfi_graph *graph = find->plan->graph;
+    size_t job = find->job_of[before];
+    char types[512] = "";
+    size_t used = 0;
+    const nnfi_job *taken = job ? &find->batch.jobs[job - 1] : NULL;
+    for (size_t i = 0; i < (taken ? taken->n : 1); i++) {
+        const nnf_module *module = taken ? taken->modules[i] : graph->calls[before]->module;
+        const char *type = nnf_module_type_before_parametrizations(module);
+        if (used + strlen(type) + 3 > sizeof types) break;
+        used += strlen(strcat(strcat(types + used, type), ", "));
+    }
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "there is no row for the sequence '%s%s'", types,
+                     type_of(find, call));
+}
+
+/* Whether the tables have a sequence in which the call's type follows what led to `before`. */
+static bool may_follow(const finder *find, size_t before, size_t call) {
+    size_t job = find->job_of[before];
+    int32_t state = NNFI_START;
+    if (job) {
+        const nnfi_job *taken = &find->batch.jobs[job - 1];
+        for (size_t i = 0; i < taken->n && state != NNFI_NO_STATE; i++)
+            state = nnfi_sequences_step(&find->sequences, state, type_of(find, taken->calls[i]));
+    } else {
+        state = nnfi_sequences_step(&find->sequences, state, type_of(find, before));
+    }
+    if (state == NNFI_NO_STATE) return false;
+    return nnfi_sequences_step(&find->sequences, state, type_of(find, call)) != NNFI_NO_STATE;
+}
+
+/* Why no chain has the call, as the thread's error. */
+static void explain(const finder *find, size_t call) {
+    const nnfi_plan *plan = find->plan;
+    const nnfi_call *this_call = plan->graph->calls[call];
+    nnf_value input = this_call->n_inputs ? this_call->inputs[0] : NNF_NO_VALUE;
+    int64_t before = input == NNF_NO_VALUE ? -1 : plan->uses.producer[input];
+    if (nnfi_plan_is_shared(plan, call))
+        nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is called more than once", this_call->path);
+    else if (input == NNF_NO_VALUE)
+        nnf_error(NNF_ERROR_NOT_FUSABLE, "it has no input");
+    else if (before < 0)
+        nnf_error(NNF_ERROR_NOT_FUSABLE, "its input '%s' is no layer's output",
+                  plan->graph->values[input].name);
+    else if (!may_follow(find, (size_t)before, call))
+        (void)no_row(find, (size_t)before, call);
+    else if (nnfi_plan_is_shared(plan, (size_t)before))
+        nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is called more than once",
+                  plan->graph->calls[before]->path);
+    else if (nnfi_plan_next(plan, (size_t)before) == call)
+        (void)no_row(find, (size_t)before, call);
+    else
+        (void)nnfi_plan_why_not_next(plan, (size_t)before, NULL);
+}
+
+static bool is_worth_a_reason(const nnf_module *module) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    return type->affine_map || (type->flags & NNF_TYPE_ELEMENTWISE);
+}
+
+static nnf_status list_left(finder *find, size_t call) {
+    chain_list *list = find->list;
+    const nnfi_call *left = find->plan->graph->calls[call];
+    const char *reason = find->why[call];
+    if (!reason) {
+        explain(find, call);
+        reason = list_text(list, nnf_error_message());
+    }
+    const char *name = list_text(list, left->path);
+    const char *type = list_text(list, type_of(find, call));
+    if (!reason || !name || !type ||
+        !nnfi_reserve(&list->list.left, &list->left_capacity, list->list.n_left + 1,
+                      sizeof *list->list.left))
+        return nnfi_error_memory(sizeof *list->list.left, "the modules left alone");
+    list->list.left[list->list.n_left++] = (nnf_left_alone){name, type, reason};
+    return NNF_OK;
+}
+
+/* ---- The list ---- */
+
+static nnf_status list_job(chain_list *list, const nnfi_job *job) {
+    const char **names = list_alloc(list, 2 * job->n * sizeof *names);
+    bool room = names && nnfi_reserve(&list->list.chains, &list->chains_capacity,
+                                      list->list.n_chains + 1, sizeof *list->list.chains);
+    for (size_t i = 0; room && i < job->n; i++) {
+        names[i] = list_text(list, job->names[i]);
+        names[job->n + i] =
+            list_text(list, nnf_module_type_before_parametrizations(job->modules[i]));
+        room = names[i] && names[job->n + i];
+    }
+    const char *fused = room ? list_text(list, nnf_module_type_name(job->fused[0])) : NULL;
+    if (!fused) return nnfi_error_memory(sizeof *list->list.chains, "the chains found");
+    list->list.chains[list->list.n_chains++] =
+        (nnf_found_chain){{names, job->n}, names + job->n, fused};
+    return NNF_OK;
+}
+
+static nnf_status make_list(finder *find) {
+    const nnfi_graph *graph = find->plan->graph;
+    for (size_t j = 0; j < find->batch.n_jobs; j++)
+        NNFI_TRY(list_job(find->list, &find->batch.jobs[j]));
+    for (size_t call = 0; call < graph->n_calls; call++)
+        if (!find->plan->taken[call] && is_worth_a_reason(graph->calls[call]->module))
+            NNFI_TRY(list_left(find, call));
+    return NNF_OK;
+}
+
+/* ---- Searching ---- */
+
+static void finder_clear(finder *find) {
+    nnfi_batch_clear(&find->batch);
+    nnfi_sequences_clear(&find->sequences);
+    nnfi_free((void *)find->why);
+    nnfi_free(find->job_of);
+}
+
+/* Finds the jobs; findclear afterwards, whatever comes of it. */
+static nnf_status find_all(finder *find, nnf_module *graph, const nnf_mapping *additional) {
+    if (!graph || !nnf_module_is_graph(graph))
+        return nnf_error(NNF_ERROR_INVALID, "chains are found in a Graph, not in a %s",
+                         graph ? nnf_module_type_name(graph) : "null pointer");
+    find->batch.root = graph;
+    NNFI_TRY(nnfi_batch_plan(&find->batch, &find->plan, graph));
+    NNFI_TRY(nnfi_sequences_new(&find->sequences, additional));
+    size_t n = find->plan->graph->n_calls;
+    find->why = nnfi_calloc(n, sizeof *find->why);
+    find->job_of = nnfi_calloc(n, sizeof *find->job_of);
+    if (!find->why || !find->job_of)
+        return nnfi_error_memory(n * sizeof *find->why, "the calls of a graph");
+    return find_jobs(find);
+}
+
+static chain_list *new_list(void) {
+    chain_list *list = nnfi_calloc(1, sizeof *list);
+    if (!list) nnfi_error_memory(sizeof *list, "a list of chains");
+    return list;
+}
+
+nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
+                           const nnf_mapping *additional) {
+    finder found = {.list = new_list()};
+    if (!found.list) return NNF_ERROR_MEMORY;
+    /* Jobs are made as if to be put in, and thrown away: the graph itself is only read. */
+    nnf_status status = find_all(&found, (nnf_module *)graph, additional);
+    if (status == NNF_OK) status = make_list(&found);
+    finder_clear(&found);
+    if (status == NNF_OK)
+        *out = &found.list->list;
+    else
+        nnf_chain_list_release(&found.list->list);
+    return status;
+}
+
+nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional, nnf_fuse_report *report) {
+    finder found = {.list = new_list()};
+    if (!found.list) return NNF_ERROR_MEMORY;
+    nnf_status status = find_all(&found, graph, additional);
+    if (status == NNF_OK) status = nnfi_batch_commit(&found.batch, report);
+    finder_clear(&found);
+    nnf_chain_list_release(&found.list->list);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* Rows from sequences of types to fuser methods: the default ones, and a caller's. */
+#ifndef NNFI_MAPPING_H
+#define NNFI_MAPPING_H
+
+#include "nnfuse/fuse.h"
+
+typedef struct nnfi_chain_row {
+    const char *const *types;
+    size_t n;
+    nnf_fuser_method method;
+    void *payload;
+} nnfi_chain_row;
+
+/* The default table (chains.c). */
+extern const char *const nnfi_default_chains[][3]; /* shorter ones end with NULL */
+extern const size_t nnfi_n_default_chains;
+
+/* Row `index` of `additional` (which may be NULL) followed by the default table; false past the
+ * end. */
+bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t index);
+
+/* The first row with exactly these types; false where there is none. */
+bool nnfi_mapping_find(nnfi_chain_row *row, const char *const *types, size_t n,
+                       const nnf_mapping *additional);
+
+#endif

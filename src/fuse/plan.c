@@ -1,0 +1,213 @@
+#include "fuse/plan.h"
+
+#include "fuse/known_modules.h"
+#include "support/error.h"
+#include "support/memory.h"
+
+nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
+    *out = (nnfi_plan){.module = graph, .graph = nnfi_graph_of(graph)};
+    size_t n = out->graph->n_calls;
+    nnf_status status = nnfi_uses_new(&out->uses, out->graph);
+    if (status != NNF_OK) return status;
+    out->previous = nnfi_calloc(n, sizeof *out->previous);
+    out->taken = nnfi_calloc(n, sizeof *out->taken);
+    bool room = out->previous && out->taken;
+    for (size_t i = 0; room && i < n; i++) {
+        nnf_module *const *key = &out->graph->calls[i]->module;
+        out->previous[i] = nnfi_plan_last_call(out, *key);
+        room = nnfi_map_put(&out->last_call, (const char *)key, sizeof *key, (int64_t)i);
+    }
+    if (room) return NNF_OK;
+    nnfi_plan_clear(out);
+    return nnfi_error_memory(n * sizeof *out->previous, "the calls of a graph");
+}
+
+void nnfi_plan_clear(nnfi_plan *plan) {
+    nnfi_uses_clear(&plan->uses);
+    nnfi_map_clear(&plan->last_call);
+    nnfi_free(plan->previous);
+    nnfi_free(plan->taken);
+    nnf_graph_infer_free(plan->infos, plan->n_infos);
+    *plan = (nnfi_plan){0};
+}
+
+size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module) {
+    int64_t call;
+    bool found = nnfi_map_get(&plan->last_call, (const char *)&module, sizeof module, &call);
+    return found ? (size_t)call : NNFI_NO_CALL;
+}
+
+static bool is_elementwise(const nnf_module *module) {
+    return nnf_module_get_type(module)->flags & NNF_TYPE_ELEMENTWISE;
+}
+
+bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call) {
+    const nnf_module *module = plan->graph->calls[call]->module;
+    if (is_elementwise(module)) return false;
+    return nnfi_plan_last_call(plan, module) != call || plan->previous[call] != NNFI_NO_CALL;
+}
+
+bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module) {
+    size_t call = nnfi_plan_last_call(plan, module);
+    while (call != NNFI_NO_CALL && plan->taken[call])
+        call = plan->previous[call];
+    return call != NNFI_NO_CALL;
+}
+
+/* Whether input `index` (from 1 on) of a call is a tensor that its module holds. */
+static bool is_bound(const nnfi_call *call, size_t index) {
+    const nnf_module_type *type = nnf_module_get_type(call->module);
+    if (call->inputs[index] == NNF_NO_VALUE) return true;
+    if (index - 1 >= type->n_slots) return false;
+    const char *slot = type->slots[index - 1].name;
+    return nnf_module_tensor(call->module, slot) || nnf_module_is_parametrized(call->module, slot);
+}
+
+/* An input beside the first one that is known only when the call runs; NNF_NO_VALUE: none. */
+static nnf_value other_input(const nnfi_call *call) {
+    for (size_t i = 1; i < call->n_inputs; i++)
+        if (!is_bound(call, i)) return call->inputs[i];
+    return call->n_captures ? call->captures[0] : NNF_NO_VALUE;
+}
+
+static size_t n_readers(const nnfi_plan *plan, nnf_value value) {
+    return (size_t)(plan->uses.first_reader[value + 1] - plan->uses.first_reader[value]);
+}
+
+/* An output beside the first one that somebody needs; NNF_NO_VALUE: none. */
+static nnf_value other_output(const nnfi_plan *plan, const nnfi_call *call) {
+    for (size_t i = 1; i < call->n_outputs; i++) {
+        nnf_value value = call->outputs[i];
+        if (value == NNF_NO_VALUE) continue;
+        if (n_readers(plan, value) || plan->graph->values[value].is_output) return value;
+    }
+    return NNF_NO_VALUE;
+}
+
+size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
+    const nnfi_call *call = plan->graph->calls[index];
+    if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE) return NNFI_NO_CALL;
+    nnf_value value = call->outputs[0];
+    if (plan->graph->values[value].is_output || n_readers(plan, value) != 1) return NNFI_NO_CALL;
+    if (other_output(plan, call) != NNF_NO_VALUE) return NNFI_NO_CALL;
+    size_t next = (size_t)plan->uses.readers[plan->uses.first_reader[value]];
+    const nnfi_call *reader = plan->graph->calls[next];
+    if (reader->n_inputs == 0 || reader->inputs[0] != value) return NNFI_NO_CALL;
+    return other_input(reader) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
+}
+
+static nnf_status not_fusable_value(const char *format, const char *path, const char *value) {
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, format, path, value);
+}
+
+/* The reader that is in the way: one that is not `wanted`, else the last. */
+static nnf_status why_readers(const nnfi_plan *plan, const nnfi_call *call,
+                              const nnf_module *wanted) {
+    nnf_value value = call->outputs[0];
+    const int64_t *readers = plan->uses.readers + plan->uses.first_reader[value];
+    size_t n = n_readers(plan, value), other = n - 1;
+    bool also = !wanted;
+    for (size_t i = 0; i < n; i++) {
+        const nnf_module *reader = plan->graph->calls[readers[i]]->module;
+        if (reader == wanted)
+            also = true;
+        else if (wanted)
+            other = i;
+    }
+    const nnfi_call *reader = plan->graph->calls[readers[other]];
+    if (n == 1 && reader->module != wanted && wanted)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the output of '%s' is read by '%s'", call->path,
+                         reader->path);
+    if (n > 1)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the output of '%s' is %sread by '%s'", call->path,
+                         also ? "also " : "", reader->path);
+    nnf_value second = reader->inputs[0] == value ? other_input(reader) : reader->inputs[0];
+    const char *name = second == NNF_NO_VALUE ? "" : plan->graph->values[second].name;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' reads '%s' too, which is not a constant",
+                     reader->path, name);
+}
+
+nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t index, const nnf_module *wanted) {
+    const nnfi_call *call = plan->graph->calls[index];
+    if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' gives no output", call->path);
+    nnf_value value = call->outputs[0], other = other_output(plan, call);
+    if (plan->graph->values[value].is_output)
+        return not_fusable_value("the output of '%s' ('%s') is an output of the graph", call->path,
+                                 plan->graph->values[value].name);
+    if (other != NNF_NO_VALUE)
+        return not_fusable_value("'%s' has a second output ('%s') that is used", call->path,
+                                 plan->graph->values[other].name);
+    if (n_readers(plan, value) == 0)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "nothing reads the output of '%s'", call->path);
+    return why_readers(plan, call, wanted);
+}
+
+static nnf_status trace_from(const nnfi_plan *plan, nnf_module *const *modules, size_t n,
+                             size_t *calls) {
+    for (size_t i = 0; i < n; i++) {
+        if (nnfi_plan_is_shared(plan, calls[i]))
+            return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is called more than once",
+                             plan->graph->calls[calls[i]]->path);
+        if (plan->taken[calls[i]])
+            return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is in another chain too",
+                             plan->graph->calls[calls[i]]->path);
+        if (i + 1 == n) break;
+        size_t next = nnfi_plan_next(plan, calls[i]);
+        if (next == NNFI_NO_CALL || plan->graph->calls[next]->module != modules[i + 1])
+            return nnfi_plan_why_not_next(plan, calls[i], modules[i + 1]);
+        calls[i + 1] = next;
+    }
+    return NNF_OK;
+}
+
+nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, size_t n,
+                           size_t *calls) {
+    nnf_status status = nnf_error(NNF_ERROR_NOT_FUSABLE, "the first module is never called");
+    size_t first = nnfi_plan_last_call(plan, modules[0]);
+    for (; first != NNFI_NO_CALL; first = plan->previous[first]) {
+        calls[0] = first;
+        status = trace_from(plan, modules, n, calls);
+        if (status == NNF_OK || nnfi_plan_is_shared(plan, first)) break;
+    }
+    return status;
+}
+
+/* A batch norm runs over axis 1; so does a fold into a linear map only where that is its channel
+ * axis, which for one that counts from the end (Linear) depends on the rank. */
+static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
+    nnf_linear_map map;
+    const nnf_module_type *type = nnf_module_get_type(first->module);
+    if (!type->linear_map) return NNF_OK;
+    NNFI_TRY(type->linear_map(first->module, &map));
+    if (map.channel_axis >= 0) return NNF_OK;
+    if (!plan->inferred) {
+        NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
+        plan->inferred = true;
+    }
+    int ndim = plan->infos[first->outputs[0]].ndim;
+    if (ndim >= 0 && ndim + map.channel_axis == 1) return NNF_OK;
+    if (ndim < 0)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                         "the rank of the output of '%s' is not known, so neither is whether the "
+                         "batch norm runs over its features",
+                         first->path);
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "the output of '%s' has rank %d: the batch norm runs over its axis 1, but the "
+                     "features are in axis %d",
+                     first->path, ndim, ndim + map.channel_axis);
+}
+
+nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused) {
+    const nnfi_call *first = plan->graph->calls[calls[0]], *last = plan->graph->calls[calls[n - 1]];
+    nnf_value used = other_output(plan, last);
+    if (used != NNF_NO_VALUE)
+        return not_fusable_value("'%s' has a second output ('%s') that is used", last->path,
+                                 plan->graph->values[used].name);
+    if (nnfi_fused_base(fused) == first->module) return NNF_OK; /* nothing was folded into it */
+    for (size_t i = 1; i < first->n_inputs; i++)
+        if (!is_bound(first, i))
+            return not_fusable_value("'%s' gets '%s' when it runs, so that is no constant",
+                                     first->path, plan->graph->values[first->inputs[i]].name);
+    return check_channel_axis(plan, first);
+}

@@ -1,0 +1,45 @@
+/* A Graph about to be changed: who calls each module, who reads each value, and which calls are
+ * taken already. */
+#ifndef NNFI_PLAN_H
+#define NNFI_PLAN_H
+
+#include "module/graph_internal.h"
+
+typedef struct nnfi_plan {
+    nnf_module *module; /* the Graph, borrowed */
+    nnfi_graph *graph;
+    nnfi_uses uses;
+    nnfi_map last_call; /* of a module, by its address */
+    size_t *previous; /* [n_calls]: the call of the same module before this one, or NNFI_NO_CALL */
+    bool *taken;      /* [n_calls] */
+    nnf_type_info *infos; /* inferred when somebody asks for the first time */
+    size_t n_infos;
+    bool inferred;
+} nnfi_plan;
+#define NNFI_NO_CALL SIZE_MAX
+
+nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph);
+void nnfi_plan_clear(nnfi_plan *plan);
+
+/* The last call of a module, or NNFI_NO_CALL; those before it are in plan->previous. */
+size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module);
+/* Whether other calls use the module's state too, so that none of them can be changed alone. */
+bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call);
+/* Whether a call of the module is left when those that are taken are gone. */
+bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module);
+
+/* The call that reads what `call` gives, as its one input that is not constant, where nothing else
+ * does; else NNFI_NO_CALL. */
+size_t nnfi_plan_next(const nnfi_plan *plan, size_t call);
+/* Why it is not `wanted` (may be NULL: any call), as an error. */
+nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t call, const nnf_module *wanted);
+
+/* The calls of the modules, each the next of the one before; an error says where that ends. */
+nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, size_t n,
+                           size_t *calls);
+
+/* Whether `fused` may stand for these calls: what was folded into the first module must be there
+ * for every call (its weights constant) and mean the same on its input. */
+nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused);
+
+#endif
