@@ -1,0 +1,107 @@
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One command writes one file at a time. The handler reads the path only where `temporary_set`. */
+static char temporary_path[4096];
+static volatile int temporary_set;
+
+void files_set_temporary(const char *path) {
+    temporary_set = 0;
+    if (path == NULL || strlen(path) >= sizeof temporary_path) return;
+    strcpy(temporary_path, path);
+    temporary_set = 1;
+}
+
+const char *files_temporary(void) {
+    return temporary_set ? temporary_path : NULL;
+}
+
+const char *input_name(const char *path) {
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+static nnf_status read_stream(void **data, size_t *size, FILE *file, const char *name) {
+    char *buffer = NULL;
+    size_t used = 0, room = 0;
+    do {
+        if (room - used < 65536) {
+            size_t more = room < 65536 ? 131072 : 2 * room;
+            char *grown = realloc(buffer, more);
+            if (grown == NULL) {
+                free(buffer);
+                return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory after %zu bytes", name, used);
+            }
+            buffer = grown;
+            room = more;
+        }
+        used += fread(buffer + used, 1, room - used, file);
+    } while (!feof(file) && !ferror(file));
+    if (ferror(file)) {
+        free(buffer);
+        return nnf_error(NNF_ERROR_READ, "%s: %s", name, strerror(errno));
+    }
+    *data = buffer;
+    *size = used;
+    return NNF_OK;
+}
+
+nnf_status file_read(void **data, size_t *size, const char *path) {
+    if (strcmp(path, "-") == 0) return read_stream(data, size, stdin, "standard input");
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return nnf_error(NNF_ERROR_READ, "%s: %s", path, strerror(errno));
+    nnf_status status = read_stream(data, size, file, path);
+    fclose(file);
+    return status;
+}
+
+nnf_status file_open(file_writer *writer, const char *path) {
+    *writer = (file_writer){.path = path};
+    if (strcmp(path, "-") == 0) {
+        writer->path = "standard output";
+        writer->file = stdout;
+        return NNF_OK;
+    }
+    size_t size = strlen(path) + 32;
+    writer->temporary = malloc(size);
+    if (writer->temporary == NULL) return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory", path);
+    snprintf(writer->temporary, size, "%s.%ld.tmp", path, (long)getpid());
+    int fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (fd >= 0) files_set_temporary(writer->temporary);
+    writer->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (writer->file != NULL) return NNF_OK;
+    nnf_status status = nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+        unlink(writer->temporary);
+        files_set_temporary(NULL);
+    }
+    free(writer->temporary);
+    return status;
+}
+
+static nnf_status write_error(const file_writer *writer) {
+    return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", writer->path, strerror(errno));
+}
+
+nnf_status file_write(file_writer *writer, const void *data, size_t size) {
+    return fwrite(data, 1, size, writer->file) == size ? NNF_OK : write_error(writer);
+}
+
+nnf_status file_close(file_writer *writer, nnf_status status) {
+    if (writer->temporary == NULL) {
+        return status == NNF_OK && fflush(writer->file) != 0 ? write_error(writer) : status;
+    }
+    if (fclose(writer->file) != 0 && status == NNF_OK) status = write_error(writer);
+    if (status == NNF_OK && rename(writer->temporary, writer->path) != 0) {
+        status = write_error(writer);
+    }
+    if (status != NNF_OK) unlink(writer->temporary);
+    files_set_temporary(NULL);
+    free(writer->temporary);
+    return status;
+}

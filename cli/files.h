@@ -1,0 +1,32 @@
+/* Whole files in and out. */
+#ifndef FILES_H
+#define FILES_H
+
+#include <stdio.h>
+
+#include "nnfuse.h"
+
+/* Reads all of a file, or of standard input for "-"; *data is from malloc. */
+nnf_status file_read(void **data, size_t *size, const char *path);
+
+/* What an error message calls a path: "standard input" for "-". */
+const char *input_name(const char *path);
+
+/* A file that is written under a temporary name beside `path` and renamed when it is whole. "-":
+ * standard output, which is not renamed. */
+typedef struct file_writer {
+    FILE *file;
+    const char *path;
+    char *temporary; /* NULL for standard output */
+} file_writer;
+nnf_status file_open(file_writer *writer, const char *path);
+nnf_status file_write(file_writer *writer, const void *data, size_t size);
+/* Renames; or, where `status` is an error, removes the file and passes the status on. */
+nnf_status file_close(file_writer *writer, nnf_status status);
+
+/* The temporary file that a signal must not leave behind; NULL: there is none any more. */
+void files_set_temporary(const char *path);
+/* Its path, or NULL; for the signal handler. */
+const char *files_temporary(void);
+
+#endif
