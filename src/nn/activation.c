@@ -1,0 +1,110 @@
+/* Activations: one row for each, all of them one forward over the kernels' table. */
+#include <math.h>
+
+#include "nn/nn_internal.h"
+
+/* PyTorch's default alpha and beta, and the type that the kind belongs to. */
+static const struct activation_kind {
+    const char *type;
+    double alpha, beta;
+} kinds[NNF_ACTIVATION_COUNT] = {
+    [NNF_RELU] = {"ReLU", 0, 0},
+    [NNF_RELU6] = {"ReLU6", 0, 6},
+    [NNF_CLIP] = {"Clip", -INFINITY, INFINITY},
+    [NNF_LEAKY_RELU] = {"LeakyReLU", 0.01, 0},
+    [NNF_SIGMOID] = {"Sigmoid", 0, 0},
+    [NNF_TANH] = {"Tanh", 0, 0},
+    [NNF_SILU] = {"SiLU", 0, 0},
+    [NNF_HARDSWISH] = {"Hardswish", 0, 0},
+    [NNF_HARDSIGMOID] = {"Hardsigmoid", 1.0 / 6.0, 0.5},
+    [NNF_GELU] = {"GELU", 0, 0},
+    [NNF_GELU_TANH] = {"GELU", 0, 0},
+    [NNF_SQRT] = {"Sqrt", 0, 0},
+    [NNF_ERF] = {"Erf", 0, 0},
+};
+
+nnf_status nnf_activation_new_with(nnf_module **out, const nnf_activation_options *options) {
+    if ((unsigned)options->kind >= NNF_ACTIVATION_COUNT)
+        return nnf_error(NNF_ERROR_INVALID, "%d is no kind of activation", (int)options->kind);
+    return nnf_module_new(out, nnf_type(kinds[options->kind].type), options);
+}
+
+nnf_status nnf_activation_new(nnf_module **out, nnf_activation kind) {
+    nnf_activation_options options = {.kind = kind};
+    if ((unsigned)kind < NNF_ACTIVATION_COUNT) {
+        options.alpha = kinds[kind].alpha;
+        options.beta = kinds[kind].beta;
+    }
+    return nnf_activation_new_with(out, &options);
+}
+
+/* Clip's bounds may come as inputs 1 and 2: one element each. */
+static nnf_status infer_clip(const nnf_module *module, const nnf_type_info *const *inputs,
+                             size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 1, 3, n_outputs, 1));
+    NNFI_TRY(nnfi_check_float(module, inputs[0]));
+    nnf_dtype dtype = inputs[0]->dtype;
+    for (size_t i = 1; i < n_inputs; i++) {
+        if (!inputs[i]) continue;
+        NNFI_TRY(nnfi_merge_dtype(module, &dtype, dtype, inputs[i]->dtype));
+        nnf_dim n = nnfi_unknown_dim();
+        if (inputs[i]->ndim >= 0)
+            NNFI_TRY(nnfi_dim_product(&n, inputs[i]->shape, 0, inputs[i]->ndim));
+        if (nnfi_dim_known(n) && n.value != 1)
+            return nnf_error(NNF_ERROR_SHAPE, "Clip takes bounds of one element, not %lld",
+                             (long long)n.value);
+    }
+    nnfi_info_set_like(&outputs[0], inputs[0]);
+    outputs[0].dtype = dtype;
+    return NNF_OK;
+}
+
+static nnf_status bound(double *out, nnf_tensor *const *inputs, size_t n_inputs, size_t index) {
+    const nnf_tensor *tensor = nnfi_input_tensor(inputs, n_inputs, index);
+    if (!tensor) return NNF_OK;
+    const void *data;
+    NNFI_TRY(nnf_tensor_data(tensor, &data));
+    *out = nnfi_load_f64(nnf_tensor_dtype(tensor), data, 0);
+    return NNF_OK;
+}
+
+static nnf_status forward_activation(nnf_session *session, nnf_module *module,
+                                     nnf_tensor *const *inputs, size_t n_inputs,
+                                     nnf_tensor **outputs, size_t n_outputs) {
+    (void)n_outputs;
+    const nnf_activation_options *options = nnf_module_options(module);
+    nnfi_activation_call call = {.dtype = nnf_tensor_dtype(inputs[0]),
+                                 .n = nnf_tensor_numel(inputs[0]),
+                                 .kind = options->kind,
+                                 .alpha = options->alpha,
+                                 .beta = options->beta};
+    if (call.kind == NNF_CLIP) {
+        NNFI_TRY(bound(&call.alpha, inputs, n_inputs, 1));
+        NNFI_TRY(bound(&call.beta, inputs, n_inputs, 2));
+    }
+    NNFI_TRY(nnf_tensor_data(inputs[0], &call.x));
+    NNFI_TRY(nnf_tensor_mut_data(outputs[0], &call.y));
+    return nnfi_session_kernels(session)->activation(session, &call);
+}
+
+#define ROW(type_name, infer_function)                                     \
+    {                                                                      \
+        .name = type_name, .options_size = sizeof(nnf_activation_options), \
+        .infer = infer_function, .forward = forward_activation,            \
+        .flags = NNF_TYPE_WIDENS_16_BIT | NNF_TYPE_ELEMENTWISE,            \
+    }
+static const nnf_module_type types[] = {
+    ROW("ReLU", nnfi_infer_float_same),
+    ROW("ReLU6", nnfi_infer_float_same),
+    ROW("Clip", infer_clip),
+    ROW("LeakyReLU", nnfi_infer_float_same),
+    ROW("Sigmoid", nnfi_infer_float_same),
+    ROW("Tanh", nnfi_infer_float_same),
+    ROW("SiLU", nnfi_infer_float_same),
+    ROW("Hardswish", nnfi_infer_float_same),
+    ROW("Hardsigmoid", nnfi_infer_float_same),
+    ROW("GELU", nnfi_infer_float_same),
+    ROW("Sqrt", nnfi_infer_float_same),
+    ROW("Erf", nnfi_infer_float_same),
+};
+const nnfi_type_family nnfi_activation_family = NNFI_TYPE_FAMILY(types);
