@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "run/reference/reference.h"
+#include "tensor/tensor_internal.h"
 
 /* Integers wrap as two's complement does. Division by zero was refused before; the smallest number
  * by -1 wraps to itself. */
