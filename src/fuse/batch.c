@@ -46,6 +46,9 @@ nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
 }
 
 static void release_job(nnfi_job *job) {
+    for (size_t i = 0; job->saved && i < job->n; i++)
+        nnfi_saved_hooks_clear(&job->saved[i]);
+    nnfi_free(job->saved);
     for (size_t i = 0; i < job->n; i++)
         nnf_module_release(job->fused[i]);
     nnfi_free((void *)job->names);
@@ -65,6 +68,20 @@ void nnfi_batch_clear(nnfi_batch *batch) {
     nnfi_free(batch->jobs);
     nnfi_free(batch->plans);
     *batch = (nnfi_batch){0};
+}
+
+nnf_status nnfi_job_save_hooks(nnfi_job *job) {
+    job->saved = nnfi_calloc(job->n, sizeof *job->saved);
+    if (!job->saved) return nnfi_error_memory(job->n * sizeof *job->saved, "the hooks of a chain");
+    for (size_t i = 0; i < job->n; i++)
+        NNFI_TRY(nnfi_hooks_save(&job->saved[i], job->modules[i]));
+    return NNF_OK;
+}
+
+void nnfi_batch_restore_hooks(nnfi_batch *batch) {
+    for (size_t j = 0; j < batch->n_jobs; j++)
+        for (size_t i = 0; batch->jobs[j].saved && i < batch->jobs[j].n; i++)
+            nnfi_hooks_restore(&batch->jobs[j].saved[i]);
 }
 
 /* Notes which modules keep their place because other calls need them: when all jobs are there, and
@@ -167,10 +184,11 @@ static void commit_surgery(surgery *work) {
 static nnf_status set_module(const nnfi_batch *batch, const nnfi_job *job, size_t i,
                              nnf_module *module) {
     if (!job->plan) return nnf_module_set(batch->root, job->names[i], module);
-    return nnf_module_set(job->plan->module, job->plan->graph->calls[job->calls[i]]->path, module);
+    /* The surgery sees to the calls. */
+    return nnfi_module_put(job->plan->module, job->plan->graph->calls[job->calls[i]]->path, module);
 }
 
-/* Sets slots of the job from `first` down to 0 back to the modules that were there. */
+/* Sets the first n places of a job back to the modules that were there. */
 static void unset_job(const nnfi_batch *batch, const nnfi_job *job, size_t n) {
     while (n-- > 0)
         if (!job->stays[n]) (void)set_module(batch, job, n, job->modules[n]);

@@ -15,7 +15,8 @@ typedef struct nnfi_job {
     size_t *calls;        /* [n] of a graph; see plan */
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
-    bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them */
+    bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them, and */
+    nnfi_saved_hooks *saved; /* [n] where they were before that; NULL: not noted */
 } nnfi_job;
 
 typedef struct nnfi_batch {
@@ -32,6 +33,9 @@ nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n);
 /* Takes the last job back. */
 void nnfi_batch_drop_last(nnfi_batch *batch);
+/* Notes where the hooks of the job's modules are, and puts all that were noted back. */
+nnf_status nnfi_job_save_hooks(nnfi_job *job);
+void nnfi_batch_restore_hooks(nnfi_batch *batch);
 /* Puts all jobs into the model, or none; `report` may be NULL. */
 nnf_status nnfi_batch_commit(nnfi_batch *batch, nnf_fuse_report *report);
 void nnfi_batch_clear(nnfi_batch *batch);

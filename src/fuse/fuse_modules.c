@@ -93,6 +93,7 @@ static nnf_status fuse_by_caller(nnfi_job *job, const nnfi_request *request) {
     const nnf_fuse_options *options = request->options;
     size_t n = job->n;
     if (job->plan) NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
+    NNFI_TRY(nnfi_job_save_hooks(job));
     nnf_status status = options->fuser_func(job->fused, &n, job->modules, job->n, request->is_qat,
                                             options->additional, options->payload);
     if (status != NNF_OK) { /* then it gave no references */
@@ -150,6 +151,7 @@ static nnf_status fuse(nnf_module **out, nnf_module *model, const nnf_chain *cha
     for (size_t i = 0; status == NNF_OK && i < n_chains; i++)
         status = add_chain(&batch, &request, &chains[i], i);
     if (status == NNF_OK) status = nnfi_batch_commit(&batch, request.options->report);
+    if (status != NNF_OK) nnfi_batch_restore_hooks(&batch);
     nnfi_batch_clear(&batch);
     nnfi_map_clear(&request.seen);
     if (status == NNF_OK)

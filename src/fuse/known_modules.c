@@ -78,11 +78,12 @@ static nnf_module *folded_copy(nnf_module *fused, const nnf_module *first) {
 }
 
 nnf_status nnfi_hooks_reserve(nnf_module *fused, nnf_module *const *modules, size_t n) {
-    nnf_module *copy = folded_copy(fused, modules[0]);
-    if (fused != modules[0]) NNFI_TRY(nnfi_module_reserve_hooks(fused, modules[0]));
-    if (copy && copy != fused) NNFI_TRY(nnfi_module_reserve_hooks(copy, modules[0]));
-    if (fused != modules[n - 1]) NNFI_TRY(nnfi_module_reserve_hooks(fused, modules[n - 1]));
-    return NNF_OK;
+    const nnf_module *first = modules[0], *last = modules[n - 1];
+    nnf_module *copy = folded_copy(fused, first);
+    size_t n_forward = nnf_module_n_forward_hooks(first);
+    if (copy) NNFI_TRY(nnfi_module_reserve_hooks(copy, 0, n_forward));
+    return nnfi_module_reserve_hooks(fused, nnf_module_n_forward_pre_hooks(first),
+                                     n_forward + nnf_module_n_forward_hooks(last));
 }
 
 void nnfi_hooks_move(nnf_module *fused, nnf_module *const *modules, size_t n, bool last_stays) {
