@@ -7,11 +7,12 @@
 #include "nnfuse/graph.h"
 
 typedef struct nnfi_value {
-    char *name;           /* unique in the graph */
-    nnf_tensor *constant; /* NULL where it is not known before running */
-    nnf_type_info info;   /* what the file said */
-    bool is_input, is_output;
-    bool gone; /* nobody gives or reads it any more; its number is not used again */
+    char *name;               /* unique in the graph */
+    nnf_tensor *constant;     /* NULL where it is not known before running */
+    nnf_type_info info;       /* what the file said */
+    bool is_input, is_output; /* an input with a constant is one that need not be given: the
+                                 constant is its default, and so nothing that is known of it */
+    bool gone;                /* nobody gives or reads it any more; its number is not used again */
 } nnfi_value;
 
 typedef struct nnfi_call {
@@ -20,7 +21,7 @@ typedef struct nnfi_call {
     nnf_value
         *inputs; /* as the ONNX operator's: those that the module holds in slots are here too */
     size_t n_inputs;
-    nnf_value *outputs;
+    nnf_value *outputs; /* NNF_NO_VALUE: nobody wants it */
     size_t n_outputs;
     nnf_value *captures; /* values that a subgraph in the node reads (If, Loop, Scan) */
     size_t n_captures;
@@ -41,6 +42,7 @@ typedef struct nnfi_graph {
     void *source_data; /* the reader's; what keeps it alive is retained and released by these */
     void (*source_retain)(void *source_data);
     void (*source_release)(void *source_data);
+    nnfi_call **by_path; /* the calls sorted by path, for nnf_module_set; NULL until it is needed */
 } nnfi_graph;
 
 /* The graph of a Graph module; NULL for another module. */

@@ -16,16 +16,31 @@ void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin);
  * when it changes a parameter or two. */
 nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module);
 
+/* nnf_module_set without a look at the calls of Graphs: for surgery, which sees to them itself. The
+ * path's parent exists; where the path does too, no memory is needed. */
+nnf_status nnfi_module_put(nnf_module *root, const char *path, nnf_module *module);
+
 /* A shallow copy without its pre-forward hooks, or without its forward hooks, is what stands in a
  * fused container; the others stay on it (seed: they run there too). */
 nnf_status nnfi_module_without_hooks(nnf_module **out, const nnf_module *module, bool drop_pre,
                                      bool drop_forward);
 
 /* Moves all pre-forward (or forward) hooks behind those of `to`, in order; handles stay good.
- * Needs no memory where nnfi_module_reserve_hooks(to, from) succeeded before. */
+ * Needs no memory where nnfi_module_reserve_hooks made room for as many more before. */
 void nnfi_module_move_pre_hooks(nnf_module *to, nnf_module *from);
 void nnfi_module_move_forward_hooks(nnf_module *to, nnf_module *from);
-nnf_status nnfi_module_reserve_hooks(nnf_module *to, const nnf_module *from);
+nnf_status nnfi_module_reserve_hooks(nnf_module *to, size_t n_pre, size_t n_forward);
+
+/* A module's hooks, noted so that they can be put back if something goes wrong. While they are
+ * noted, none may be registered on the module. */
+typedef struct nnfi_saved_hooks {
+    nnf_module *module; /* borrowed */
+    nnf_hook **hooks;   /* [n], retained */
+    size_t n;
+} nnfi_saved_hooks;
+nnf_status nnfi_hooks_save(nnfi_saved_hooks *out, nnf_module *module);
+void nnfi_hooks_restore(nnfi_saved_hooks *saved);
+void nnfi_saved_hooks_clear(nnfi_saved_hooks *saved);
 
 /* Runs the hooks: used by the session. */
 nnf_status nnfi_module_run_pre_hooks(nnf_module *module, nnf_tensor **inputs, size_t n_inputs);

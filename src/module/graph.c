@@ -1,0 +1,331 @@
+/* Building a Graph and looking at it. */
+#include <string.h>
+
+#include "module/object.h"
+
+nnf_status nnf_graph_new(nnf_module **out) {
+    return nnf_module_new(out, &nnfi_graph_type, NULL);
+}
+
+bool nnf_module_is_graph(const nnf_module *module) {
+    return module && module->type == &nnfi_graph_type;
+}
+
+nnfi_graph *nnfi_graph_of(const nnf_module *module) {
+    return nnf_module_is_graph(module) ? module->options : NULL;
+}
+
+static nnf_status need_graph(nnfi_graph **out, nnf_module *module) {
+    *out = nnfi_graph_of(module);
+    if (*out) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "a Graph is needed, not %s%s", module ? "a " : "nothing",
+                     module ? module->type->name : "");
+}
+
+/* ---- Values ---- */
+
+nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name) {
+    if (!name || !*name) return nnf_error(NNF_ERROR_INVALID, "a value of a graph needs a name");
+    if (nnfi_map_get(&graph->value_by_name, name, strlen(name), NULL))
+        return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'", name);
+    if (graph->n_values >= INT32_MAX)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d values", INT32_MAX);
+    char *copy = nnfi_strdup(name);
+    if (!copy ||
+        !nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
+                      sizeof *graph->values) ||
+        !nnfi_map_put(&graph->value_by_name, copy, strlen(copy), (int64_t)graph->n_values)) {
+        nnfi_free(copy);
+        return nnfi_error_memory(sizeof *graph->values, "a graph's values");
+    }
+    nnfi_value *value = &graph->values[graph->n_values];
+    *value = (nnfi_value){.name = copy};
+    nnf_type_info_init(&value->info);
+    *out = (nnf_value)graph->n_values++;
+    return NNF_OK;
+}
+
+/* Takes back the values from number `n` on, which nothing refers to yet. */
+static void drop_values(nnfi_graph *graph, size_t n) {
+    while (graph->n_values > n) {
+        nnfi_value *value = &graph->values[--graph->n_values];
+        nnfi_map_remove(&graph->value_by_name, value->name, strlen(value->name));
+        nnf_type_info_clear(&value->info);
+        nnfi_free(value->name);
+    }
+}
+
+nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name) {
+    int64_t value;
+    if (!nnfi_map_get(&graph->value_by_name, name, strlen(name), &value)) return NNF_NO_VALUE;
+    return (nnf_value)value;
+}
+
+static nnfi_value *value_at(const nnfi_graph *graph, nnf_value value) {
+    if (!graph || value < 0 || (size_t)value >= graph->n_values || graph->values[value].gone)
+        return NULL;
+    return &graph->values[value];
+}
+
+/* Appends to the graph's inputs or outputs. */
+static nnf_status append_value(nnf_value **list, size_t *n, size_t *capacity, nnf_value value) {
+    if (!nnfi_reserve(list, capacity, *n + 1, sizeof **list))
+        return nnfi_error_memory(sizeof **list, "a graph's inputs and outputs");
+    (*list)[(*n)++] = value;
+    return NNF_OK;
+}
+
+nnf_status nnf_graph_add_input(nnf_module *module, nnf_value *out, const char *name,
+                               const nnf_type_info *info) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    nnf_value value;
+    NNFI_TRY(nnfi_graph_add_value(graph, &value, name));
+    nnf_status status = info ? nnf_type_info_copy(&graph->values[value].info, info) : NNF_OK;
+    if (status == NNF_OK)
+        status = append_value(&graph->inputs, &graph->n_inputs, &graph->inputs_capacity, value);
+    if (status != NNF_OK) {
+        drop_values(graph, (size_t)value);
+        return status;
+    }
+    graph->values[value].is_input = true;
+    if (out) *out = value;
+    return NNF_OK;
+}
+
+nnf_status nnf_graph_add_constant(nnf_module *module, nnf_value *out, const char *name,
+                                  nnf_tensor *tensor) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    if (!tensor) return nnf_error(NNF_ERROR_INVALID, "the constant '%s' has no tensor", name);
+    nnf_value value;
+    NNFI_TRY(nnfi_graph_add_value(graph, &value, name));
+    graph->values[value].constant = nnf_tensor_retain(tensor);
+    if (out) *out = value;
+    return NNF_OK;
+}
+
+nnf_status nnf_graph_add_output(nnf_module *module, nnf_value value) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    nnfi_value *at = value_at(graph, value);
+    if (!at) return nnf_error(NNF_ERROR_INVALID, "the graph has no value number %d", (int)value);
+    NNFI_TRY(append_value(&graph->outputs, &graph->n_outputs, &graph->outputs_capacity, value));
+    at->is_output = true;
+    return NNF_OK;
+}
+
+/* ---- Calls ---- */
+
+nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model) {
+    size_t n = model->n_inputs + model->n_outputs + model->n_captures;
+    nnfi_call *call = nnfi_alloc(sizeof *call + n * sizeof(nnf_value));
+    if (!call) return nnfi_error_memory(sizeof *call + n * sizeof(nnf_value), "a graph's call");
+    *call = *model;
+    call->inputs = (nnf_value *)(call + 1);
+    call->outputs = call->inputs + call->n_inputs;
+    call->captures = call->outputs + call->n_outputs;
+    for (size_t i = 0; i < call->n_inputs; i++)
+        call->inputs[i] = model->inputs[i];
+    for (size_t i = 0; i < call->n_outputs; i++)
+        call->outputs[i] = model->outputs[i];
+    for (size_t i = 0; i < call->n_captures; i++)
+        call->captures[i] = model->captures[i];
+    *out = call;
+    return NNF_OK;
+}
+
+void nnfi_call_free(nnfi_call *call) {
+    if (!call) return;
+    nnf_module_release(call->module);
+    nnfi_free(call->path);
+    nnfi_free(call);
+}
+
+void nnfi_graph_forget_paths(nnfi_graph *graph) {
+    nnfi_free(graph->by_path);
+    graph->by_path = NULL;
+}
+
+nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_module *called,
+                                  const nnf_value *inputs, size_t n_inputs,
+                                  const nnf_value *outputs, size_t n_outputs,
+                                  const nnf_value *captures, size_t n_captures) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    if (!nnfi_reserve(&graph->calls, &graph->calls_capacity, graph->n_calls + 1,
+                      sizeof *graph->calls))
+        return nnfi_error_memory(sizeof *graph->calls, "a graph's calls");
+    char *copy = nnfi_strdup(path);
+    if (!copy) return nnfi_error_memory(strlen(path) + 1, "a call's path");
+    const nnfi_call model = {.path = copy,
+                             .module = called,
+                             .inputs = (nnf_value *)inputs,
+                             .n_inputs = n_inputs,
+                             .outputs = (nnf_value *)outputs,
+                             .n_outputs = n_outputs,
+                             .captures = (nnf_value *)captures,
+                             .n_captures = n_captures};
+    nnf_status status = nnfi_call_new(&graph->calls[graph->n_calls], &model);
+    if (status != NNF_OK) {
+        nnfi_free(copy);
+        return status;
+    }
+    nnf_module_retain(called);
+    graph->n_calls++;
+    nnfi_graph_forget_paths(graph);
+    return NNF_OK;
+}
+
+/* Adds a value named `name`, or, where that is NULL, after the path. The value's number is in the
+ * made-up name, so that a module that is called a million times still finds one at once. */
+static nnf_status add_output_value(nnfi_graph *graph, nnf_value *out, const char *name,
+                                   const char *path) {
+    if (name) return nnfi_graph_add_value(graph, out, name);
+    char *made = nnfi_format("%s", path);
+    for (size_t i = graph->n_values; made && nnfi_graph_find_value(graph, made) >= 0; i++) {
+        nnfi_free(made);
+        made = nnfi_format("%s_%zu", path, i);
+    }
+    if (!made) return nnfi_error_memory(strlen(path) + 1, "a value's name");
+    nnf_status status = nnfi_graph_add_value(graph, out, made);
+    nnfi_free(made);
+    return status;
+}
+
+nnf_status nnf_graph_add_call(nnf_module *module, const char *path, const nnf_value *inputs,
+                              size_t n_inputs, const char *const *output_names, nnf_value *outputs,
+                              size_t n_outputs) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    nnf_module *called;
+    NNFI_TRY(nnf_module_get(&called, module, path));
+    for (size_t i = 0; i < n_inputs; i++)
+        if (inputs[i] != NNF_NO_VALUE && !value_at(graph, inputs[i]))
+            return nnf_error(NNF_ERROR_INVALID, "input %zu of a call of '%s' is no value: %d", i,
+                             path, (int)inputs[i]);
+    size_t before = graph->n_values;
+    nnf_value *made = nnfi_alloc(n_outputs * sizeof *made);
+    if (!made) return nnfi_error_memory(n_outputs * sizeof *made, "a call's outputs");
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
+        status = add_output_value(graph, &made[i], output_names ? output_names[i] : NULL, path);
+    if (status == NNF_OK)
+        status = nnfi_graph_append_call(module, path, called, inputs, n_inputs, made, n_outputs,
+                                        NULL, 0);
+    if (status != NNF_OK) drop_values(graph, before);
+    for (size_t i = 0; i < n_outputs && status == NNF_OK && outputs; i++)
+        outputs[i] = made[i];
+    nnfi_free(made);
+    return status;
+}
+
+/* ---- Symbols ---- */
+
+nnf_status nnf_graph_symbol(nnf_module *module, int32_t *out, const char *name) {
+    nnfi_graph *graph;
+    NNFI_TRY(need_graph(&graph, module));
+    if (!name || !*name) return nnf_error(NNF_ERROR_INVALID, "a symbolic dimension needs a name");
+    int64_t number;
+    if (nnfi_map_get(&graph->symbol_by_name, name, strlen(name), &number)) {
+        *out = (int32_t)number;
+        return NNF_OK;
+    }
+    if (graph->n_symbols >= INT32_MAX)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d symbols", INT32_MAX);
+    char *copy = nnfi_strdup(name);
+    number = (int64_t)graph->n_symbols + 1;
+    if (!copy ||
+        !nnfi_reserve(&graph->symbols, &graph->symbols_capacity, (size_t)number,
+                      sizeof *graph->symbols) ||
+        !nnfi_map_put(&graph->symbol_by_name, copy, strlen(copy), number)) {
+        nnfi_free(copy);
+        return nnfi_error_memory(strlen(name) + 1, "a graph's symbols");
+    }
+    graph->symbols[graph->n_symbols++] = copy;
+    *out = (int32_t)number;
+    return NNF_OK;
+}
+
+const char *nnf_graph_symbol_name(const nnf_module *module, int32_t symbol) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    if (!graph || symbol < 1 || (size_t)symbol > graph->n_symbols) return NULL;
+    return graph->symbols[symbol - 1];
+}
+
+/* ---- Looking at it ---- */
+
+size_t nnf_graph_n_inputs(const nnf_module *module) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph ? graph->n_inputs : 0;
+}
+
+size_t nnf_graph_n_outputs(const nnf_module *module) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph ? graph->n_outputs : 0;
+}
+
+nnf_value nnf_graph_input(const nnf_module *module, size_t index) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph && index < graph->n_inputs ? graph->inputs[index] : NNF_NO_VALUE;
+}
+
+nnf_value nnf_graph_output(const nnf_module *module, size_t index) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph && index < graph->n_outputs ? graph->outputs[index] : NNF_NO_VALUE;
+}
+
+const char *nnf_graph_value_name(const nnf_module *module, nnf_value value) {
+    const nnfi_value *at = value_at(nnfi_graph_of(module), value);
+    return at ? at->name : NULL;
+}
+
+nnf_tensor *nnf_graph_value_constant(const nnf_module *module, nnf_value value) {
+    const nnfi_value *at = value_at(nnfi_graph_of(module), value);
+    return at ? at->constant : NULL;
+}
+
+const nnf_type_info *nnf_graph_value_info(const nnf_module *module, nnf_value value) {
+    const nnfi_value *at = value_at(nnfi_graph_of(module), value);
+    return at ? &at->info : NULL;
+}
+
+static const nnfi_call *call_at(const nnf_module *module, size_t call) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph && call < graph->n_calls ? graph->calls[call] : NULL;
+}
+
+size_t nnf_graph_n_calls(const nnf_module *module) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph ? graph->n_calls : 0;
+}
+
+const char *nnf_graph_call_path(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->path : NULL;
+}
+
+nnf_module *nnf_graph_call_module(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->module : NULL;
+}
+
+size_t nnf_graph_call_n_inputs(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->n_inputs : 0;
+}
+
+size_t nnf_graph_call_n_outputs(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->n_outputs : 0;
+}
+
+const nnf_value *nnf_graph_call_inputs(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->inputs : NULL;
+}
+
+const nnf_value *nnf_graph_call_outputs(const nnf_module *module, size_t call) {
+    const nnfi_call *at = call_at(module, call);
+    return at ? at->outputs : NULL;
+}

@@ -1,0 +1,128 @@
+/* The module object itself: private to this folder. */
+#ifndef NNFI_MODULE_OBJECT_H
+#define NNFI_MODULE_OBJECT_H
+
+#include <stdatomic.h>
+
+#include "module/graph_internal.h"
+#include "module/pointers.h"
+#include "support/memory.h"
+
+/* A tensor that is held beside the type's slots. */
+typedef struct nnfi_extra {
+    char *name;
+    nnf_slot_kind kind;
+    nnf_tensor *tensor;
+} nnfi_extra;
+
+typedef struct nnfi_child {
+    char *name;
+    nnf_module *module;
+} nnfi_child;
+
+/* Hooks of one kind in the order in which they run; each is retained. */
+typedef struct nnfi_hooks {
+    nnf_hook **items;
+    size_t n, capacity;
+} nnfi_hooks;
+
+/* A parameter that is computed. Its originals are extras of the module. */
+typedef struct nnfi_parametrized {
+    char *name;
+    const nnf_parametrization *row;
+    void *options; /* a copy, row->options_size bytes */
+    size_t n_originals;
+} nnfi_parametrized;
+
+struct nnf_module {
+    atomic_size_t references;
+    const nnf_module_type *type;
+    void *options;
+    nnfi_origin origin;
+    bool training;
+    nnf_tensor **slots; /* [type->n_slots], NULL where unset */
+    nnfi_extra *extras;
+    size_t n_extras, extras_capacity;
+    nnfi_child *children;
+    size_t n_children, children_capacity;
+    nnfi_map child_by_name; /* empty while there are few children */
+    nnfi_hooks pre_hooks, forward_hooks;
+    nnfi_parametrized *parametrized;
+    size_t n_parametrized, parametrized_capacity;
+    nnf_module *link; /* chains modules up in walks that must not need memory: the last release, and
+                         train; NULL outside of them */
+};
+
+/* The Graph row, whose options struct is the nnfi_graph. */
+extern const nnf_module_type nnfi_graph_type;
+
+/* ---- Walking ---- */
+
+/* Every module of a tree once, parents first, in the order of the children. */
+typedef struct nnfi_visit {
+    nnf_module *module;
+    size_t parent; /* index of the visit that led here; the root's is its own */
+    size_t child;  /* which child of that one */
+} nnfi_visit;
+typedef struct nnfi_walk {
+    nnfi_visit *visits;
+    size_t n, capacity;
+    nnfi_pointers index; /* of each module */
+} nnfi_walk;
+nnf_status nnfi_walk_new(nnfi_walk *out, const nnf_module *root);
+void nnfi_walk_clear(nnfi_walk *walk);
+/* The path of visit i with ".name" behind it (NULL: nothing): nnfi_free. NULL: out of memory. */
+char *nnfi_walk_path(const nnfi_walk *walk, size_t i, const char *name);
+
+/* ---- Tensors ---- */
+
+/* Every place where a module holds a tensor: slots, extras, and a Graph's constants. */
+size_t nnfi_module_n_cells(const nnf_module *module);
+nnf_tensor **nnfi_module_cell(const nnf_module *module, size_t index);
+
+/* Puts map(tensor) in the place of every tensor of the modules; one that occurs twice is mapped
+ * once, so that ties stay. All or nothing. */
+typedef nnf_status (*nnfi_tensor_map)(nnf_tensor **out, nnf_tensor *tensor, void *payload);
+nnf_status nnfi_map_tensors(nnf_module *const *modules, size_t n, nnfi_tensor_map map,
+                            void *payload);
+
+/* ---- Parts of a module ---- */
+
+void nnfi_hooks_clear(nnfi_hooks *hooks);
+nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from, bool pre, bool forward);
+
+const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const char *name);
+nnf_status nnfi_parametrized_copy(nnf_module *to, const nnf_module *from);
+void nnfi_parametrized_clear(nnf_module *module);
+
+/* Appends a child without looking for one of that name: for copies. */
+nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child);
+
+/* Sets, replaces or (NULL) unsets a tensor, whatever the module's parametrizations. */
+nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind kind,
+                           nnf_tensor *tensor);
+
+/* ---- Graph ---- */
+
+/* A call like `model`, with copies of its lists in one block with it; takes over model's path and
+ * its reference to the module. */
+nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model);
+void nnfi_call_free(nnfi_call *call);
+/* To be called where the graph's calls have changed. */
+void nnfi_graph_forget_paths(nnfi_graph *graph);
+
+/* When a tree under a Graph changes, its calls follow: `prepare` checks that every call at or below
+ * `path` finds its module once `module` stands there; `commit`, which cannot fail, makes the calls
+ * refer to what stands there then. */
+nnf_status nnfi_graph_prepare_set(nnf_module *graph, const char *path, const nnf_module *module);
+void nnfi_graph_commit_set(nnf_module *graph, const char *path);
+/* Makes the calls refer to the copies of the modules that they refer to. */
+void nnfi_graph_relink(nnf_module *graph, const nnfi_walk *originals, nnf_module *const *copies);
+/* What a run checks first: that the tensors fit what the graph says of its inputs. */
+nnf_status nnfi_graph_check_inputs(const nnf_module *graph, nnf_tensor *const *inputs,
+                                   size_t n_inputs);
+/* infer of the Graph row. */
+nnf_status nnfi_graph_infer_outputs(const nnf_module *graph, const nnf_type_info *const *inputs,
+                                    size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);
+
+#endif

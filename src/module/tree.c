@@ -1,0 +1,351 @@
+/* The tree: children, paths, and walks over all modules and tensors. */
+#include <string.h>
+
+#include "module/object.h"
+
+/* A linear search beats hashing below this. */
+#define FEW_CHILDREN 16
+/* The deepest path that is made, and the most edges that are looked at without a table. */
+#define MAX_DEPTH 1000
+
+/* ---- Children ---- */
+
+size_t nnf_module_n_children(const nnf_module *module) {
+    return module->n_children;
+}
+
+const char *nnf_module_child_name(const nnf_module *module, size_t index) {
+    return index < module->n_children ? module->children[index].name : NULL;
+}
+
+nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
+    return index < module->n_children ? module->children[index].module : NULL;
+}
+
+static nnfi_child *find_child(const nnf_module *module, const char *name, size_t length) {
+    if (module->child_by_name.n_keys > 0) {
+        int64_t index;
+        if (!nnfi_map_get(&module->child_by_name, name, length, &index)) return NULL;
+        return &module->children[index];
+    }
+    for (size_t i = 0; i < module->n_children; i++) {
+        const char *other = module->children[i].name;
+        if (!strncmp(other, name, length) && !other[length]) return &module->children[i];
+    }
+    return NULL;
+}
+
+/* Enters the children from the first that is not in the table yet. */
+static bool index_children(nnf_module *module) {
+    for (size_t i = module->child_by_name.n_keys; i < module->n_children; i++) {
+        const char *name = module->children[i].name;
+        if (!nnfi_map_put(&module->child_by_name, name, strlen(name), (int64_t)i)) return false;
+    }
+    return true;
+}
+
+nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child) {
+    if (!nnfi_reserve(&module->children, &module->children_capacity, module->n_children + 1,
+                      sizeof *module->children))
+        return nnfi_error_memory(sizeof *module->children, "a module's children");
+    char *copy = nnfi_strdup(name);
+    if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
+    module->children[module->n_children++] = (nnfi_child){copy, child};
+    if (module->n_children > FEW_CHILDREN && !index_children(module)) {
+        nnfi_map_clear(&module->child_by_name); /* searching goes on without it */
+        module->n_children--;
+        nnfi_free(copy);
+        return nnfi_error_memory(module->n_children * sizeof(void *), "the names of children");
+    }
+    nnf_module_retain(child);
+    return NNF_OK;
+}
+
+/* Whether `wanted` is `tree` or below it. Gives up when `edges` are used up. */
+static bool reaches(const nnf_module *tree, const nnf_module *wanted, size_t *edges) {
+    if (tree == wanted) return true;
+    for (size_t i = 0; i<tree->n_children && * edges> 0; i++) {
+        --*edges;
+        if (reaches(tree->children[i].module, wanted, edges)) return true;
+    }
+    return false;
+}
+
+/* Most modules that are put somewhere are small: these need no table of what was seen, so that
+ * replacing a child by one of them cannot run out of memory. */
+static nnf_status check_acyclic(const nnf_module *module, const char *name,
+                                const nnf_module *child) {
+    size_t edges = MAX_DEPTH;
+    bool cycle = reaches(child, module, &edges);
+    if (!cycle && edges == 0) {
+        nnfi_walk walk;
+        NNFI_TRY(nnfi_walk_new(&walk, child));
+        cycle = nnfi_pointers_get(&walk.index, module, NULL);
+        nnfi_walk_clear(&walk);
+    }
+    if (!cycle) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "a %s cannot be child '%s' of a %s that it contains",
+                     child->type->name, name, module->type->name);
+}
+
+/* set_child without regard to a Graph's calls. */
+static nnf_status put_child(nnf_module *module, const char *name, nnf_module *child) {
+    NNFI_TRY(check_acyclic(module, name, child));
+    nnfi_child *place = find_child(module, name, strlen(name));
+    if (!place) return nnfi_append_child(module, name, child);
+    nnf_module *old = place->module;
+    place->module = nnf_module_retain(child);
+    nnf_module_release(old);
+    return NNF_OK;
+}
+
+nnf_status nnf_module_set_child(nnf_module *module, const char *name, nnf_module *child) {
+    if (!module || !child || !name || !*name || strchr(name, '.'))
+        return nnf_error(NNF_ERROR_INVALID,
+                         "'%s' is no name for a child: it must not be empty or hold a dot",
+                         name ? name : "");
+    return nnf_module_set(module, name, child);
+}
+
+/* ---- Paths ---- */
+
+static nnf_status no_child(const nnf_module *module, const char *path, const char *part,
+                           const char *stop) {
+    const char *type = module->type->name;
+    int length = (int)(stop - part);
+    if (part == path)
+        return nnf_error(NNF_ERROR_NOT_FOUND,
+                         "there is no module '%s': the root (%s) has no child '%.*s'", path, type,
+                         length, part);
+    return nnf_error(NNF_ERROR_NOT_FOUND,
+                     "there is no module '%s': '%.*s' (%s) has no child '%.*s'", path,
+                     (int)(part - path - 1), path, type, length, part);
+}
+
+/* Follows the first `length` bytes of a path, which end where a part ends. */
+static nnf_status descend(nnf_module **out, const nnf_module *root, const char *path,
+                          size_t length) {
+    const nnf_module *module = root;
+    const char *end = path + length;
+    for (const char *part = path, *stop; length > 0 && part <= end; part = stop + 1) {
+        stop = memchr(part, '.', (size_t)(end - part));
+        if (!stop) stop = end;
+        const nnfi_child *child = find_child(module, part, (size_t)(stop - part));
+        if (!child) return no_child(module, path, part, stop);
+        module = child->module;
+    }
+    *out = (nnf_module *)module;
+    return NNF_OK;
+}
+
+nnf_status nnf_module_get(nnf_module **out, const nnf_module *root, const char *path) {
+    if (!out || !root || !path)
+        return nnf_error(NNF_ERROR_INVALID, "a module is looked up by a root and a path");
+    return descend(out, root, path, strlen(path));
+}
+
+/* Sets what is at `path`, whose parent exists; the calls of every Graph on the way follow. */
+static nnf_status set_below(nnf_module *root, const char *path, nnf_module *module) {
+    bool is_graph = nnf_module_is_graph(root);
+    if (is_graph) NNFI_TRY(nnfi_graph_prepare_set(root, path, module));
+    const char *dot = strchr(path, '.');
+    if (!dot)
+        NNFI_TRY(put_child(root, path, module));
+    else
+        NNFI_TRY(set_below(find_child(root, path, (size_t)(dot - path))->module, dot + 1, module));
+    if (is_graph) nnfi_graph_commit_set(root, path);
+    return NNF_OK;
+}
+
+nnf_status nnf_module_set(nnf_module *root, const char *path, nnf_module *module) {
+    if (!root || !path || !module)
+        return nnf_error(NNF_ERROR_INVALID, "a module is set by a root, a path and a module");
+    const char *name = strrchr(path, '.');
+    size_t parent_length = name ? (size_t)(name - path) : 0;
+    name = name ? name + 1 : path;
+    if (!*name || *path == '.')
+        return nnf_error(NNF_ERROR_INVALID, "'%s' is no path of a module below the root", path);
+    size_t depth = 1;
+    for (const char *at = path; *at; at++)
+        depth += *at == '.';
+    if (depth > MAX_DEPTH)
+        return nnf_error(NNF_ERROR_INVALID, "a path has %zu parts: at most %d are possible", depth,
+                         MAX_DEPTH);
+    nnf_module *parent;
+    NNFI_TRY(descend(&parent, root, path, parent_length));
+    return set_below(root, path, module);
+}
+
+nnf_status nnfi_module_put(nnf_module *root, const char *path, nnf_module *module) {
+    const char *dot = strrchr(path, '.');
+    nnf_module *parent;
+    NNFI_TRY(descend(&parent, root, path, dot ? (size_t)(dot - path) : 0));
+    return put_child(parent, dot ? dot + 1 : path, module);
+}
+
+/* ---- Walks ---- */
+
+typedef struct pending_visits {
+    nnfi_visit *items;
+    size_t n, capacity;
+} pending_visits;
+
+/* Puts visit i's children on the stack, the first on top. */
+static bool push_children(pending_visits *stack, const nnfi_walk *walk, size_t i) {
+    const nnf_module *module = walk->visits[i].module;
+    size_t n = module->n_children;
+    if (!nnfi_reserve(&stack->items, &stack->capacity, stack->n + n, sizeof *stack->items))
+        return false;
+    for (size_t child = n; child-- > 0;)
+        stack->items[stack->n++] = (nnfi_visit){module->children[child].module, i, child};
+    return true;
+}
+
+static bool add_visit(nnfi_walk *walk, nnfi_visit visit) {
+    if (!nnfi_reserve(&walk->visits, &walk->capacity, walk->n + 1, sizeof *walk->visits) ||
+        !nnfi_pointers_add(&walk->index, visit.module, walk->n))
+        return false;
+    walk->visits[walk->n++] = visit;
+    return true;
+}
+
+/* A stack of its own instead of recursion: see nnf_module_release. */
+nnf_status nnfi_walk_new(nnfi_walk *out, const nnf_module *root) {
+    nnfi_walk walk = {0};
+    pending_visits stack = {0};
+    nnfi_visit visit = {(nnf_module *)root, 0, 0};
+    bool ok = add_visit(&walk, visit) && push_children(&stack, &walk, 0);
+    while (ok && stack.n > 0) {
+        visit = stack.items[--stack.n];
+        if (nnfi_pointers_get(&walk.index, visit.module, NULL)) continue;
+        ok = add_visit(&walk, visit) && push_children(&stack, &walk, walk.n - 1);
+    }
+    nnfi_free(stack.items);
+    if (!ok) {
+        size_t bytes = (walk.n + 1) * sizeof visit;
+        nnfi_walk_clear(&walk);
+        return nnfi_error_memory(bytes, "a walk over a module tree");
+    }
+    *out = walk;
+    return NNF_OK;
+}
+
+void nnfi_walk_clear(nnfi_walk *walk) {
+    nnfi_free(walk->visits);
+    nnfi_pointers_clear(&walk->index);
+    *walk = (nnfi_walk){0};
+}
+
+static const char *visit_name(const nnfi_walk *walk, size_t i) {
+    const nnfi_visit *visit = &walk->visits[i];
+    return walk->visits[visit->parent].module->children[visit->child].name;
+}
+
+/* Puts `name` and, unless it is the last part, a dot in front of what begins at `at`. */
+static char *prepend(char *at, const char *name, bool is_last) {
+    size_t length = strlen(name);
+    if (!is_last) *--at = '.';
+    return memcpy(at - length, name, length);
+}
+
+char *nnfi_walk_path(const nnfi_walk *walk, size_t i, const char *name) {
+    size_t length = name ? strlen(name) + 1 : 0;
+    for (size_t at = i; at > 0; at = walk->visits[at].parent)
+        length += strlen(visit_name(walk, at)) + 1;
+    if (length == 0) return nnfi_strdup("");
+    char *path = nnfi_alloc(length);
+    if (!path) return NULL;
+    char *begin = path + length - 1;
+    *begin = '\0';
+    const char *end = begin;
+    if (name) begin = prepend(begin, name, true);
+    for (size_t at = i; at > 0; at = walk->visits[at].parent)
+        begin = prepend(begin, visit_name(walk, at), begin == end);
+    return path;
+}
+
+nnf_status nnf_module_named_modules(nnf_module *root,
+                                    nnf_status (*visit)(const char *path, nnf_module *module,
+                                                        void *payload),
+                                    void *payload) {
+    if (!root || !visit) return nnf_error(NNF_ERROR_INVALID, "a walk needs a root and a callback");
+    nnfi_walk walk;
+    NNFI_TRY(nnfi_walk_new(&walk, root));
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; i < walk.n && status == NNF_OK; i++) {
+        char *path = nnfi_walk_path(&walk, i, NULL);
+        status = path ? visit(path, walk.visits[i].module, payload)
+                      : nnfi_error_memory(1, "a module's path");
+        nnfi_free(path);
+    }
+    nnfi_walk_clear(&walk);
+    return status;
+}
+
+typedef struct tensor_walk {
+    nnfi_walk modules;
+    nnfi_pointers seen;
+    nnf_slot_kind kind;
+    nnf_status (*visit)(const char *path, nnf_tensor *tensor, void *payload);
+    void *payload;
+} tensor_walk;
+
+static nnf_status visit_tensors(tensor_walk *walk, size_t i) {
+    const nnf_module *module = walk->modules.visits[i].module;
+    size_t n = nnf_module_n_tensors(module);
+    for (size_t t = 0; t < n; t++) {
+        const char *name = nnf_module_tensor_name(module, t);
+        nnf_tensor *tensor = nnf_module_tensor(module, name);
+        if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
+        if (nnfi_pointers_get(&walk->seen, tensor, NULL)) continue;
+        if (!nnfi_pointers_add(&walk->seen, tensor, 0))
+            return nnfi_error_memory(sizeof tensor, "the tensors seen");
+        char *path = nnfi_walk_path(&walk->modules, i, name);
+        if (!path) return nnfi_error_memory(1, "a tensor's path");
+        nnf_status status = walk->visit(path, tensor, walk->payload);
+        nnfi_free(path);
+        NNFI_TRY(status);
+    }
+    return NNF_OK;
+}
+
+nnf_status nnf_module_named_tensors(nnf_module *root, nnf_slot_kind kind,
+                                    nnf_status (*visit)(const char *path, nnf_tensor *tensor,
+                                                        void *payload),
+                                    void *payload) {
+    if (!root || !visit) return nnf_error(NNF_ERROR_INVALID, "a walk needs a root and a callback");
+    tensor_walk walk = {.kind = kind, .visit = visit, .payload = payload};
+    NNFI_TRY(nnfi_walk_new(&walk.modules, root));
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; i < walk.modules.n && status == NNF_OK; i++)
+        status = visit_tensors(&walk, i);
+    nnfi_pointers_clear(&walk.seen);
+    nnfi_walk_clear(&walk.modules);
+    return status;
+}
+
+/* Cannot fail, so it chains the modules up by their links instead of keeping a table of them. The
+ * last one links to itself, so that a link tells whether a module was met. */
+void nnf_module_train(nnf_module *root, bool training) {
+    nnf_module *last = root;
+    root->link = root;
+    for (nnf_module *at = root;; at = at->link) {
+        at->training = training;
+        for (size_t i = 0; i < at->n_children; i++) {
+            nnf_module *child = at->children[i].module;
+            if (child->link) continue;
+            last->link = child;
+            last = child->link = child;
+        }
+        if (at == last) break;
+    }
+    for (nnf_module *at = root; at;) {
+        nnf_module *next = at->link != at ? at->link : NULL;
+        at->link = NULL;
+        at = next;
+    }
+}
+
+void nnf_module_eval(nnf_module *root) {
+    nnf_module_train(root, false);
+}

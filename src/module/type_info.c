@@ -1,0 +1,69 @@
+/* What is known of a value before it is computed. */
+#include <string.h>
+
+#include "module/module_internal.h"
+#include "support/memory.h"
+
+void nnf_type_info_init(nnf_type_info *info) {
+    *info = (nnf_type_info){.dtype = NNF_DTYPE_UNKNOWN, .ndim = -1, .n_values = -1};
+}
+
+void nnf_type_info_clear(nnf_type_info *info) {
+    nnfi_free(info->values);
+    nnf_type_info_init(info);
+}
+
+nnf_status nnf_type_info_set_values(nnf_type_info *info, const nnf_dim *values, int n) {
+    if (n < 0 || n > NNF_MAX_KNOWN_VALUES)
+        return nnf_error(NNF_ERROR_INVALID, "%d elements cannot be kept: at most %d are", n,
+                         NNF_MAX_KNOWN_VALUES);
+    size_t size = (size_t)n * sizeof *values;
+    nnf_dim *copy = nnfi_alloc(size);
+    if (!copy) return nnfi_error_memory(size, "known elements");
+    if (n > 0) memcpy(copy, values, size);
+    nnfi_free(info->values);
+    info->values = copy;
+    info->n_values = n;
+    return NNF_OK;
+}
+
+nnf_status nnf_type_info_copy(nnf_type_info *to, const nnf_type_info *from) {
+    if (to == from) return NNF_OK;
+    nnf_type_info copy = *from;
+    copy.values = NULL;
+    copy.n_values = -1;
+    if (from->n_values >= 0)
+        NNFI_TRY(nnf_type_info_set_values(&copy, from->values, from->n_values));
+    nnfi_free(to->values);
+    *to = copy;
+    return NNF_OK;
+}
+
+nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor) {
+    nnf_type_info seen;
+    nnf_type_info_init(&seen);
+    seen.dtype = nnf_tensor_dtype(tensor);
+    seen.ndim = nnf_tensor_ndim(tensor);
+    for (int i = 0; i < seen.ndim; i++)
+        seen.shape[i] = (nnf_dim){nnf_tensor_shape(tensor)[i], 0};
+    int64_t n = nnf_tensor_numel(tensor);
+    if ((seen.dtype == NNF_I32 || seen.dtype == NNF_I64) && n <= NNF_MAX_KNOWN_VALUES) {
+        int64_t elements[NNF_MAX_KNOWN_VALUES]; /* room for either dtype */
+        nnf_dim values[NNF_MAX_KNOWN_VALUES];
+        NNFI_TRY(nnf_tensor_read(tensor, 0, n, elements));
+        for (int64_t i = 0; i < n; i++)
+            values[i] = (nnf_dim){nnfi_load_i64(seen.dtype, elements, i), 0};
+        NNFI_TRY(nnf_type_info_set_values(&seen, values, (int)n));
+    }
+    nnfi_free(info->values);
+    *info = seen;
+    return NNF_OK;
+}
+
+void nnf_affine_map_clear(nnf_affine_map *map) {
+    nnfi_free(map->scale_hi);
+    nnfi_free(map->scale_lo);
+    nnfi_free(map->shift_hi);
+    nnfi_free(map->shift_lo);
+    *map = (nnf_affine_map){0};
+}

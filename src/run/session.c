@@ -1,0 +1,326 @@
+/* Running modules: hooks, inference, allocation, 16-bit floats, and paths for errors. */
+#include "run/session_internal.h"
+
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include "nnfuse/graph.h"
+#include "support/memory.h"
+#include "support/text.h"
+
+/* Modules that call modules take C stack: a tree that is nested deeper than this does not run. */
+#define MAX_NESTING 1000
+
+static int default_threads(void) {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
+                           const nnf_session_options *options) {
+    int threads = options ? options->threads : 0;
+    if (!out || !module) return nnf_error(NNF_ERROR_INVALID, "a session needs a module");
+    if (threads < 0)
+        return nnf_error(NNF_ERROR_INVALID, "a session cannot have %d threads", threads);
+    nnf_session *session = nnfi_calloc(1, sizeof *session);
+    if (!session) return nnfi_error_memory(sizeof *session, "a session");
+    session->module = nnf_module_retain(module);
+    session->kernels = &nnfi_reference_kernels;
+    session->threads = threads > 0 ? threads : default_threads();
+    *out = session;
+    return NNF_OK;
+}
+
+void nnf_session_release(nnf_session *session) {
+    if (!session) return;
+    nnf_module_release(session->module);
+    nnfi_free(session->names);
+    nnfi_free(session->kept);
+    nnfi_free(session);
+}
+
+int nnf_session_threads(const nnf_session *session) {
+    return session->threads;
+}
+
+const nnfi_kernels *nnfi_session_kernels(const nnf_session *session) {
+    return session->kernels;
+}
+
+/* ---- Paths in errors ---- */
+
+static nnf_status push_name(nnf_session *session, const char *name) {
+    if (session->n_names >= MAX_NESTING)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d", MAX_NESTING);
+    if (!nnfi_reserve(&session->names, &session->names_capacity, session->n_names + 1,
+                      sizeof *session->names))
+        return nnfi_error_memory(sizeof *session->names, "a path");
+    session->names[session->n_names++] = name;
+    return NNF_OK;
+}
+
+/* The path of the call that runs now: to be cleared; empty for the root, or without memory. */
+static nnfi_text current_path(const nnf_session *session) {
+    nnfi_text path = {0};
+    for (size_t i = 0; i < session->n_names; i++)
+        if (session->names[i] && *session->names[i])
+            nnfi_text_add(&path, "%s%s", path.length > 0 ? "." : "", session->names[i]);
+    return path;
+}
+
+/* Puts path and type in front of an error, unless a call inside of this one has done so. */
+static nnf_status name_error(nnf_session *session, const nnf_module *module, nnf_status status) {
+    if (session->error_is_named) return status;
+    session->error_is_named = true;
+    const char *type = nnf_module_type_name(module);
+    nnfi_text path = current_path(session);
+    if (path.length > 0)
+        nnfi_error_prefix(status, "'%s' (%s): ", path.data, type);
+    else if (!nnf_module_is_graph(module))
+        nnfi_error_prefix(status, "%s: ", type);
+    nnfi_text_clear(&path);
+    return status;
+}
+
+static nnf_status cannot_run(nnf_session *session, const nnf_module *module) {
+    const char *type = nnf_module_type_name(module);
+    nnfi_text path = current_path(session);
+    if (path.length > 0)
+        nnf_error(NNF_ERROR_UNSUPPORTED, "'%s' (%s) cannot be run by nnfuse", path.data, type);
+    else
+        nnf_error(NNF_ERROR_UNSUPPORTED, "a %s cannot be run by nnfuse", type);
+    nnfi_text_clear(&path);
+    session->error_is_named = true;
+    return NNF_ERROR_UNSUPPORTED;
+}
+
+/* ---- Tensors that live as long as a call ---- */
+
+/* Takes over the reference, also where it fails. */
+static nnf_status keep(nnf_session *session, nnf_tensor *tensor) {
+    if (!nnfi_reserve(&session->kept, &session->kept_capacity, session->n_kept + 1,
+                      sizeof *session->kept)) {
+        nnf_tensor_release(tensor);
+        return nnfi_error_memory(sizeof *session->kept, "a call's tensors");
+    }
+    session->kept[session->n_kept++] = tensor;
+    return NNF_OK;
+}
+
+static void release_kept(nnf_session *session, size_t n) {
+    while (session->n_kept > n)
+        nnf_tensor_release(session->kept[--session->n_kept]);
+}
+
+static bool is_narrow(nnf_dtype dtype) {
+    return dtype == NNF_F16 || dtype == NNF_BF16;
+}
+
+/* Makes *tensor one that a type's forward can take: contiguous, and wide where the type asks for
+ * it. What is made for that is kept. */
+static nnf_status prepare_tensor(nnf_session *session, const nnf_module *module,
+                                 nnf_tensor **tensor) {
+    bool widens = nnf_module_get_type(module)->flags & NNF_TYPE_WIDENS_16_BIT;
+    nnf_tensor *made;
+    if (widens && is_narrow(nnf_tensor_dtype(*tensor)))
+        NNFI_TRY(nnf_tensor_convert(&made, *tensor, NNF_F32));
+    else if (!nnf_tensor_is_contiguous(*tensor))
+        NNFI_TRY(nnf_tensor_contiguous(&made, *tensor));
+    else
+        return NNF_OK;
+    *tensor = made;
+    return keep(session, made);
+}
+
+nnf_status nnf_session_new_tensor(nnf_session *session, nnf_tensor **out, nnf_dtype dtype, int ndim,
+                                  const int64_t *shape) {
+    (void)session;
+    return nnf_tensor_new(out, dtype, ndim, shape);
+}
+
+nnf_status nnf_session_slot(nnf_session *session, nnf_tensor **out, const nnf_module *module,
+                            size_t slot, nnf_tensor *const *inputs, size_t n_inputs) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    nnf_tensor *tensor = NULL;
+    if (slot < type->n_slots)
+        NNFI_TRY(nnf_module_parametrized_tensor(&tensor, module, type->slots[slot].name));
+    if (tensor)
+        NNFI_TRY(keep(session, tensor));
+    else if (slot + 1 < n_inputs)
+        tensor = inputs[slot + 1];
+    if (tensor) NNFI_TRY(prepare_tensor(session, module, &tensor));
+    *out = tensor;
+    return NNF_OK;
+}
+
+/* ---- One call ---- */
+
+typedef struct call_frame {
+    nnf_session *session;
+    nnf_module *module;
+    const nnf_module_type *type;
+    size_t n_inputs, n_outputs;
+    nnf_tensor **given;  /* the inputs as hooks see them, retained */
+    nnf_tensor **inputs; /* as forward sees them, borrowed */
+    nnf_tensor **outputs;
+    nnf_type_info *infos;        /* the inputs', then the outputs' */
+    const nnf_type_info **known; /* pointers to the inputs' */
+} call_frame;
+
+/* All of a frame's arrays are one block. */
+static nnf_status frame_init(call_frame *frame, nnf_tensor *const *inputs) {
+    size_t n = frame->n_inputs + frame->n_outputs;
+    size_t bytes = n * sizeof *frame->infos + 3 * frame->n_inputs * sizeof(void *);
+    frame->infos = nnfi_alloc(bytes);
+    if (!frame->infos) return nnfi_error_memory(bytes, "a call");
+    frame->known = (const nnf_type_info **)(frame->infos + n);
+    frame->given = (nnf_tensor **)(frame->known + frame->n_inputs);
+    frame->inputs = frame->given + frame->n_inputs;
+    for (size_t i = 0; i < n; i++)
+        nnf_type_info_init(&frame->infos[i]);
+    for (size_t i = 0; i < frame->n_inputs; i++)
+        frame->given[i] = inputs[i] ? nnf_tensor_retain(inputs[i]) : NULL;
+    return NNF_OK;
+}
+
+static void frame_clear(call_frame *frame) {
+    for (size_t i = 0; i < frame->n_inputs + frame->n_outputs; i++)
+        nnf_type_info_clear(&frame->infos[i]);
+    for (size_t i = 0; i < frame->n_inputs; i++)
+        nnf_tensor_release(frame->given[i]);
+    nnfi_free(frame->infos);
+}
+
+static bool runs_children(const nnf_module_type *type) {
+    return type->flags & (NNF_TYPE_RUNS_CHILDREN | NNF_TYPE_FUSED);
+}
+
+static nnf_status infer_outputs(call_frame *frame) {
+    if (!frame->type->infer || runs_children(frame->type)) return NNF_OK;
+    for (size_t i = 0; i < frame->n_inputs; i++) {
+        frame->known[i] = frame->given[i] ? &frame->infos[i] : NULL;
+        if (frame->given[i]) NNFI_TRY(nnf_type_info_of_tensor(&frame->infos[i], frame->given[i]));
+    }
+    return frame->type->infer(frame->module, frame->known, frame->n_inputs,
+                              frame->infos + frame->n_inputs, frame->n_outputs);
+}
+
+/* Allocates an output where inference told all of it. */
+static nnf_status allocate_output(call_frame *frame, size_t index) {
+    const nnf_type_info *info = &frame->infos[frame->n_inputs + index];
+    if (info->dtype == NNF_DTYPE_UNKNOWN || info->ndim < 0) return NNF_OK;
+    int64_t shape[NNF_MAX_DIMS];
+    for (int i = 0; i < info->ndim; i++) {
+        if (info->shape[i].symbol != 0) return NNF_OK;
+        shape[i] = info->shape[i].value;
+    }
+    bool widens = frame->type->flags & NNF_TYPE_WIDENS_16_BIT;
+    nnf_dtype dtype = widens && is_narrow(info->dtype) ? NNF_F32 : info->dtype;
+    return nnf_session_new_tensor(frame->session, &frame->outputs[index], dtype, info->ndim, shape);
+}
+
+/* The dtype that an output is to have: what infer told, else that of a 16-bit input. */
+static nnf_dtype output_dtype(const call_frame *frame, size_t index) {
+    nnf_dtype dtype = frame->infos[frame->n_inputs + index].dtype;
+    for (size_t i = 0; i < frame->n_inputs && dtype == NNF_DTYPE_UNKNOWN; i++)
+        if (frame->given[i] && is_narrow(nnf_tensor_dtype(frame->given[i])))
+            dtype = nnf_tensor_dtype(frame->given[i]);
+    return dtype;
+}
+
+static nnf_status narrow_output(const call_frame *frame, size_t index) {
+    nnf_tensor *wide = frame->outputs[index], *narrow;
+    nnf_dtype dtype = output_dtype(frame, index);
+    if (!is_narrow(dtype) || nnf_tensor_dtype(wide) != NNF_F32) return NNF_OK;
+    NNFI_TRY(nnf_tensor_convert(&narrow, wide, dtype));
+    frame->outputs[index] = narrow;
+    nnf_tensor_release(wide);
+    return NNF_OK;
+}
+
+static nnf_status run_forward(call_frame *frame) {
+    NNFI_TRY(infer_outputs(frame));
+    for (size_t i = 0; i < frame->n_outputs; i++)
+        NNFI_TRY(allocate_output(frame, i));
+    for (size_t i = 0; i < frame->n_inputs; i++) {
+        frame->inputs[i] = frame->given[i];
+        if (frame->given[i])
+            NNFI_TRY(prepare_tensor(frame->session, frame->module, &frame->inputs[i]));
+    }
+    NNFI_TRY(frame->type->forward(frame->session, frame->module, frame->inputs, frame->n_inputs,
+                                  frame->outputs, frame->n_outputs));
+    for (size_t i = 0; i < frame->n_outputs; i++) {
+        if (!frame->outputs[i])
+            return nnf_error(NNF_ERROR_INVALID, "its forward gave no output number %zu", i);
+        if (frame->type->flags & NNF_TYPE_WIDENS_16_BIT) NNFI_TRY(narrow_output(frame, i));
+    }
+    return NNF_OK;
+}
+
+static nnf_status run_frame(call_frame *frame) {
+    nnf_module *module = frame->module;
+    NNFI_TRY(nnfi_module_run_pre_hooks(module, frame->given, frame->n_inputs));
+    if (!frame->type->forward) return cannot_run(frame->session, module);
+    NNFI_TRY(run_forward(frame));
+    return nnfi_module_run_forward_hooks(module, frame->given, frame->n_inputs, frame->outputs,
+                                         frame->n_outputs);
+}
+
+nnf_status nnf_session_call(nnf_session *session, const char *name, nnf_module *module,
+                            nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
+                            size_t n_outputs) {
+    call_frame frame = {.session = session,
+                        .module = module,
+                        .type = nnf_module_get_type(module),
+                        .n_inputs = n_inputs,
+                        .n_outputs = n_outputs,
+                        .outputs = outputs};
+    size_t n_kept = session->n_kept;
+    for (size_t i = 0; i < n_outputs; i++)
+        outputs[i] = NULL;
+    session->error_is_named = false;
+    NNFI_TRY(push_name(session, name));
+    nnf_status status = frame_init(&frame, inputs);
+    if (status == NNF_OK) {
+        status = run_frame(&frame);
+        frame_clear(&frame);
+    }
+    if (status != NNF_OK) name_error(session, module, status);
+    for (size_t i = 0; i < n_outputs && status != NNF_OK; i++) {
+        nnf_tensor_release(outputs[i]);
+        outputs[i] = NULL;
+    }
+    release_kept(session, n_kept);
+    session->n_names--;
+    return status;
+}
+
+/* ---- Whole runs ---- */
+
+nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
+                           nnf_tensor **outputs, size_t n_outputs) {
+    if (!session || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
+        return nnf_error(NNF_ERROR_INVALID, "a run needs a session, its inputs and its outputs");
+    nnf_tensor **made = nnfi_alloc(n_outputs * sizeof(nnf_tensor *));
+    if (!made) return nnfi_error_memory(n_outputs * sizeof(nnf_tensor *), "a run's outputs");
+    nnf_status status =
+        nnf_session_call(session, NULL, session->module, inputs, n_inputs, made, n_outputs);
+    for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
+        outputs[i] = made[i];
+    nnfi_free(made);
+    return status;
+}
+
+nnf_status nnf_module_forward(nnf_module *module, nnf_tensor *const *inputs, size_t n_inputs,
+                              nnf_tensor **outputs, size_t n_outputs) {
+    nnf_session *session;
+    NNFI_TRY(nnf_session_new(&session, module, NULL));
+    nnf_status status = nnf_session_run(session, inputs, n_inputs, outputs, n_outputs);
+    nnf_session_release(session);
+    return status;
+}

@@ -1,0 +1,22 @@
+/* What a session holds while it runs: for the files of this folder. */
+#ifndef NNFI_SESSION_INTERNAL_H
+#define NNFI_SESSION_INTERNAL_H
+
+#include "module/module_internal.h"
+#include "run/kernels.h"
+
+struct nnf_session {
+    nnf_module *module;
+    const nnfi_kernels *kernels;
+    int threads;
+    /* The names of the calls that run now, outermost first: the path in error messages. */
+    const char **names;
+    size_t n_names, names_capacity;
+    /* Tensors that were made for a call beside its outputs (widened inputs, computed weights): each
+     * call releases its own when it ends. */
+    nnf_tensor **kept;
+    size_t n_kept, kept_capacity;
+    bool error_is_named; /* the error that is on its way out has its path already */
+};
+
+#endif
