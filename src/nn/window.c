@@ -96,3 +96,19 @@ nnfi_slot_info nnfi_slot_info_of(const nnf_module *module, size_t slot,
     }
     return slot_info;
 }
+
+nnf_status nnfi_set_zeros(nnf_module *module, size_t slot, nnf_dtype dtype, int ndim,
+                          const int64_t *shape) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    const char *name = type->slots[slot].name;
+    if (!nnf_dtype_is_float(dtype))
+        return nnf_error(NNF_ERROR_DTYPE, "%s holds floating-point parameters, not %s", type->name,
+                         nnf_dtype_name(dtype));
+    nnf_tensor *zeros;
+    NNFI_TRY(nnf_tensor_new(&zeros, dtype, ndim, shape));
+    nnf_status status = type->slots[slot].kind == NNF_SLOT_BUFFER
+                            ? nnf_module_set_buffer(module, name, zeros)
+                            : nnf_module_set_parameter(module, name, zeros);
+    nnf_tensor_release(zeros);
+    return status;
+}

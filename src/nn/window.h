@@ -21,7 +21,7 @@ nnf_status nnfi_window_slide(const nnf_module *module, nnfi_window *window, nnf_
 /* The elements that the window spans with its dilation; false on overflow. */
 bool nnfi_window_extent(const nnfi_window *window, int64_t *extent);
 
-/* Text like "SAME" for auto_pad that makes the output as large as the input by stride. */
+/* Whether the output is to be the input by stride, rounded up. */
 static inline bool nnfi_auto_pad_is_same(nnf_auto_pad auto_pad) {
     return auto_pad == NNF_AUTO_PAD_SAME_UPPER || auto_pad == NNF_AUTO_PAD_SAME_LOWER;
 }
@@ -42,5 +42,10 @@ typedef struct nnfi_slot_info {
 } nnfi_slot_info;
 nnfi_slot_info nnfi_slot_info_of(const nnf_module *module, size_t slot,
                                  const nnf_type_info *const *inputs, size_t n_inputs);
+
+/* Sets a slot to a new tensor of zeros: for constructors. NNF_ERROR_DTYPE unless dtype is a float.
+ */
+nnf_status nnfi_set_zeros(nnf_module *module, size_t slot, nnf_dtype dtype, int ndim,
+                          const int64_t *shape);
 
 #endif
