@@ -1,0 +1,60 @@
+/* The public functions that load. */
+#include <string.h>
+
+#include "formats/onnx/read.h"
+#include "nnfuse/formats.h"
+#include "support/memory.h"
+
+/* Takes `bytes` over. */
+static nnf_status load(nnf_module **out, nnfi_bytes *bytes, const char *name, const char *folder,
+                       bool map) {
+    nnfi_source *source;
+    nnf_module *module;
+    NNFI_TRY(nnfi_source_new(&source, bytes, name, folder, map));
+    nnf_status status = nnf_graph_new(&module);
+    if (status != NNF_OK) {
+        nnfi_source_release(source);
+        return status;
+    }
+    nnfi_graph *graph = nnfi_graph_of(module);
+    graph->source = source->number;
+    graph->source_data = source;
+    graph->source_retain = nnfi_source_retain;
+    graph->source_release = nnfi_source_release;
+    status = nnfi_read_graph(module, source);
+    if (status != NNF_OK) {
+        nnf_module_release(module);
+        return status;
+    }
+    nnf_module_set_training(module, false);
+    *out = module;
+    return NNF_OK;
+}
+
+nnf_status nnf_onnx_load(nnf_module **out, const char *path, const nnf_onnx_load_options *options) {
+    nnfi_bytes *bytes;
+    if (!out || !path) return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_load needs a path");
+    bool map = options && options->map;
+    NNFI_TRY(nnfi_bytes_read(&bytes, path, map));
+    char *folder = nnfi_path_folder(path);
+    if (!folder) {
+        nnfi_bytes_release(bytes);
+        return nnfi_error_memory(strlen(path), "a path");
+    }
+    nnf_status status = load(out, bytes, path, folder, map);
+    nnfi_free(folder);
+    return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
+}
+
+nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
+                                const nnf_onnx_load_options *options) {
+    nnfi_bytes *bytes;
+    if (!out || (!data && size > 0)) {
+        return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_load_memory needs a buffer");
+    }
+    const char *name = options && options->name ? options->name : "<memory>";
+    NNFI_TRY(nnfi_bytes_copy(&bytes, data, size));
+    nnf_status status =
+        load(out, bytes, name, options ? options->base_dir : NULL, options && options->map);
+    return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", name);
+}

@@ -1,0 +1,98 @@
+/* The operators that nnfuse knows: one row for each (and for each opset in which it changed), which
+ * says how attributes and options correspond. Reading and writing use the same rows. */
+#ifndef NNFI_ONNX_OPS_H
+#define NNFI_ONNX_OPS_H
+
+#include "formats/onnx/read.h"
+#include "nnfuse/nn.h"
+
+/* Room for the options of any row. */
+typedef union nnfi_options {
+    int spatial; /* what the structs of convolutions and pools begin with */
+    nnf_conv_options conv;
+    nnf_linear_options linear;
+    nnf_gemm_options gemm;
+    nnf_batchnorm_options batchnorm;
+    nnf_activation_options activation;
+    nnf_softmax_options softmax;
+    nnf_pool_options pool;
+    nnf_global_pool_options global_pool;
+    nnf_flatten_options flatten;
+    nnf_dropout_options dropout;
+    nnf_binary_options binary;
+    nnf_axes_options axes;
+    nnf_axis_options axis;
+    nnf_shape_options shape;
+    nnf_slice_options slice;
+    nnf_cast_options cast;
+    nnf_reshape_options reshape;
+    nnf_transpose_options transpose;
+    nnf_pad_options pad;
+} nnfi_options;
+
+/* How an attribute's value stands in the options struct, at `offset`. */
+typedef enum nnfi_attribute_kind {
+    NNFI_ATTRIBUTE_INT,      /* int64_t */
+    NNFI_ATTRIBUTE_BOOL,     /* bool; 0 or 1 in the file */
+    NNFI_ATTRIBUTE_ONE,      /* nothing: it must be 1 */
+    NNFI_ATTRIBUTE_ANY,      /* nothing: it does not matter to the dtypes that nnfuse has */
+    NNFI_ATTRIBUTE_FLOAT,    /* double */
+    NNFI_ATTRIBUTE_MOMENTUM, /* double; ONNX's is one minus PyTorch's */
+    NNFI_ATTRIBUTE_LIST,     /* int64_t[NNF_MAX_DIMS], with their count, an int, at `count` */
+    NNFI_ATTRIBUTE_PAD_LIST, /* the same with int64_t[2 * NNF_MAX_DIMS] */
+    NNFI_ATTRIBUTE_SPATIAL,  /* int64_t[NNF_MAX_SPATIAL], one for each spatial axis */
+    NNFI_ATTRIBUTE_PADS,     /* two of them, begins and ends */
+    NNFI_ATTRIBUTE_AUTO_PAD, /* enums, strings in the file */
+    NNFI_ATTRIBUTE_PAD_MODE,
+    NNFI_ATTRIBUTE_GELU,
+    NNFI_ATTRIBUTE_DTYPE, /* nnf_dtype */
+    NNFI_ATTRIBUTE_VALUE  /* the module's parameter "value", as a tensor */
+} nnfi_attribute_kind;
+
+typedef struct nnfi_attribute_row {
+    const char *name; /* NULL ends the table */
+    nnfi_attribute_kind kind;
+    size_t offset, count;
+    bool required;
+} nnfi_attribute_row;
+
+/* A node while its module is made. */
+typedef struct nnfi_node_call {
+    const nnf_type_info *const *inputs; /* NULL where an input is left out */
+    nnf_tensor *const *constants;       /* of the inputs: NULL where one is not constant */
+    size_t n_inputs, n_outputs;
+    int spatial;       /* how many numbers the attributes have for each kind of padding, stride ...;
+                          0: there was none */
+    nnf_tensor *value; /* the tensor of NNFI_ATTRIBUTE_VALUE: one reference */
+    char type[32];     /* of the module */
+} nnfi_node_call;
+
+typedef struct nnfi_onnx_op {
+    const char *op_type;
+    int first_opset, last_opset;
+    const char *type; /* of the module; a "#" stands for the number of spatial axes */
+    size_t options_size;
+    const nnfi_attribute_row *attributes;
+    const void *defaults; /* options where the file has no attribute; NULL: all zero */
+    /* Completes options and call->type from the inputs; false: nnfuse cannot express this node. */
+    bool (*complete)(nnfi_node_call *call, nnfi_options *options);
+} nnfi_onnx_op;
+
+/* The row for an operator of ONNX's own domain; NULL where there is none. */
+const nnfi_onnx_op *nnfi_onnx_op_find(const char *op_type, size_t length, int64_t opset);
+/* The row that writes modules of this type; NULL where there is none. */
+const nnfi_onnx_op *nnfi_onnx_op_of_type(const char *type, int64_t opset);
+
+/* Reads the attributes of a node into options. *known is false where one is unknown or has a value
+ * that the options cannot say. */
+nnf_status nnfi_attributes_read(bool *known, nnfi_options *options, nnfi_node_call *call,
+                                const nnfi_onnx_op *op, nnfi_reader node, nnfi_source *source);
+/* Appends the attributes that differ from the operator's defaults to a NodeProto. */
+nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, const void *options,
+                                 const nnf_module *module);
+
+/* Appends a TensorProto's fields but its elements; and the elements, as raw_data. */
+void nnfi_tensor_write_header(nnfi_text *to, const nnf_tensor *tensor, const char *name);
+nnf_status nnfi_tensor_write_raw(nnfi_text *to, const nnf_tensor *tensor);
+
+#endif

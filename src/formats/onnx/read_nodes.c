@@ -1,0 +1,295 @@
+/* The main graph's nodes: their names and values, and the order in which they can run. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "formats/onnx/read.h"
+#include "support/memory.h"
+
+void nnfi_node_list_clear(nnfi_node_list *list) {
+    for (size_t i = 0; list->nodes && i < list->n; i++) {
+        nnfi_free(list->nodes[i].path);
+    }
+    nnfi_free(list->nodes);
+    nnfi_free(list->links);
+    nnfi_free(list->order);
+    *list = (nnfi_node_list){0};
+}
+
+typedef struct nodes_reader {
+    nnfi_node_list *list;
+    const nnfi_source *source;
+    nnfi_graph *graph;
+
+} nodes_reader;
+
+static nnf_status add_link(nnfi_node_list *list, nnf_value value) {
+    if (!nnfi_reserve(&list->links, &list->links_capacity, list->n_links + 1,
+                      sizeof *list->links)) {
+        return nnfi_error_memory((list->n_links + 1) * sizeof *list->links, "the graph's nodes");
+    }
+    list->links[list->n_links++] = value;
+    return NNF_OK;
+}
+
+/* First pass: every output becomes a value, because nodes may stand in any order. */
+static nnf_status give_outputs(const nodes_reader *r, size_t index) {
+    nnfi_reader reader =
+        nnfi_source_reader(r->source, r->source->nodes[index], "graph.node", (int64_t)index);
+    nnfi_field field;
+    nnf_value value;
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) return NNF_OK;
+        if (field.number != NODE_OUTPUT) continue;
+        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+        if (field.bytes.begin == field.bytes.end) continue; /* an output that nobody wants */
+        NNFI_TRY(nnfi_add_named_value(&value, r->graph, &reader, field.bytes));
+    }
+}
+
+static nnf_status find_value(const nodes_reader *r, const nnfi_reader *reader, nnfi_span name,
+                             nnf_value *out) {
+    int64_t value;
+    *out = NNF_NO_VALUE;
+    size_t length = name.end - name.begin;
+    if (length == 0) return NNF_OK;
+    const char *text = (const char *)reader->data + name.begin;
+    if (nnfi_map_get(&r->graph->value_by_name, text, length, &value)) {
+        *out = (nnf_value)value;
+        return NNF_OK;
+    }
+    return nnfi_reader_error(reader, name.begin, "it reads '%.*s', which nothing gives",
+                             (int)(length < 256 ? length : 256), text);
+}
+
+static nnf_status add_capture(void *payload, const nnfi_reader *reader, nnfi_span name) {
+    nodes_reader *r = payload;
+    nnf_value value;
+    NNFI_TRY(find_value(r, reader, name, &value));
+    return add_link(r->list, value);
+}
+
+static nnf_status read_attribute_graphs(nodes_reader *r, const nnfi_reader *node, nnfi_span span) {
+    nnfi_reader reader;
+    nnfi_field field;
+    NNFI_TRY(nnfi_reader_enter(&reader, node, span, node->place, node->index));
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) return NNF_OK;
+        if (field.number != ATTRIBUTE_G && field.number != ATTRIBUTE_GRAPHS) continue;
+        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+        NNFI_TRY(nnfi_read_captures(&reader, field.bytes, add_capture, r));
+    }
+}
+
+/* One walk over a node's fields for each kind of link, so that links of one kind stand together. */
+static nnf_status read_links(nodes_reader *r, nnfi_reader reader, uint32_t number) {
+    nnfi_field field;
+    nnf_value value;
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) return NNF_OK;
+        if (field.number != number) continue;
+        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+        if (number == NODE_ATTRIBUTE) {
+            NNFI_TRY(read_attribute_graphs(r, &reader, field.bytes));
+        } else {
+            NNFI_TRY(find_value(r, &reader, field.bytes, &value));
+            NNFI_TRY(add_link(r->list, value));
+        }
+    }
+}
+
+static nnf_status read_node(nodes_reader *r, size_t index) {
+    nnfi_node *node = &r->list->nodes[index];
+    nnfi_node_list *list = r->list;
+    nnfi_reader start =
+        nnfi_source_reader(r->source, r->source->nodes[index], "graph.node", (int64_t)index);
+    nnfi_reader reader = start;
+    nnfi_field field;
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) break;
+        if (field.number != NODE_NAME && field.number != NODE_OP_TYPE &&
+            field.number != NODE_DOMAIN) {
+            continue;
+        }
+        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+        if (field.number == NODE_NAME) node->name = field.bytes;
+        if (field.number == NODE_OP_TYPE) node->op_type = field.bytes;
+        if (field.number == NODE_DOMAIN) node->domain = field.bytes;
+    }
+    node->links = list->n_links;
+    NNFI_TRY(read_links(r, start, NODE_INPUT));
+    node->n_inputs = (uint32_t)(list->n_links - node->links);
+    NNFI_TRY(read_links(r, start, NODE_OUTPUT));
+    node->n_outputs = (uint32_t)(list->n_links - node->links) - node->n_inputs;
+    NNFI_TRY(read_links(r, start, NODE_ATTRIBUTE));
+    node->n_captures = (uint32_t)(list->n_links - node->links) - node->n_inputs - node->n_outputs;
+    return NNF_OK;
+}
+
+nnf_status nnfi_read_nodes(nnfi_node_list *out, const nnfi_source *source, nnfi_graph *graph) {
+    nnfi_node_list list = {.n = source->n_nodes};
+    nodes_reader r = {&list, source, graph};
+    nnf_status status = NNF_OK;
+    list.nodes = nnfi_calloc(list.n, sizeof *list.nodes);
+    if (!list.nodes) return nnfi_error_memory(list.n * sizeof *list.nodes, "the graph's nodes");
+    for (size_t i = 0; i < list.n && status == NNF_OK; i++) {
+        status = give_outputs(&r, i);
+    }
+    for (size_t i = 0; i < list.n && status == NNF_OK; i++) {
+        status = read_node(&r, i);
+    }
+    if (status != NNF_OK) {
+        nnfi_node_list_clear(&list);
+        return status;
+    }
+    *out = list;
+    return NNF_OK;
+}
+
+/* ---- Execution order ---- */
+
+/* Who reads each value, and how many inputs each node still waits for. */
+typedef struct ordering {
+    int64_t *producer;    /* [n_values]: the node that gives it, -1: none */
+    size_t *first_reader; /* [n_nodes + 1] */
+    size_t *readers;      /* [n_links] */
+    size_t *waiting;      /* [n_nodes] */
+} ordering;
+
+static void clear_ordering(ordering *o) {
+    nnfi_free(o->producer);
+    nnfi_free(o->first_reader);
+    nnfi_free(o->readers);
+    nnfi_free(o->waiting);
+}
+
+/* Calls are numbered as links: inputs, outputs, captures. Reads are the first and the last. */
+static bool is_read(const nnfi_node *node, size_t link) {
+    return link < node->n_inputs || link >= node->n_inputs + node->n_outputs;
+}
+
+static size_t n_links_of(const nnfi_node *node) {
+    return (size_t)node->n_inputs + node->n_outputs + node->n_captures;
+}
+
+static bool find_producers(ordering *o, const nnfi_node_list *list, size_t n_values) {
+    o->producer = nnfi_alloc(n_values * sizeof *o->producer);
+    if (!o->producer) return false;
+    for (size_t v = 0; v < n_values; v++) {
+        o->producer[v] = -1;
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        const nnfi_node *node = &list->nodes[i];
+        for (size_t k = 0; k < node->n_outputs; k++) {
+            nnf_value value = list->links[node->links + node->n_inputs + k];
+            if (value != NNF_NO_VALUE) o->producer[value] = (int64_t)i;
+        }
+    }
+    return true;
+}
+
+/* The producer that a link of a node waits for, or -1. */
+static int64_t awaited(const ordering *o, const nnfi_node_list *list, const nnfi_node *node,
+                       size_t link) {
+    nnf_value value = list->links[node->links + link];
+    return is_read(node, link) && value != NNF_NO_VALUE ? o->producer[value] : -1;
+}
+
+static bool is_in_order(const ordering *o, const nnfi_node_list *list) {
+    for (size_t i = 0; i < list->n; i++) {
+        for (size_t k = 0; k < n_links_of(&list->nodes[i]); k++) {
+            if (awaited(o, list, &list->nodes[i], k) >= (int64_t)i) return false;
+        }
+    }
+    return true;
+}
+
+static bool find_readers(ordering *o, const nnfi_node_list *list) {
+    /* one list of readers for each producing node */
+    o->first_reader = nnfi_calloc(list->n + 1, sizeof *o->first_reader);
+    o->readers = nnfi_calloc(list->n_links + 1, sizeof *o->readers);
+    o->waiting = nnfi_calloc(list->n + 1, sizeof *o->waiting);
+    if (!o->first_reader || !o->readers || !o->waiting) return false;
+    for (size_t pass = 0; pass < 2; pass++) {
+        for (size_t i = list->n; i-- > 0;) {
+            for (size_t k = 0; k < n_links_of(&list->nodes[i]); k++) {
+                int64_t from = awaited(o, list, &list->nodes[i], k);
+                if (from < 0) continue;
+                if (pass == 0) {
+                    o->first_reader[from]++;
+                    o->waiting[i]++;
+                } else {
+                    o->readers[--o->first_reader[from]] = i;
+                }
+            }
+        }
+        /* ends of the lists, which the second pass moves down to their beginnings */
+        for (size_t i = 1; pass == 0 && i <= list->n; i++) {
+            o->first_reader[i] += o->first_reader[i - 1];
+        }
+    }
+    return true;
+}
+
+/* Kahn's algorithm; true where every node found its place. */
+static bool sort_nodes(ordering *o, nnfi_node_list *list) {
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (o->waiting[i] == 0) list->order[n++] = i;
+    }
+    for (size_t done = 0; done < n; done++) {
+        size_t from = list->order[done];
+        for (size_t r = o->first_reader[from]; r < o->first_reader[from + 1]; r++) {
+            if (--o->waiting[o->readers[r]] == 0) list->order[n++] = o->readers[r];
+        }
+    }
+    return n == list->n;
+}
+
+/* Walks from a node that still waits to one that it waits for, until it comes to a node for the
+ * second time: that one is on a cycle. */
+static nnf_status cycle_error(ordering *o, const nnfi_node_list *list, const nnfi_source *source,
+                              const nnfi_graph *graph) {
+    size_t at = 0;
+    while (o->waiting[at] == 0) {
+        at++;
+    }
+    nnf_value through = NNF_NO_VALUE;
+    while (o->first_reader[at] != SIZE_MAX) {
+        o->first_reader[at] = SIZE_MAX;
+        for (size_t k = 0; k < n_links_of(&list->nodes[at]); k++) {
+            int64_t from = awaited(o, list, &list->nodes[at], k);
+            if (from < 0 || o->waiting[from] == 0) continue;
+            through = list->links[list->nodes[at].links + k];
+            at = (size_t)from;
+            break;
+        }
+    }
+    nnfi_reader reader = nnfi_source_reader(source, source->nodes[at], "graph.node", (int64_t)at);
+    return nnfi_reader_error(&reader, reader.at,
+                             "the node is part of a cycle: it needs its own output '%s'",
+                             through == NNF_NO_VALUE ? "" : graph->values[through].name);
+}
+
+nnf_status nnfi_order_nodes(nnfi_node_list *list, const nnfi_source *source,
+                            const nnfi_graph *graph) {
+    ordering o = {0};
+    nnf_status status = NNF_OK;
+    list->order = nnfi_calloc(list->n, sizeof *list->order);
+    if (!list->order || !find_producers(&o, list, graph->n_values)) {
+        status = nnfi_error_memory(list->n * sizeof *list->order, "the order of the nodes");
+    } else if (is_in_order(&o, list)) {
+        for (size_t i = 0; i < list->n; i++) {
+            list->order[i] = i;
+        }
+    } else if (!find_readers(&o, list)) {
+        status = nnfi_error_memory(list->n_links * sizeof *o.readers, "the order of the nodes");
+    } else if (!sort_nodes(&o, list)) {
+        status = cycle_error(&o, list, source, graph);
+    }
+    clear_ordering(&o);
+    return status;
+}

@@ -1,0 +1,194 @@
+/* The modules' paths: what PyTorch's exporter tells of them in the names of weights and nodes. */
+#include <ctype.h>
+#include <string.h>
+
+#include "formats/onnx/read.h"
+#include "support/memory.h"
+
+/* Paths that are longer or deeper are not taken from a file. */
+enum { MAX_PATH_LENGTH = 256, MAX_PATH_DEPTH = 32, MAX_OP_LENGTH = 64 };
+
+/* Operators that have a module's weight as their second input, and what it is called there. */
+static const char *const weighted_ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul",
+                                           "BatchNormalization"};
+static const char weight_suffix[] = ".weight";
+
+static bool is_path(const char *path) {
+    size_t length = strlen(path), depth = 1;
+    if (length == 0 || length > MAX_PATH_LENGTH || path[0] == '.' || path[length - 1] == '.') {
+        return false;
+    }
+    for (size_t i = 1; i < length; i++) {
+        if (path[i] != '.') continue;
+        depth++;
+        if (path[i - 1] == '.') return false;
+    }
+    return depth <= MAX_PATH_DEPTH;
+}
+
+/* "layer1.0.conv1" where the node reads "layer1.0.conv1.weight"; else NULL in *out. */
+static bool path_of_weight(char **out, const nnfi_node_list *list, const nnfi_node *node,
+                           const nnfi_source *source, const nnfi_graph *graph) {
+    bool weighted = false;
+    *out = NULL;
+    for (size_t i = 0; i < sizeof weighted_ops / sizeof *weighted_ops; i++) {
+        weighted = weighted || nnfi_source_equals(source, node->op_type, weighted_ops[i]);
+    }
+    if (!weighted || node->n_inputs < 2) return true;
+    nnf_value value = list->links[node->links + 1];
+    if (value == NNF_NO_VALUE) return true;
+    const char *name = graph->values[value].name;
+    size_t length = strlen(name), suffix = sizeof weight_suffix - 1;
+    if (length <= suffix || strcmp(name + length - suffix, weight_suffix) != 0) return true;
+    *out = nnfi_strndup(name, length - suffix);
+    return *out != NULL;
+}
+
+/* Adds a scope: "layer1.0" takes the place of the "layer1" before it, others are joined. */
+static void add_scope(nnfi_text *path, const char *scope, size_t length, const char *previous,
+                      size_t previous_length) {
+    if (previous && length > previous_length && scope[previous_length] == '.' &&
+        memcmp(scope, previous, previous_length) == 0) {
+        nnfi_text_add_bytes(path, scope + previous_length, length - previous_length);
+        return;
+    }
+    if (path->length > 0) nnfi_text_add_bytes(path, ".", 1);
+    nnfi_text_add_bytes(path, scope, length);
+}
+
+/* "layer1.0.relu1" from "/layer1/layer1.0/relu1/Relu", and "layer1.0.relu1_1" from ".../Relu_1". */
+static bool path_of_scopes(char **out, const nnfi_source *source, const nnfi_node *node) {
+    const char *name = (const char *)nnfi_bytes_data(source->bytes) + node->name.begin;
+    size_t length = node->name.end - node->name.begin, start = 0;
+    const char *previous = NULL;
+    size_t previous_length = 0;
+    nnfi_text path = {0};
+    *out = NULL;
+    if (length > 2 * MAX_PATH_LENGTH) return true;
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] != '/') continue;
+        if (i > start) {
+            add_scope(&path, name + start, i - start, previous, previous_length);
+            previous = name + start;
+            previous_length = i - start;
+        }
+        start = i + 1;
+    }
+    size_t op_length = node->op_type.end - node->op_type.begin;
+    bool numbered =
+        length - start > op_length && name[start + op_length] == '_' &&
+        memcmp(name + start, nnfi_bytes_data(source->bytes) + node->op_type.begin, op_length) == 0;
+    if (path.length > 0) {
+        if (numbered)
+            nnfi_text_add_bytes(&path, name + start + op_length, length - start - op_length);
+        *out = nnfi_text_take(&path);
+        return *out != NULL;
+    }
+    bool good = !path.failed;
+    nnfi_text_clear(&path);
+    return good;
+}
+
+/* The operator's name in small letters, fit to be a module's name. */
+static void op_name(char *to, const nnfi_source *source, const nnfi_node *node) {
+    const uint8_t *name = nnfi_bytes_data(source->bytes) + node->op_type.begin;
+    size_t length = node->op_type.end - node->op_type.begin;
+    if (length > MAX_OP_LENGTH) length = MAX_OP_LENGTH;
+    for (size_t i = 0; i < length; i++) {
+        to[i] = isalnum(name[i]) ? (char)tolower(name[i]) : '_';
+    }
+    to[length] = '\0';
+    if (length == 0) strcpy(to, "node");
+}
+
+/* The path that the file suggests; NULL where memory is short. */
+static char *suggest(const nnfi_node_list *list, size_t index, const nnfi_source *source,
+                     const nnfi_graph *graph) {
+    const nnfi_node *node = &list->nodes[index];
+    char *path, op[MAX_OP_LENGTH + 1];
+    if (!path_of_weight(&path, list, node, source, graph)) return NULL;
+    if (path && is_path(path)) return path;
+    nnfi_free(path);
+    if (!path_of_scopes(&path, source, node)) return NULL;
+    if (path && is_path(path)) return path;
+    nnfi_free(path);
+    op_name(op, source, node);
+    return nnfi_format("%s_%zu", op, index);
+}
+
+typedef struct naming {
+    char **suggested;
+    nnfi_map containers; /* every proper prefix of a suggested path */
+    nnfi_map taken;
+    nnfi_map next; /* from a suggested path to the next number that may make it unique */
+} naming;
+
+static bool add_containers(naming *n, const char *path) {
+    for (size_t i = 0; path[i]; i++) {
+        if (path[i] == '.' && !nnfi_map_put(&n->containers, path, i, 0)) return false;
+    }
+    return true;
+}
+
+static bool is_free(const naming *n, const char *path) {
+    size_t length = strlen(path);
+    return !nnfi_map_get(&n->taken, path, length, NULL) &&
+           !nnfi_map_get(&n->containers, path, length, NULL);
+}
+
+/* A free path: the suggested one; the operator in it where it is a container ("layer1.0.add"); or
+ * with a number behind it. NULL where memory is short. */
+static char *choose(naming *n, size_t index, const nnfi_node *node, const nnfi_source *source) {
+    const char *suggested = n->suggested[index];
+    char op[MAX_OP_LENGTH + 1];
+    char *base, *path;
+    op_name(op, source, node);
+    if (nnfi_map_get(&n->containers, suggested, strlen(suggested), NULL)) {
+        base = nnfi_format("%s.%s", suggested, op);
+    } else {
+        base = nnfi_strdup(suggested);
+    }
+    if (!base || is_free(n, base)) return base;
+    int64_t number = 1;
+    nnfi_map_get(&n->next, suggested, strlen(suggested), &number);
+    for (;; nnfi_free(path)) {
+        path = nnfi_format("%s_%lld", base, (long long)number++);
+        if (!path || is_free(n, path)) break;
+    }
+    nnfi_free(base);
+    if (path && !nnfi_map_put(&n->next, suggested, strlen(suggested), number)) {
+        nnfi_free(path);
+        path = NULL;
+    }
+    return path;
+}
+
+static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *source,
+                       const nnfi_graph *graph) {
+    for (size_t i = 0; i < list->n; i++) {
+        n->suggested[i] = suggest(list, i, source, graph);
+        if (!n->suggested[i] || !add_containers(n, n->suggested[i])) return false;
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        nnfi_node *node = &list->nodes[i];
+        node->path = choose(n, i, node, source);
+        if (!node->path || !nnfi_map_put(&n->taken, node->path, strlen(node->path), 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+nnf_status nnfi_name_nodes(nnfi_node_list *list, const nnfi_source *source,
+                           const nnfi_graph *graph) {
+    naming n = {.suggested = nnfi_calloc(list->n, sizeof *n.suggested)};
+    bool good = n.suggested && name_nodes(&n, list, source, graph);
+    for (size_t i = 0; n.suggested && i < list->n; i++) {
+        nnfi_free(n.suggested[i]);
+    }
+    nnfi_free(n.suggested);
+    nnfi_map_clear(&n.containers);
+    nnfi_map_clear(&n.taken);
+    nnfi_map_clear(&n.next);
+    return good ? NNF_OK : nnfi_error_memory(list->n * sizeof *n.suggested, "the modules' paths");
+}
