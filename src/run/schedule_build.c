@@ -1,0 +1,517 @@
+/* Making a schedule: which calls must run, in which layouts, and where their values stand. */
+#include "run/schedule_internal.h"
+
+#include <string.h>
+
+#include "support/memory.h"
+
+/* What is only needed while building. */
+typedef struct builder {
+    nnfi_schedule *schedule;
+    nnfi_graph *graph;
+    nnf_type_info *infos;
+    size_t n_infos;
+    bool *skipped; /* [n_calls] */
+    nnfi_arena arena;
+    const char *refusal; /* why there can be no schedule; NULL: there can */
+} builder;
+
+static bool is_16_bit(nnf_dtype dtype) {
+    return dtype == NNF_F16 || dtype == NNF_BF16;
+}
+
+static bool has_hooks(const nnf_module *module) {
+    if (nnf_module_n_forward_pre_hooks(module) || nnf_module_n_forward_hooks(module)) return true;
+    for (size_t i = 0; i < nnf_module_n_children(module); i++)
+        if (has_hooks(nnf_module_child(module, i))) return true;
+    return false;
+}
+
+/* ---- Which calls run ---- */
+
+/* Whether all of a value's elements are known from the shapes. */
+static bool is_known(const builder *b, nnf_value value) {
+    return b->graph->values[value].constant || b->infos[value].n_values >= 0;
+}
+
+/* The module's own tensor stands for input i. */
+static bool is_bound(const nnfi_call *call, size_t i) {
+    const nnf_module_type *type = nnf_module_get_type(call->module);
+    return i > 0 && i <= type->n_slots && nnf_module_tensor(call->module, type->slots[i - 1].name);
+}
+
+/* Backwards, so that what only skipped calls read is skipped too. */
+static void count_reads(builder *b) {
+    nnfi_planned *values = b->schedule->values;
+    for (size_t i = 0; i < b->graph->n_outputs; i++)
+        values[b->graph->outputs[i]].reads++;
+    for (size_t c = b->graph->n_calls; c-- > 0;) {
+        const nnfi_call *call = b->graph->calls[c];
+        bool needed = false;
+        for (size_t i = 0; i < call->n_outputs; i++) {
+            nnf_value value = call->outputs[i];
+            if (value != NNF_NO_VALUE && values[value].reads && !is_known(b, value)) needed = true;
+        }
+        b->skipped[c] = !needed;
+        for (size_t i = 0; needed && i < call->n_inputs; i++)
+            if (call->inputs[i] != NNF_NO_VALUE && !is_bound(call, i))
+                values[call->inputs[i]].reads++;
+    }
+}
+
+static bool operand_of(nnfi_operand *out, const nnf_type_info *info) {
+    if (info->ndim < 0 || info->dtype == NNF_DTYPE_UNKNOWN) return false;
+    int64_t numel, bytes;
+    *out = (nnfi_operand){.dtype = info->dtype, .ndim = info->ndim};
+    for (int i = 0; i < info->ndim; i++) {
+        if (info->shape[i].symbol) return false;
+        out->shape[i] = info->shape[i].value;
+    }
+    if (!nnfi_shape_numel(out->ndim, out->shape, &numel) ||
+        !nnfi_mul(numel, (int64_t)nnf_dtype_size(out->dtype), &bytes))
+        return false;
+    out->bytes = (size_t)bytes;
+    return true;
+}
+
+/* Every value that a running call reads or gives must have a known shape. */
+static void check_value(builder *b, nnf_value number) {
+    if (number == NNF_NO_VALUE) return;
+    nnfi_planned *value = &b->schedule->values[number];
+    if (!operand_of(&value->operand, &b->infos[number])) b->refusal = "a shape depends on values";
+    if (is_16_bit(value->operand.dtype)) b->refusal = "16-bit floats";
+}
+
+static void check_all(builder *b) {
+    for (size_t v = 0; v < b->graph->n_values; v++) {
+        nnfi_planned *value = &b->schedule->values[v];
+        value->owner = value->holder = (int32_t)v;
+        value->other = -1;
+    }
+    for (size_t i = 0; i < b->graph->n_outputs; i++)
+        check_value(b, b->graph->outputs[i]);
+    for (size_t c = 0; c < b->graph->n_calls; c++) {
+        const nnfi_call *call = b->graph->calls[c];
+        if (b->skipped[c]) continue;
+        if (has_hooks(call->module)) b->refusal = "hooks";
+        for (size_t i = 0; i < call->n_inputs; i++)
+            if (!is_bound(call, i)) check_value(b, call->inputs[i]);
+        for (size_t i = 0; i < call->n_outputs; i++)
+            check_value(b, call->outputs[i]);
+    }
+}
+
+/* ---- Values ---- */
+
+/* A tensor with the elements that shape inference knows. */
+static nnf_status known_tensor(nnf_tensor **out, const nnf_type_info *info,
+                               const nnfi_operand *operand) {
+    nnf_tensor *tensor = NULL;
+    void *data = NULL;
+    NNFI_TRY(nnf_tensor_new(&tensor, operand->dtype, operand->ndim, operand->shape));
+    nnf_status status = nnf_tensor_mut_data(tensor, &data);
+    if (status) {
+        nnf_tensor_release(tensor);
+        return status;
+    }
+    for (int i = 0; i < info->n_values; i++)
+        nnfi_store_i64(operand->dtype, data, i, info->values[i].value);
+    *out = tensor;
+    return NNF_OK;
+}
+
+static nnf_status place_constants(builder *b) {
+    for (size_t v = 0; v < b->graph->n_values; v++) {
+        nnfi_planned *value = &b->schedule->values[v];
+        if (!value->reads || !is_known(b, (nnf_value)v)) continue;
+        nnf_tensor *constant = b->graph->values[v].constant;
+        if (constant)
+            NNFI_TRY(nnf_tensor_contiguous(&value->tensor, constant));
+        else
+            NNFI_TRY(known_tensor(&value->tensor, &b->infos[v], &value->operand));
+        const void *data;
+        NNFI_TRY(nnf_tensor_data(value->tensor, &data));
+        value->data = (void *)(uintptr_t)data; /* steps only read it */
+        value->place = NNFI_PLACE_CONSTANT;
+    }
+    return NNF_OK;
+}
+
+static nnf_status new_value(builder *b, int32_t *out, const nnfi_operand *operand) {
+    nnfi_schedule *schedule = b->schedule;
+    if (!nnfi_reserve(&schedule->values, &schedule->values_capacity, schedule->n_values + 1,
+                      sizeof *schedule->values))
+        return nnfi_error_memory(sizeof *schedule->values, "the values of a run");
+    *out = (int32_t)schedule->n_values++;
+    schedule->values[*out] =
+        (nnfi_planned){.operand = *operand, .owner = *out, .holder = *out, .other = -1};
+    return NNF_OK;
+}
+
+static nnf_status take_place(builder *b, int32_t number) {
+    nnfi_planned *value = &b->schedule->values[number];
+    value->place = NNFI_PLACE_ARENA;
+    value->taken = value->operand.bytes;
+    return nnfi_arena_take(&b->arena, value->taken, &value->offset);
+}
+
+/* Gives the memory of a value, in all its forms, back. */
+static nnf_status give_back(builder *b, int32_t owner) {
+    for (int32_t form = owner; form >= 0; form = b->schedule->values[form].other) {
+        nnfi_planned *value = &b->schedule->values[form];
+        if (value->place == NNFI_PLACE_ARENA && value->holder == form)
+            NNFI_TRY(nnfi_arena_give_back(&b->arena, value->offset, value->taken));
+    }
+    return NNF_OK;
+}
+
+/* ---- Stages ---- */
+
+static nnf_status add_stage(builder *b, const nnfi_stage *stage, const int32_t *inputs,
+                            const int32_t *outputs) {
+    nnfi_schedule *schedule = b->schedule;
+    size_t n = stage->n_inputs + stage->n_outputs;
+    int32_t *operands = nnfi_alloc(n * sizeof *operands);
+    if (!operands || !nnfi_reserve(&schedule->stages, &schedule->stages_capacity,
+                                   schedule->n_stages + 1, sizeof *schedule->stages)) {
+        nnfi_free(operands);
+        if (stage->step) stage->step->release(stage->step);
+        return nnfi_error_memory(n * sizeof *operands, "a step of a run");
+    }
+    memcpy(operands, inputs, stage->n_inputs * sizeof *operands);
+    memcpy(operands + stage->n_inputs, outputs, stage->n_outputs * sizeof *operands);
+    schedule->stages[schedule->n_stages] = *stage;
+    schedule->stages[schedule->n_stages++].operands = operands;
+    if (n > schedule->most_operands) schedule->most_operands = n;
+    if (stage->step && stage->step->scratch_bytes > schedule->scratch_bytes)
+        schedule->scratch_bytes = stage->step->scratch_bytes;
+    return NNF_OK;
+}
+
+/* Adds the stage that puts value `from` into `to`, in to's layout. */
+static nnf_status add_copy(builder *b, int32_t from, int32_t to) {
+    nnfi_stage stage = {.n_inputs = 1, .n_outputs = 1};
+    const nnfi_operand source = b->schedule->values[from].operand;
+    nnfi_operand *target = &b->schedule->values[to].operand;
+    if (source.layout || target->layout)
+        NNFI_TRY(
+            b->schedule->set->prepare_reorder(b->schedule->engine, &source, target, &stage.step));
+    return add_stage(b, &stage, &from, &to);
+}
+
+static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
+    return a->ndim == b->ndim && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim);
+}
+
+/* A form of a value in the layout of `wanted`, made where there is none yet; `fresh`: in memory of
+ * its own, to be written. */
+static nnf_status in_layout(builder *b, int32_t *number, const nnfi_operand *wanted, bool fresh) {
+    const nnfi_operand is = b->schedule->values[*number].operand;
+    int32_t owner = b->schedule->values[*number].owner;
+    if (!fresh && is.layout == wanted->layout) return NNF_OK;
+    for (int32_t form = owner; form >= 0 && !fresh; form = b->schedule->values[form].other) {
+        const nnfi_operand *operand = &b->schedule->values[form].operand;
+        if (operand->layout == wanted->layout && same_shape(operand, &is)) {
+            *number = form;
+            return NNF_OK;
+        }
+    }
+    nnfi_operand operand = is;
+    operand.layout = wanted->layout;
+    operand.bytes = wanted->bytes;
+    int32_t made;
+    NNFI_TRY(new_value(b, &made, &operand));
+    NNFI_TRY(take_place(b, made));
+    NNFI_TRY(add_copy(b, *number, made));
+    if (!fresh) {
+        b->schedule->values[made].other = b->schedule->values[owner].other;
+        b->schedule->values[owner].other = made;
+    }
+    *number = made;
+    return NNF_OK;
+}
+
+/* Types whose output is their input's numbers under another shape. */
+static bool is_view(const nnf_module *module) {
+    static const char *const names[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
+    const nnf_module_type *type = nnf_module_get_type(module);
+    if (type->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(type->name, names[i])) return true;
+    return false;
+}
+
+/* What one call reads and gives, while its stage is made. */
+typedef struct call_work {
+    const nnfi_call *call;
+    int32_t *inputs, *outputs;     /* value numbers */
+    nnfi_operand *operands;        /* of the inputs, then of the outputs */
+    nnfi_operand **input_pointers; /* NULL where an input is not given */
+} call_work;
+
+/* The output stands where the input stands. A constant or the caller's input is copied: what a
+ * forward reads must be a tensor of the new shape. */
+static nnf_status schedule_view(builder *b, const call_work *work) {
+    int32_t from = work->inputs[0], to = work->outputs[0];
+    int32_t owner = b->schedule->values[from].owner;
+    const nnfi_operand plain = {.bytes = b->schedule->values[to].operand.bytes};
+    if (!same_shape(&b->schedule->values[from].operand, &b->schedule->values[to].operand))
+        NNFI_TRY(in_layout(b, &from, &plain, false));
+    nnfi_planned *values = b->schedule->values, *view = &values[to];
+    if (values[from].place != NNFI_PLACE_ARENA) {
+        NNFI_TRY(take_place(b, to));
+        return add_copy(b, from, to);
+    }
+    view->operand.layout = values[from].operand.layout;
+    view->operand.bytes = values[from].operand.bytes;
+    view->place = NNFI_PLACE_ARENA;
+    view->offset = values[from].offset;
+    view->holder = values[from].holder;
+    view->owner = owner;
+    values[owner].reads += view->reads;
+    return NNF_OK;
+}
+
+/* Whether nobody reads the value's memory after this call. */
+static bool dies(const builder *b, const call_work *work, size_t input) {
+    const nnfi_planned *values = b->schedule->values;
+    const nnfi_planned *value = &values[work->inputs[input]];
+    if (value->place != NNFI_PLACE_ARENA) return false;
+    return values[value->owner].reads == 1;
+}
+
+static nnf_status prepare_step(builder *b, const call_work *work, nnfi_step **step) {
+    const nnfi_call *call = work->call;
+    for (size_t i = 0; i < call->n_inputs; i++) {
+        work->input_pointers[i] = NULL;
+        if (work->inputs[i] < 0) continue;
+        work->operands[i] = b->schedule->values[work->inputs[i]].operand;
+        work->operands[i].dies = dies(b, work, i);
+        work->input_pointers[i] = &work->operands[i];
+    }
+    for (size_t i = 0; i < call->n_outputs; i++)
+        if (work->outputs[i] >= 0)
+            work->operands[call->n_inputs + i] = b->schedule->values[work->outputs[i]].operand;
+    return b->schedule->set->prepare(b->schedule->engine, call->module, work->input_pointers,
+                                     call->n_inputs, work->operands + call->n_inputs,
+                                     call->n_outputs, step);
+}
+
+/* Puts the outputs into memory: of the input that the step works in, or of their own. */
+static nnf_status place_outputs(builder *b, const call_work *work, const nnfi_step *step) {
+    const nnfi_call *call = work->call;
+    for (size_t i = 0; i < call->n_outputs; i++) {
+        if (work->outputs[i] < 0) continue;
+        nnfi_planned *value = &b->schedule->values[work->outputs[i]];
+        if (step) {
+            value->operand.layout = work->operands[call->n_inputs + i].layout;
+            value->operand.bytes = work->operands[call->n_inputs + i].bytes;
+        }
+        if (i > 0 || !step || step->inplace < 0) {
+            NNFI_TRY(take_place(b, work->outputs[i]));
+            continue;
+        }
+        const nnfi_planned *source = &b->schedule->values[work->inputs[step->inplace]];
+        nnfi_planned *holder = &b->schedule->values[source->holder];
+        value->place = NNFI_PLACE_ARENA;
+        value->offset = holder->offset;
+        value->taken = holder->taken;
+        holder->place = NNFI_PLACE_NOWHERE;
+    }
+    return NNF_OK;
+}
+
+/* The inputs in the layouts that the step wants; a forward wants them plain. */
+static nnf_status lay_out_inputs(builder *b, call_work *work, const nnfi_step *step) {
+    for (size_t i = 0; i < work->call->n_inputs; i++) {
+        if (work->inputs[i] < 0) continue;
+        nnfi_operand wanted = work->operands[i];
+        if (!step) {
+            int64_t numel = 0;
+            wanted = b->schedule->values[work->inputs[i]].operand;
+            nnfi_shape_numel(wanted.ndim, wanted.shape, &numel);
+            wanted.bytes = (size_t)numel * nnf_dtype_size(wanted.dtype);
+            wanted.layout = NULL;
+        }
+        bool fresh = step && (int)i == step->inplace && !dies(b, work, i);
+        NNFI_TRY(in_layout(b, &work->inputs[i], &wanted, fresh));
+    }
+    return NNF_OK;
+}
+
+static nnf_status schedule_step(builder *b, call_work *work) {
+    const nnfi_call *call = work->call;
+    nnfi_stage stage = {.path = call->path,
+                        .module = call->module,
+                        .n_inputs = call->n_inputs,
+                        .n_outputs = call->n_outputs};
+    NNFI_TRY(prepare_step(b, work, &stage.step));
+    nnf_status status = lay_out_inputs(b, work, stage.step);
+    if (!status) status = place_outputs(b, work, stage.step);
+    if (!status) return add_stage(b, &stage, work->inputs, work->outputs);
+    if (stage.step) stage.step->release(stage.step);
+    return status;
+}
+
+/* After a call: values that nobody reads any more give their memory back. */
+static nnf_status end_reads(builder *b, const nnfi_call *call) {
+    for (size_t i = 0; i < call->n_inputs; i++) {
+        if (call->inputs[i] == NNF_NO_VALUE || is_bound(call, i)) continue;
+        int32_t owner = b->schedule->values[call->inputs[i]].owner;
+        if (--b->schedule->values[owner].reads == 0) NNFI_TRY(give_back(b, owner));
+    }
+    for (size_t i = 0; i < call->n_outputs; i++) {
+        nnf_value output = call->outputs[i];
+        if (output == NNF_NO_VALUE) continue;
+        const nnfi_planned *value = &b->schedule->values[output];
+        if (value->owner == output && value->reads == 0) NNFI_TRY(give_back(b, output));
+    }
+    return NNF_OK;
+}
+
+static nnf_status schedule_call(builder *b, const nnfi_call *call) {
+    size_t n = call->n_inputs + call->n_outputs;
+    call_work work = {.call = call};
+    work.inputs = nnfi_calloc(n + 1, sizeof *work.inputs);
+    work.outputs = work.inputs + call->n_inputs;
+    work.operands = nnfi_calloc(n + 1, sizeof *work.operands);
+    work.input_pointers = nnfi_calloc(n + 1, sizeof *work.input_pointers);
+    nnf_status status = NNF_OK;
+    if (!work.inputs || !work.operands || !work.input_pointers) {
+        status = nnfi_error_memory(n * sizeof *work.operands, "a step of a run");
+    } else {
+        for (size_t i = 0; i < call->n_inputs; i++)
+            work.inputs[i] = is_bound(call, i) ? -1 : call->inputs[i];
+        for (size_t i = 0; i < call->n_outputs; i++)
+            work.outputs[i] = call->outputs[i];
+        status = is_view(call->module) && call->n_outputs == 1 ? schedule_view(b, &work)
+                                                               : schedule_step(b, &work);
+        if (!status) status = end_reads(b, call);
+    }
+    nnfi_free(work.inputs);
+    nnfi_free(work.operands);
+    nnfi_free(work.input_pointers);
+    return status;
+}
+
+/* Every output that is computed is put into a tensor of the caller's. */
+static nnf_status schedule_outputs(builder *b) {
+    nnfi_schedule *schedule = b->schedule;
+    for (size_t i = 0; i < b->graph->n_outputs; i++) {
+        int32_t from = b->graph->outputs[i];
+        schedule->output_values[i] = from;
+        if (schedule->values[from].place != NNFI_PLACE_ARENA) continue;
+        nnfi_operand operand = schedule->values[from].operand;
+        operand_of(&operand, &b->infos[from]);
+        int32_t to;
+        NNFI_TRY(new_value(b, &to, &operand));
+        schedule->values[to].place = NNFI_PLACE_OUTPUT;
+        schedule->values[to].index = i;
+        NNFI_TRY(add_copy(b, from, to));
+        schedule->output_values[i] = to;
+    }
+    return NNF_OK;
+}
+
+/* ---- Memory ---- */
+
+/* Points values at their places, makes tensors for those that a forward sees, and binds. */
+static nnf_status settle(builder *b) {
+    nnfi_schedule *schedule = b->schedule;
+    enum { LINE = 64 };
+    size_t scratch = (schedule->scratch_bytes + LINE - 1) / LINE * LINE;
+    schedule->block_bytes = scratch + b->arena.size;
+    schedule->memory = nnfi_alloc(schedule->block_bytes + LINE);
+    schedule->pointers = nnfi_calloc(schedule->most_operands + 1, sizeof *schedule->pointers);
+    schedule->tensors = nnfi_calloc(schedule->most_operands + 1, sizeof *schedule->tensors);
+    if (!schedule->memory || !schedule->pointers || !schedule->tensors)
+        return nnfi_error_memory(schedule->block_bytes, "the values of a run");
+    schedule->block = (char *)schedule->memory + (LINE - (uintptr_t)schedule->memory % LINE) % LINE;
+    for (size_t v = 0; v < schedule->n_values; v++) {
+        nnfi_planned *value = &schedule->values[v];
+        /* also where another value has taken its place since: steps before that use it */
+        if (value->place != NNFI_PLACE_CONSTANT && value->place != NNFI_PLACE_INPUT &&
+            value->place != NNFI_PLACE_OUTPUT)
+            value->data = schedule->block + scratch + value->offset;
+    }
+    for (size_t s = 0; s < schedule->n_stages; s++) {
+        nnfi_stage *stage = &schedule->stages[s];
+        size_t n = stage->n_inputs + stage->n_outputs;
+        for (size_t i = 0; i < n; i++) {
+            if (stage->operands[i] < 0) continue;
+            nnfi_planned *value = &schedule->values[stage->operands[i]];
+            if (value->place == NNFI_PLACE_INPUT || value->place == NNFI_PLACE_OUTPUT)
+                stage->moves = true;
+            else if (!stage->step && stage->module && !value->tensor)
+                NNFI_TRY(nnfi_tensor_lend(&value->tensor, value->operand.dtype, value->operand.ndim,
+                                          value->operand.shape, value->data));
+        }
+        if (!stage->moves) NNFI_TRY(nnfi_stage_bind(schedule, stage));
+    }
+    return NNF_OK;
+}
+
+static nnf_status build(builder *b, nnf_tensor *const *inputs) {
+    nnfi_schedule *schedule = b->schedule;
+    schedule->inputs = nnfi_calloc(schedule->n_inputs + 1, sizeof *schedule->inputs);
+    schedule->values = nnfi_calloc(b->graph->n_values + 1, sizeof *schedule->values);
+    schedule->output_values = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->output_values);
+    schedule->outputs = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->outputs);
+    b->skipped = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->skipped);
+    nnf_type_info *given = nnfi_calloc(schedule->n_inputs + 1, sizeof *given);
+    nnf_status status = NNF_OK;
+    if (!schedule->inputs || !schedule->values || !schedule->output_values || !schedule->outputs ||
+        !b->skipped || !given)
+        status =
+            nnfi_error_memory(b->graph->n_values * sizeof *schedule->values, "the values of a run");
+    for (size_t i = 0; !status && i < schedule->n_inputs; i++) {
+        nnf_type_info_init(&given[i]);
+        given[i].dtype = nnf_tensor_dtype(inputs[i]);
+        given[i].ndim = nnf_tensor_ndim(inputs[i]);
+        for (int d = 0; d < given[i].ndim; d++)
+            given[i].shape[d] = (nnf_dim){nnf_tensor_shape(inputs[i])[d], 0};
+        operand_of(&schedule->inputs[i], &given[i]);
+    }
+    if (!status) status = nnf_graph_infer(schedule->graph, given, &b->infos, &b->n_infos);
+    nnfi_free(given);
+    if (status) return status;
+    schedule->n_values = schedule->values_capacity = b->graph->n_values;
+    count_reads(b);
+    check_all(b);
+    if (b->refusal) return NNF_OK;
+    for (size_t i = 0; i < schedule->n_inputs; i++) {
+        nnfi_planned *value = &schedule->values[b->graph->inputs[i]];
+        value->place = NNFI_PLACE_INPUT;
+        value->index = i;
+    }
+    NNFI_TRY(place_constants(b));
+    for (size_t c = 0; c < b->graph->n_calls; c++)
+        if (!b->skipped[c]) NNFI_TRY(schedule_call(b, b->graph->calls[c]));
+    NNFI_TRY(schedule_outputs(b));
+    return settle(b);
+}
+
+nnf_status nnfi_schedule_new(nnfi_schedule **out, nnf_session *session, const nnfi_kernel_set *set,
+                             nnfi_engine *engine, nnf_module *graph, nnf_tensor *const *inputs,
+                             size_t n_inputs) {
+    builder b = {.graph = nnfi_graph_of(graph)};
+    b.schedule = nnfi_calloc(1, sizeof *b.schedule);
+    if (!b.schedule) return nnfi_error_memory(sizeof *b.schedule, "a schedule");
+    *b.schedule = (nnfi_schedule){.session = session,
+                                  .set = set,
+                                  .engine = engine,
+                                  .graph = graph,
+                                  .fingerprint = nnfi_schedule_fingerprint(graph),
+                                  .n_inputs = n_inputs,
+                                  .n_outputs = b.graph->n_outputs};
+    nnf_status status = build(&b, inputs);
+    nnf_graph_infer_free(b.infos, b.n_infos);
+    nnfi_arena_clear(&b.arena);
+    nnfi_free(b.skipped);
+    if (status || b.refusal) {
+        nnfi_schedule_release(b.schedule);
+        b.schedule = NULL;
+    }
+    *out = b.schedule;
+    return status;
+}
