@@ -1,0 +1,152 @@
+#include "chains.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Names ---- */
+
+enum { CHAIN_TEXT = 1024 };
+
+static void append(char *buffer, const char *first, int length) {
+    size_t used = strlen(buffer);
+    snprintf(buffer + used, CHAIN_TEXT - used, "%.*s", length, first);
+}
+
+static void join(char *buffer, const char *const *texts, size_t n, size_t skip) {
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) append(buffer, ", ", 2);
+        append(buffer, texts[i] + skip, (int)strlen(texts[i] + skip));
+    }
+}
+
+/* The length of the path that all names begin with, its last dot included. */
+static size_t common_parent(const char *const *names, size_t n) {
+    const char *dot = strrchr(names[0], '.');
+    size_t length = dot != NULL ? (size_t)(dot - names[0]) + 1 : 0;
+    for (size_t i = 1; i < n && length > 0; i++) {
+        while (length > 0 && strncmp(names[i], names[0], length) != 0) {
+            length--;
+            while (length > 0 && names[0][length - 1] != '.')
+                length--;
+        }
+    }
+    return length;
+}
+
+/* "layer1.0.{conv1, bn1, relu}", as the shell and git write what has a part in common. */
+static const char *names_text(char *buffer, const nnf_chain *chain) {
+    size_t parent = common_parent(chain->names, chain->length);
+    buffer[0] = '\0';
+    if (parent > 0) {
+        append(buffer, chain->names[0], (int)parent);
+        append(buffer, "{", 1);
+    }
+    join(buffer, chain->names, chain->length, parent);
+    if (parent > 0) append(buffer, "}", 1);
+    return buffer;
+}
+
+static const char *types_text(char *buffer, const nnf_found_chain *chain) {
+    buffer[0] = '\0';
+    join(buffer, chain->types, chain->chain.length, 0);
+    return buffer;
+}
+
+/* ---- Chains ---- */
+
+/* For a terminal that is too narrow for the table: two lines each. */
+static void print_stacked(FILE *file, const nnf_found_chain *chains, size_t n) {
+    char names[CHAIN_TEXT], types[CHAIN_TEXT];
+    for (size_t i = 0; i < n; i++) {
+        fputs("  ", file);
+        print_clean(file, names_text(names, &chains[i].chain));
+        fprintf(file, "\n      %s -> %s\n", types_text(types, &chains[i]), chains[i].fused_type);
+    }
+}
+
+void print_chains(FILE *file, const nnf_found_chain *chains, size_t n, size_t most) {
+    size_t shown = n <= most ? n : most;
+    text_table table = {.n_columns = 3};
+    char names[CHAIN_TEXT], types[CHAIN_TEXT];
+    if (n == 0) return;
+    table_add(&table, "modules");
+    table_add(&table, "types before");
+    table_add(&table, "type after");
+    for (size_t i = 0; i < shown; i++) {
+        table_add(&table, "%s", names_text(names, &chains[i].chain));
+        table_add(&table, "%s", types_text(types, &chains[i]));
+        table_add(&table, "%s", chains[i].fused_type);
+    }
+    if (table_width(&table) <= line_width(file)) {
+        table_print(file, &table);
+    } else {
+        table_clear(&table);
+        print_stacked(file, chains, shown);
+    }
+    if (shown < n) fprintf(file, "  ... and %zu more; --verbose lists all\n", n - shown);
+}
+
+json_t *json_chains(const nnf_found_chain *chains, size_t n) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const nnf_found_chain *c = &chains[i];
+        json_t *object = json_object();
+        json_object_set_new(object, "modules", json_texts(c->chain.names, c->chain.length));
+        json_object_set_new(object, "types", json_texts(c->types, c->chain.length));
+        json_object_set_new(object, "fused_type", json_text(c->fused_type));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+/* ---- What is left alone ---- */
+
+static void print_left_all(FILE *file, const nnf_chain_list *list) {
+    for (size_t i = 0; i < list->n_left; i++) {
+        fputs("  ", file);
+        print_clean(file, list->left[i].name);
+        fprintf(file, "  %s\n      ", list->left[i].type);
+        print_clean(file, list->left[i].reason);
+        fputc('\n', file);
+    }
+}
+
+/* Counts the modules of each type. */
+static void print_left_types(FILE *file, const nnf_chain_list *list) {
+    const char *separator = "  ";
+    for (size_t i = 0; i < list->n_left; i++) {
+        size_t n = 0;
+        bool seen = false;
+        for (size_t j = 0; j < list->n_left; j++) {
+            bool same = strcmp(list->left[i].type, list->left[j].type) == 0;
+            if (same && j < i) seen = true;
+            n += same;
+        }
+        if (seen) continue;
+        fprintf(file, "%s%zu %s", separator, n, list->left[i].type);
+        separator = ", ";
+    }
+    fputs("; 'nnfuse inspect' says why\n", file);
+}
+
+void print_left(FILE *file, const nnf_chain_list *list, bool all) {
+    if (list->n_left == 0) return;
+    print_heading(file, "left alone");
+    if (all) {
+        print_left_all(file, list);
+    } else {
+        print_left_types(file, list);
+    }
+}
+
+json_t *json_left(const nnf_chain_list *list) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->n_left; i++) {
+        json_t *object = json_object();
+        json_object_set_new(object, "module", json_text(list->left[i].name));
+        json_object_set_new(object, "type", json_text(list->left[i].type));
+        json_object_set_new(object, "reason", json_text(list->left[i].reason));
+        json_array_append_new(array, object);
+    }
+    return array;
+}

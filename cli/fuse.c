@@ -1,0 +1,375 @@
+/* nnfuse fuse: finds the chains, fuses them, writes the result beside its place, checks that file
+ * against the original, and only then puts it in its place. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chains.h"
+#include "checked.h"
+#include "files.h"
+#include "model.h"
+#include "progress.h"
+
+enum { MOST_CHAINS = 20 };
+
+/* Everything that the job makes, in the order in which it is made. */
+typedef struct fuse_job {
+    const cli_settings *settings;
+    FILE *report; /* where the result is told: standard error where the model goes to standard
+                     output */
+    double started;
+    nnf_module *original, *fused;
+    cli_bindings bindings;
+    nnf_chain_list *found;
+    nnf_found_chain *by_hand; /* the chains of --chain; n_chains of them */
+    char **words;             /* that their names point into */
+    const nnf_found_chain *chains;
+    size_t n_chains;
+    char *out_made; /* the default name */
+    const char *out;
+    nnf_verify_report verification;
+    bool verified;
+    int64_t bytes; /* of the file that was written */
+} fuse_job;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* ---- Where to ---- */
+
+/* MODEL with .fused before its suffix. */
+static char *default_out(const char *model) {
+    static const char mark[] = ".fused";
+    const char *slash = strrchr(model, '/');
+    const char *name = slash != NULL ? slash + 1 : model;
+    const char *dot = strrchr(name, '.');
+    size_t stem = dot != NULL && dot != name ? (size_t)(dot - model) : strlen(model);
+    char *out = malloc(strlen(model) + sizeof mark);
+    if (out == NULL) return NULL;
+    memcpy(out, model, stem);
+    strcpy(out + stem, mark);
+    strcat(out, model + stem);
+    return out;
+}
+
+static int choose_out(fuse_job *job) {
+    const cli_settings *settings = job->settings;
+    job->out = settings->out;
+    if (job->out == NULL && strcmp(settings->operands[0], "-") == 0) job->out = "-";
+    if (job->out == NULL) {
+        job->out = job->out_made = default_out(settings->operands[0]);
+        if (job->out == NULL) return fail(STATUS_INPUT, "out of memory");
+    }
+    bool to_stdout = strcmp(job->out, "-") == 0 && !settings->dry_run;
+    job->report = to_stdout ? stderr : stdout;
+    if (to_stdout && settings->json) {
+        return fail(STATUS_USAGE, "the model and --json cannot both go to standard output; name a "
+                                  "file with -o");
+    }
+    if (to_stdout && isatty(STDOUT_FILENO)) {
+        return fail(STATUS_USAGE, "standard output is a terminal, and a model is no text; name a "
+                                  "file with -o");
+    }
+    return STATUS_DONE;
+}
+
+/* ---- What to fuse ---- */
+
+/* Splits "a,b,c" into the chain's names, which point into a copy of it. */
+static int split_chain(nnf_found_chain *out, char **copy, const char *text) {
+    size_t n = 1, at = 0;
+    for (const char *c = text; *c != '\0'; c++)
+        n += *c == ',';
+    char *words = malloc(strlen(text) + 1);
+    const char **names = malloc(n * sizeof *names);
+    const char **types = calloc(n, sizeof *types);
+    *copy = words;
+    out->chain = (nnf_chain){.names = names, .length = n};
+    out->types = types;
+    if (words == NULL || names == NULL || types == NULL) return fail(STATUS_INPUT, "out of memory");
+    strcpy(words, text);
+    for (char *word = words; word != NULL;) {
+        names[at++] = word;
+        word = strchr(word, ',');
+        if (word != NULL) *word++ = '\0';
+    }
+    return STATUS_DONE;
+}
+
+/* Fills in the types of a chain's modules. */
+static int name_types(nnf_found_chain *chain, const nnf_module *model) {
+    const char **types = (const char **)chain->types;
+    for (size_t i = 0; i < chain->chain.length; i++) {
+        nnf_module *module = NULL;
+        nnf_status status = nnf_module_get(&module, model, chain->chain.names[i]);
+        if (status != NNF_OK) return fail_library(status);
+        types[i] = nnf_module_type_name(module);
+    }
+    return STATUS_DONE;
+}
+
+static int take_chains(fuse_job *job) {
+    const string_list *given = &job->settings->chains;
+    job->by_hand = calloc(given->n, sizeof *job->by_hand);
+    job->words = calloc(given->n, sizeof *job->words);
+    if (job->by_hand == NULL || job->words == NULL) return fail(STATUS_INPUT, "out of memory");
+    job->chains = job->by_hand;
+    int status = STATUS_DONE;
+    for (size_t i = 0; i < given->n && status == STATUS_DONE; i++) {
+        job->n_chains = i + 1;
+        status = split_chain(&job->by_hand[i], &job->words[i], given->items[i]);
+        if (status == STATUS_DONE) status = name_types(&job->by_hand[i], job->original);
+    }
+    return status;
+}
+
+static int choose_chains(fuse_job *job) {
+    nnf_status status = nnf_find_chains(&job->found, job->original, NULL);
+    if (status != NNF_OK) return fail_library(status);
+    if (job->settings->chains.n > 0) return take_chains(job);
+    job->chains = job->found->chains;
+    job->n_chains = job->found->n_chains;
+    return STATUS_DONE;
+}
+
+static int fuse_chains(fuse_job *job) {
+    nnf_chain *chains = calloc(job->n_chains + 1, sizeof *chains);
+    if (chains == NULL) return fail(STATUS_INPUT, "out of memory");
+    for (size_t i = 0; i < job->n_chains; i++)
+        chains[i] = job->chains[i].chain;
+    nnf_status status = job->n_chains > 0 ? nnf_fuse_modules(&job->fused, job->original, chains,
+                                                             job->n_chains, NULL)
+                                          : nnf_module_copy(&job->fused, job->original);
+    free(chains);
+    if (status != NNF_OK) return fail_library(status);
+    for (size_t i = 0; job->by_hand != NULL && i < job->n_chains; i++) {
+        nnf_module *module = NULL;
+        status = nnf_module_get(&module, job->fused, job->by_hand[i].chain.names[0]);
+        if (status != NNF_OK) return fail_library(status);
+        job->by_hand[i].fused_type = nnf_module_type_name(module);
+    }
+    return STATUS_DONE;
+}
+
+/* ---- Checking and writing ---- */
+
+static int verify(fuse_job *job, nnf_module *written) {
+    nnf_status status =
+        nnf_verify(&job->verification, job->original, written, &job->bindings.options);
+    if (status != NNF_OK) return fail_library(status);
+    job->verified = true;
+    return job->verification.ok ? STATUS_DONE : STATUS_DIFFERS;
+}
+
+/* Opens the file as its user will, and verifies that. */
+static int verify_file(fuse_job *job, const char *path) {
+    nnf_module *written = NULL;
+    int status = model_load(&written, path);
+    if (status == STATUS_DONE) status = verify(job, written);
+    nnf_module_release(written);
+    return status;
+}
+
+static int write_file(fuse_job *job) {
+    nnf_pending_file *pending = NULL;
+    progress_library_writes(true);
+    nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, NULL);
+    if (saved != NNF_OK) {
+        progress_library_writes(false);
+        return fail_library(saved);
+    }
+    int status = STATUS_DONE;
+    if (!job->settings->no_verify) status = verify_file(job, nnf_pending_file_path(pending));
+    if (status == STATUS_DONE) {
+        saved = nnf_pending_file_commit(pending);
+        if (saved != NNF_OK) status = fail_library(saved);
+    } else {
+        nnf_pending_file_discard(pending);
+    }
+    progress_library_writes(false);
+    struct stat info;
+    if (status == STATUS_DONE && stat(job->out, &info) == 0) job->bytes = info.st_size;
+    return status;
+}
+
+static int verify_memory(fuse_job *job, const void *data, size_t size) {
+    nnf_module *written = NULL;
+    nnf_onnx_load_options options = {.name = "the fused model"};
+    nnf_status loaded = nnf_onnx_load_memory(&written, data, size, &options);
+    if (loaded != NNF_OK) return fail_library(loaded);
+    int status = verify(job, written);
+    nnf_module_release(written);
+    return status;
+}
+
+static int write_stdout(fuse_job *job) {
+    void *data = NULL;
+    size_t size = 0;
+    nnf_status saved = nnf_onnx_save_memory(job->fused, &data, &size, NULL);
+    if (saved != NNF_OK) return fail_library(saved);
+    int status = job->settings->no_verify ? STATUS_DONE : verify_memory(job, data, size);
+    if (status == STATUS_DONE && (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)) {
+        status = fail(STATUS_OUTPUT, "cannot write standard output: %s", strerror(errno));
+    }
+    nnf_free(data);
+    job->bytes = (int64_t)size;
+    return status;
+}
+
+static int write_model(fuse_job *job) {
+    if (job->settings->dry_run) return STATUS_DONE;
+    return strcmp(job->out, "-") == 0 ? write_stdout(job) : write_file(job);
+}
+
+/* ---- Telling ---- */
+
+static void print_counts(FILE *file, const fuse_job *job) {
+    char before[NUMBER_TEXT], after[NUMBER_TEXT];
+    text_table table = {.n_columns = 3, .right = {[1] = true, true}};
+    table_add(&table, "%s", "");
+    table_add(&table, "before");
+    table_add(&table, "after");
+    table_add(&table, "nodes");
+    table_add(&table, "%s", number_text(before, model_n_nodes(job->original)));
+    table_add(&table, "%s", number_text(after, model_n_nodes(job->fused)));
+    table_add(&table, "parameters");
+    table_add(&table, "%s", number_text(before, model_n_parameters(job->original)));
+    table_add(&table, "%s", number_text(after, model_n_parameters(job->fused)));
+    fputc('\n', file);
+    table_print(file, &table);
+}
+
+static void print_end(FILE *file, const fuse_job *job, int status) {
+    char bytes[NUMBER_TEXT];
+    fputc('\n', file);
+    if (status == STATUS_DIFFERS) {
+        print_styled(file, RED, "nothing was written");
+        fputs(": the fused model differs by more than the tolerance\n", file);
+    } else if (job->settings->dry_run) {
+        fputs("nothing was written (--dry-run); this would be ", file);
+        print_clean(file, job->out);
+        fputc('\n', file);
+    } else {
+        print_styled(file, BOLD, strcmp(job->out, "-") == 0 ? "standard output" : job->out);
+        fprintf(file, ": %s bytes, written in %.2f s%s\n", number_text(bytes, job->bytes),
+                now() - job->started, job->verified ? "" : ", not checked (--no-verify)");
+    }
+}
+
+static void print_text(const fuse_job *job, int status) {
+    FILE *file = job->report;
+    print_styled(file, BOLD, input_name(job->settings->operands[0]));
+    if (job->n_chains == 0) {
+        fputs(": nothing to fuse\n", file);
+    } else {
+        fprintf(file, ": %zu chain%s fused\n\n", job->n_chains, job->n_chains == 1 ? "" : "s");
+    }
+    print_chains(file, job->chains, job->n_chains, job->settings->verbose ? SIZE_MAX : MOST_CHAINS);
+    if (job->by_hand == NULL) print_left(file, job->found, job->settings->verbose);
+    print_counts(file, job);
+    if (job->verified) {
+        print_heading(file, "the written file against the original");
+        print_verification(file, &job->verification);
+    }
+    print_end(file, job, status);
+}
+
+static json_t *json_counts(int64_t before, int64_t after) {
+    json_t *object = json_object();
+    json_object_set_new(object, "before", json_integer(before));
+    json_object_set_new(object, "after", json_integer(after));
+    return object;
+}
+
+static int print_json(const fuse_job *job, int status) {
+    bool written = status == STATUS_DONE && !job->settings->dry_run;
+    json_t *object = json_object();
+    json_object_set_new(object, "model", json_text(job->settings->operands[0]));
+    json_object_set_new(object, "output", written ? json_text(job->out) : json_null());
+    json_object_set_new(object, "bytes", written ? json_integer(job->bytes) : json_null());
+    json_object_set_new(object, "chains", json_chains(job->chains, job->n_chains));
+    json_object_set_new(object, "left_alone", json_left(job->found));
+    json_object_set_new(object, "nodes",
+                        json_counts(model_n_nodes(job->original), model_n_nodes(job->fused)));
+    json_object_set_new(
+        object, "parameters",
+        json_counts(model_n_parameters(job->original), model_n_parameters(job->fused)));
+    json_object_set_new(object, "verification",
+                        job->verified ? json_verification(&job->verification) : json_null());
+    json_object_set_new(object, "seconds", json_real(now() - job->started));
+    int printed = json_print(object);
+    return status != STATUS_DONE ? status : printed;
+}
+
+static int tell(const fuse_job *job, int status) {
+    if (status != STATUS_DONE && status != STATUS_DIFFERS) return status; /* told already */
+    if (job->settings->json) return print_json(job, status);
+    if (status == STATUS_DIFFERS && job->settings->quiet) {
+        return fail(status,
+                    "%s differs from the fused model by more than the tolerance; nothing "
+                    "was written",
+                    input_name(job->settings->operands[0]));
+    }
+    if (!job->settings->quiet) print_text(job, status);
+    return status;
+}
+
+/* ---- The job ---- */
+
+static void job_clear(fuse_job *job) {
+    for (size_t i = 0; job->by_hand != NULL && i < job->n_chains; i++) {
+        free((void *)job->by_hand[i].chain.names);
+        free((void *)job->by_hand[i].types);
+        free(job->words[i]);
+    }
+    free(job->by_hand);
+    free(job->words);
+    free(job->out_made);
+    nnf_verify_report_clear(&job->verification);
+    bindings_clear(&job->bindings);
+    nnf_chain_list_release(job->found);
+    nnf_module_release(job->fused);
+    nnf_module_release(job->original);
+}
+
+static int run_fuse(const cli_settings *settings) {
+    fuse_job job = {.settings = settings, .report = stdout, .started = now()};
+    int status = choose_out(&job);
+    if (status == STATUS_DONE) status = model_load(&job.original, settings->operands[0]);
+    if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.original);
+    if (status == STATUS_DONE) status = choose_chains(&job);
+    if (status == STATUS_DONE) status = fuse_chains(&job);
+    if (status == STATUS_DONE) status = write_model(&job);
+    status = tell(&job, status);
+    job_clear(&job);
+    return status;
+}
+
+const cli_command command_fuse = {
+    .name = "fuse",
+    .operands = "MODEL",
+    .summary = "fuses a model and writes it, checked against the original",
+    .about =
+        "Fuses chains of layers, such as convolution, batch norm and ReLU, into one layer each;\n"
+        "writes the model; opens the written file again and runs it beside the original. A file\n"
+        "whose results differ by more than the tolerance is removed (exit status 3). Everything\n"
+        "else in the model is passed on as it is.\n\n"
+        "options:\n",
+    .examples =
+        "  nnfuse fuse model.onnx                       writes model.fused.onnx\n"
+        "  nnfuse fuse model.onnx -o small.onnx\n"
+        "  nnfuse fuse model.onnx --dry-run             shows what would be fused\n"
+        "  nnfuse fuse model.onnx --chain conv1,bn1,relu\n"
+        "  nnfuse fuse model.onnx --input image=images.npy --labels labels.npy\n"
+        "  nnfuse fuse bert.onnx --shape ids=1,128      where the file leaves the shape open\n"
+        "  nnfuse fuse - < model.onnx > fused.onnx\n",
+    .n_operands = 1,
+    .bit = FOR_FUSE,
+    .run = run_fuse,
+};

@@ -1,0 +1,240 @@
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "npy.h"
+#include "options.h"
+
+int model_load(nnf_module **out, const char *path) {
+    nnf_onnx_load_options options = {.map = true, .name = "standard input"};
+    nnf_status status;
+    if (strcmp(path, "-") == 0) {
+        void *data = NULL;
+        size_t size = 0;
+        status = file_read(&data, &size, path);
+        if (status == NNF_OK) status = nnf_onnx_load_memory(out, data, size, &options);
+        free(data);
+    } else {
+        status = nnf_onnx_load(out, path, &options);
+    }
+    return status == NNF_OK ? STATUS_DONE : fail_library(status);
+}
+
+/* ---- Names ---- */
+
+static const char *port_name(const nnf_module *graph, bool is_output, size_t index) {
+    nnf_value value = is_output ? nnf_graph_output(graph, index) : nnf_graph_input(graph, index);
+    return nnf_graph_value_name(graph, value);
+}
+
+static size_t n_ports(const nnf_module *graph, bool is_output) {
+    return is_output ? nnf_graph_n_outputs(graph) : nnf_graph_n_inputs(graph);
+}
+
+/* The port whose name is the first `length` bytes of `text`, or NULL. */
+static const char *find_port(const nnf_module *graph, bool is_output, const char *text,
+                             size_t length) {
+    for (size_t i = 0; i < n_ports(graph, is_output); i++) {
+        const char *name = port_name(graph, is_output, i);
+        if (strlen(name) == length && memcmp(name, text, length) == 0) return name;
+    }
+    return NULL;
+}
+
+/* "'image', 'mask'" for an error message. */
+static const char *list_ports(char *buffer, size_t size, const nnf_module *graph, bool is_output) {
+    size_t n = n_ports(graph, is_output), used = 0;
+    snprintf(buffer, size, "none");
+    for (size_t i = 0; i < n && used < size; i++) {
+        int more = snprintf(buffer + used, size - used, "%s'%s'", i > 0 ? ", " : "",
+                            port_name(graph, is_output, i));
+        used += more > 0 ? (size_t)more : size;
+    }
+    return buffer;
+}
+
+int split_binding(const char **name, const char **path, const char *text, const nnf_module *graph,
+                  bool is_output) {
+    const char *what = is_output ? "output" : "input";
+    char names[512];
+    /* A name may hold '=' itself: the longest one that fits counts. */
+    for (const char *equals = strrchr(text, '='); equals != NULL;) {
+        size_t length = (size_t)(equals - text);
+        *name = find_port(graph, is_output, text, length);
+        *path = equals + 1;
+        if (*name != NULL) return STATUS_DONE;
+        const char *before = equals;
+        equals = NULL;
+        for (const char *at = text; at < before; at++) {
+            if (*at == '=') equals = at;
+        }
+    }
+    list_ports(names, sizeof names, graph, is_output);
+    size_t length = strcspn(text, "=");
+    if (text[length] == '=') {
+        return fail(STATUS_USAGE, "the model has no %s '%.*s'; it has %s", what, (int)length, text,
+                    names);
+    }
+    if (n_ports(graph, is_output) != 1) {
+        return fail(STATUS_USAGE, "the model has %zu %ss: say which as --%s NAME=%s, NAME being %s",
+                    n_ports(graph, is_output), what, what, text, names);
+    }
+    *name = port_name(graph, is_output, 0);
+    *path = text;
+    return STATUS_DONE;
+}
+
+/* ---- Inputs ---- */
+
+static const nnf_type_info *input_info(const nnf_module *graph, const char *name) {
+    for (size_t i = 0; i < nnf_graph_n_inputs(graph); i++) {
+        nnf_value value = nnf_graph_input(graph, i);
+        if (strcmp(nnf_graph_value_name(graph, value), name) == 0) {
+            return nnf_graph_value_info(graph, value);
+        }
+    }
+    return NULL;
+}
+
+/* numpy's default is float64, the models' float32: numbers become floats of the input's kind, and
+ * integers wider ones; floats never become integers. */
+static int convert(nnf_tensor **tensor, const cli_settings *settings, const char *path,
+                   const char *name, nnf_dtype wanted) {
+    nnf_dtype given = nnf_tensor_dtype(*tensor);
+    if (wanted == NNF_DTYPE_UNKNOWN || wanted == given) return STATUS_DONE;
+    bool wider = !nnf_dtype_is_float(given) && nnf_dtype_size(wanted) > nnf_dtype_size(given);
+    if (!nnf_dtype_is_float(wanted) && !wider) {
+        return fail(STATUS_INPUT, "%s: holds %s, but the input '%s' takes %s", path,
+                    nnf_dtype_name(given), name, nnf_dtype_name(wanted));
+    }
+    nnf_tensor *converted = NULL;
+    nnf_status status = nnf_tensor_convert(&converted, *tensor, wanted);
+    if (status != NNF_OK) return fail_library(status);
+    note(settings, "%s: holds %s; converted to the input's %s", path, nnf_dtype_name(given),
+         nnf_dtype_name(wanted));
+    nnf_tensor_release(*tensor);
+    *tensor = converted;
+    return STATUS_DONE;
+}
+
+static int add_input(cli_bindings *out, const cli_settings *settings, const nnf_module *graph,
+                     const char *text) {
+    const char *name = NULL, *path = NULL;
+    int status = split_binding(&name, &path, text, graph, false);
+    if (status != STATUS_DONE) return status;
+    for (size_t i = 0; i < out->options.n_inputs; i++) {
+        if (strcmp(out->inputs[i].name, name) == 0) {
+            return fail(STATUS_USAGE, "the input '%s' is given twice", name);
+        }
+    }
+    nnf_tensor *tensor = NULL;
+    nnf_status read = npy_read(&tensor, path);
+    if (read != NNF_OK) return fail_library(read);
+    const nnf_type_info *info = input_info(graph, name);
+    status = info != NULL ? convert(&tensor, settings, path, name, info->dtype) : STATUS_DONE;
+    if (status != STATUS_DONE) {
+        nnf_tensor_release(tensor);
+        return status;
+    }
+    out->inputs[out->options.n_inputs++] = (nnf_named_tensor){.name = name, .tensor = tensor};
+    return STATUS_DONE;
+}
+
+static int add_shape(cli_bindings *out, const nnf_module *graph, const char *text) {
+    const char *name = NULL, *sizes = NULL;
+    int status = split_binding(&name, &sizes, text, graph, false);
+    if (status != STATUS_DONE) return status;
+    nnf_named_shape *shape = &out->shapes[out->options.n_shapes];
+    shape->name = name;
+    if (!parse_shape(sizes, &shape->ndim, shape->shape)) {
+        return fail(STATUS_USAGE, "--shape takes sizes, as in --shape %s=1,3,224,224, not '%s'",
+                    name, sizes);
+    }
+    out->options.n_shapes++;
+    return STATUS_DONE;
+}
+
+static int fill(cli_bindings *out, const cli_settings *settings, const nnf_module *graph) {
+    int status = STATUS_DONE;
+    for (size_t i = 0; i < settings->inputs.n && status == STATUS_DONE; i++) {
+        status = add_input(out, settings, graph, settings->inputs.items[i]);
+    }
+    for (size_t i = 0; i < settings->shapes.n && status == STATUS_DONE; i++) {
+        status = add_shape(out, graph, settings->shapes.items[i]);
+    }
+    if (status != STATUS_DONE || settings->labels == NULL) return status;
+    nnf_status read = npy_read(&out->labels, settings->labels);
+    if (read != NNF_OK) return fail_library(read);
+    if (nnf_dtype_is_float(nnf_tensor_dtype(out->labels)) || nnf_tensor_ndim(out->labels) != 1) {
+        return fail(STATUS_INPUT, "%s: labels are integers of one dimension, [N]",
+                    settings->labels);
+    }
+    return STATUS_DONE;
+}
+
+int bindings_make(cli_bindings *out, const cli_settings *settings, const nnf_module *graph) {
+    *out = (cli_bindings){0};
+    out->inputs = calloc(settings->inputs.n + 1, sizeof *out->inputs);
+    out->shapes = calloc(settings->shapes.n + 1, sizeof *out->shapes);
+    int status = out->inputs != NULL && out->shapes != NULL ? fill(out, settings, graph)
+                                                            : fail(STATUS_INPUT, "out of memory");
+    if (status != STATUS_DONE) {
+        bindings_clear(out);
+        return status;
+    }
+    out->options.inputs = out->inputs;
+    out->options.shapes = out->shapes;
+    out->options.labels = out->labels;
+    out->options.int_max = settings->int_max;
+    out->options.seed = (uint64_t)settings->seed;
+    out->options.tolerance = settings->tolerance;
+    out->options.threads = (int)settings->threads;
+    return STATUS_DONE;
+}
+
+void bindings_clear(cli_bindings *bindings) {
+    for (size_t i = 0; i < bindings->options.n_inputs; i++) {
+        nnf_tensor_release(bindings->inputs[i].tensor);
+    }
+    free(bindings->inputs);
+    free(bindings->shapes);
+    nnf_tensor_release(bindings->labels);
+    bindings->inputs = NULL;
+    bindings->shapes = NULL;
+    bindings->labels = NULL;
+    bindings->options.n_inputs = 0;
+}
+
+/* ---- Counting ---- */
+
+static nnf_status add_elements(const char *path, nnf_tensor *tensor, void *payload) {
+    (void)path;
+    *(int64_t *)payload += nnf_tensor_numel(tensor);
+    return NNF_OK;
+}
+
+int64_t model_n_parameters(nnf_module *model) {
+    int64_t n = 0;
+    nnf_status status = nnf_module_named_tensors(model, NNF_SLOT_PARAMETER, add_elements, &n);
+    return status == NNF_OK ? n : 0;
+}
+
+static int64_t n_leaves(const nnf_module *module) {
+    if ((nnf_module_get_type(module)->flags & NNF_TYPE_FUSED) == 0) return 1;
+    int64_t n = 0;
+    for (size_t i = 0; i < nnf_module_n_children(module); i++) {
+        n += n_leaves(nnf_module_child(module, i));
+    }
+    return n;
+}
+
+int64_t model_n_nodes(const nnf_module *graph) {
+    int64_t n = 0;
+    for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
+        n += n_leaves(nnf_graph_call_module(graph, i));
+    }
+    return n;
+}

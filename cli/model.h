@@ -1,0 +1,31 @@
+/* Models, and the inputs that the command line gives for them. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "command.h"
+
+/* Loads the model at `path` ("-": standard input); an exit status, told about already. */
+int model_load(nnf_module **out, const char *path);
+
+/* What follows from --input, --shape, --labels, --seed ...: options for nnf_verify and
+ * nnf_make_inputs, and what they point to. */
+typedef struct cli_bindings {
+    nnf_verify_options options;
+    nnf_named_tensor *inputs;
+    nnf_named_shape *shapes;
+    nnf_tensor *labels;
+} cli_bindings;
+int bindings_make(cli_bindings *out, const cli_settings *settings, const nnf_module *graph);
+void bindings_clear(cli_bindings *bindings);
+
+/* Splits "[NAME=]PATH" where NAME is one of the graph's inputs (or outputs); without a name, it is
+ * the only one. *name is the graph's own string, *path points into `text`. */
+int split_binding(const char **name, const char **path, const char *text, const nnf_module *graph,
+                  bool is_output);
+
+/* The parameters of a model: their number of elements, as PyTorch counts (no buffers). */
+int64_t model_n_parameters(nnf_module *model);
+/* Its nodes, as the file has them: a fused container counts with what it stands for. */
+int64_t model_n_nodes(const nnf_module *graph);
+
+#endif
