@@ -3,6 +3,7 @@
 #ifndef FUSE_SUPPORT_H
 #define FUSE_SUPPORT_H
 
+#include <math.h>
 #include <string.h>
 
 #include "test_support.h"
