@@ -28,7 +28,7 @@ typedef struct nnfi_channel_view {
 
 /* A new tensor whose value is base * scale[channel] + shift[channel], rounded once to base's dtype
  * when it is read. Scale and shift are double-double, [groups * channels] each, copied; shift_hi
- * NULL: no shift. base NULL: zeros of `dtype` and shape [channels] (a bias that was not there).
+ * NULL: no shift. base NULL: zeros of `dtype`, in one dimension (a bias that was not there).
  * Folding a folded tensor that has the same view composes; with another view it is computed first.
  * base is contiguous or made so. NNF_ERROR_NOT_FUSABLE "channel C ..." where an element would leave
  * the dtype's range: only channels where that could be are read. */

@@ -1,0 +1,26 @@
+/* What a tensor is: for the files of this folder only. */
+#ifndef NNFI_TENSOR_OBJECT_H
+#define NNFI_TENSOR_OBJECT_H
+
+#include <stdatomic.h>
+
+#include "tensor/storage.h"
+
+struct nnf_tensor {
+    atomic_size_t references;
+    nnfi_storage *storage;
+    nnf_dtype dtype;
+    int ndim;
+    int64_t shape[NNF_MAX_DIMS], strides[NNF_MAX_DIMS]; /* strides count elements */
+    int64_t offset;                                     /* of element [0, 0, ...] in the storage */
+    int64_t numel;
+    bool contiguous;
+    nnfi_origin origin;
+};
+
+/* A contiguous tensor from the storage's `offset`-th element on. Takes over the storage, also where
+ * it fails. */
+nnf_status nnfi_tensor_wrap(nnf_tensor **out, nnfi_storage *storage, nnf_dtype dtype, int ndim,
+                            const int64_t *shape, int64_t offset);
+
+#endif

@@ -1,0 +1,397 @@
+#include "nnfuse/tensor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "support/memory.h"
+#include "tensor/numbers.h"
+#include "tensor/object.h"
+
+uint64_t nnfi_new_source(void) {
+    static atomic_uint_fast64_t last;
+    return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
+const char *nnfi_shape_text(char *buffer, size_t size, int ndim, const int64_t *shape) {
+    size_t length = (size_t)snprintf(buffer, size, "[");
+    for (int d = 0; d < ndim && length < size; d++)
+        length += (size_t)snprintf(buffer + length, size - length, "%s%lld", d > 0 ? ", " : "",
+                                   (long long)shape[d]);
+    if (length < size) snprintf(buffer + length, size - length, "]");
+    return buffer;
+}
+
+bool nnfi_shape_numel(int ndim, const int64_t *shape, int64_t *numel) {
+    bool fits = true, empty = false;
+    *numel = 1;
+    for (int d = 0; d < ndim; d++) {
+        if (shape[d] < 0) return false;
+        empty = empty || shape[d] == 0;
+        fits = fits && nnfi_mul(*numel, shape[d], numel);
+    }
+    if (empty) *numel = 0;
+    return fits || empty;
+}
+
+static nnf_status check_shape(nnf_dtype dtype, int ndim, const int64_t *shape, int64_t *numel) {
+    if (nnf_dtype_size(dtype) == 0)
+        return nnf_error(NNF_ERROR_INVALID, "a tensor cannot have the dtype %d", (int)dtype);
+    if (ndim < 0 || ndim > NNF_MAX_DIMS)
+        return nnf_error(NNF_ERROR_SHAPE, "a tensor cannot have %d dimensions, only 0 to %d", ndim,
+                         NNF_MAX_DIMS);
+    if (ndim > 0 && !shape) return nnf_error(NNF_ERROR_INVALID, "a tensor's shape is NULL");
+    char text[NNFI_SHAPE_TEXT];
+    for (int d = 0; d < ndim; d++)
+        if (shape[d] < 0)
+            return nnf_error(NNF_ERROR_SHAPE, "a tensor cannot have the shape %s",
+                             nnfi_shape_text(text, sizeof text, ndim, shape));
+    int64_t bytes;
+    if (!nnfi_shape_numel(ndim, shape, numel) ||
+        !nnfi_mul(*numel, (int64_t)nnf_dtype_size(dtype), &bytes))
+        return nnf_error(NNF_ERROR_MEMORY, "a tensor of shape %s does not fit in memory",
+                         nnfi_shape_text(text, sizeof text, ndim, shape));
+    return NNF_OK;
+}
+
+/* Row-major strides; where a dimension is 0 they are never used and may be anything that fits. */
+static void set_contiguous(nnf_tensor *tensor) {
+    int64_t stride = 1;
+    for (int d = tensor->ndim - 1; d >= 0; d--) {
+        tensor->strides[d] = stride;
+        int64_t next;
+        if (nnfi_mul(stride, tensor->shape[d] > 1 ? tensor->shape[d] : 1, &next)) stride = next;
+    }
+    tensor->contiguous = true;
+}
+
+nnf_status nnfi_tensor_wrap(nnf_tensor **out, nnfi_storage *storage, nnf_dtype dtype, int ndim,
+                            const int64_t *shape, int64_t offset) {
+    nnf_tensor *tensor = nnfi_calloc(1, sizeof *tensor);
+    if (!tensor) {
+        nnfi_storage_release(storage);
+        return nnfi_error_memory(sizeof *tensor, "a tensor");
+    }
+    atomic_init(&tensor->references, 1);
+    tensor->storage = storage;
+    tensor->dtype = dtype;
+    tensor->ndim = ndim;
+    if (ndim > 0) memcpy(tensor->shape, shape, (size_t)ndim * sizeof *shape);
+    nnfi_shape_numel(ndim, shape, &tensor->numel);
+    tensor->offset = offset;
+    set_contiguous(tensor);
+    *out = tensor;
+    return NNF_OK;
+}
+
+static nnf_status new_tensor(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
+                             bool zeroed) {
+    int64_t numel;
+    nnfi_storage *storage;
+    NNFI_TRY(check_shape(dtype, ndim, shape, &numel));
+    NNFI_TRY(nnfi_storage_new(&storage, dtype, numel, zeroed));
+    return nnfi_tensor_wrap(out, storage, dtype, ndim, shape, 0);
+}
+
+nnf_status nnf_tensor_new(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape) {
+    return new_tensor(out, dtype, ndim, shape, true);
+}
+
+nnf_status nnf_tensor_from_data(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
+                                const void *data) {
+    nnf_tensor *tensor;
+    void *own;
+    NNFI_TRY(new_tensor(&tensor, dtype, ndim, shape, false));
+    if (!data && tensor->numel > 0) {
+        nnf_tensor_release(tensor);
+        return nnf_error(NNF_ERROR_INVALID, "a tensor's data is NULL");
+    }
+    NNFI_TRY(nnfi_storage_own_data(tensor->storage, &own)); /* cannot fail: it is new */
+    if (tensor->numel > 0) memcpy(own, data, (size_t)nnf_tensor_nbytes(tensor));
+    *out = tensor;
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_borrow(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
+                             const void *data, void (*release)(void *payload), void *payload) {
+    int64_t numel;
+    NNFI_TRY(check_shape(dtype, ndim, shape, &numel));
+    if (!data && numel > 0) return nnf_error(NNF_ERROR_INVALID, "a tensor's data is NULL");
+    /* Told whom to call only when nothing can fail any more: a failed call doesn't release. */
+    nnfi_storage *storage;
+    NNFI_TRY(nnfi_storage_borrow(&storage, dtype, numel, data));
+    NNFI_TRY(nnfi_tensor_wrap(out, storage, dtype, ndim, shape, 0));
+    nnfi_storage_on_release(storage, release, payload);
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor) {
+    nnf_tensor *copy = nnfi_alloc(sizeof *copy);
+    if (!copy) return nnfi_error_memory(sizeof *copy, "a tensor");
+    *copy = (nnf_tensor){
+        .storage = nnfi_storage_retain(tensor->storage),
+        .dtype = tensor->dtype,
+        .ndim = tensor->ndim,
+        .offset = tensor->offset,
+        .numel = tensor->numel,
+        .contiguous = tensor->contiguous,
+        .origin = tensor->origin,
+    };
+    atomic_init(&copy->references, 1);
+    memcpy(copy->shape, tensor->shape, sizeof copy->shape);
+    memcpy(copy->strides, tensor->strides, sizeof copy->strides);
+    *out = copy;
+    return NNF_OK;
+}
+
+/* Whether all elements of a view, the first of them storage element `offset`, lie in [0, size). */
+static bool lies_inside(int ndim, const int64_t *shape, const int64_t *strides, int64_t offset,
+                        int64_t size) {
+    int64_t numel;
+    if (!nnfi_shape_numel(ndim, shape, &numel)) return false;
+    if (numel == 0) return offset >= 0 && offset <= size;
+    if (offset < 0 || offset >= size) return false;
+    int64_t lowest = offset, highest = offset;
+    for (int d = 0; d < ndim; d++) {
+        if (shape[d] == 1) continue;
+        /* Every number below is smaller than `size` in magnitude before it is added. */
+        int64_t stride = strides[d], reach;
+        if (stride <= -size || stride >= size ||
+            !nnfi_mul(shape[d] - 1, stride < 0 ? -stride : stride, &reach) || reach >= size)
+            return false;
+        if (stride < 0)
+            lowest -= reach;
+        else
+            highest += reach;
+        if (lowest < 0 || highest >= size) return false;
+    }
+    return true;
+}
+
+static bool has_contiguous_strides(const nnf_tensor *tensor) {
+    int64_t stride = 1;
+    for (int d = tensor->ndim - 1; d >= 0; d--) {
+        if (tensor->shape[d] != 1 && tensor->strides[d] != stride) return tensor->numel == 0;
+        stride *= tensor->shape[d];
+    }
+    return true;
+}
+
+nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
+                           const int64_t *shape, const int64_t *strides, int64_t offset) {
+    int64_t numel, start;
+    NNFI_TRY(check_shape(tensor->dtype, ndim, shape, &numel));
+    if (!strides && !tensor->contiguous)
+        return nnf_error(NNF_ERROR_SHAPE,
+                         "a view of a tensor that is not contiguous needs strides");
+    int64_t room = nnfi_storage_numel(tensor->storage);
+    char text[NNFI_SHAPE_TEXT];
+    bool inside = offset < 0 ? (start = tensor->offset + offset) >= 0
+                             : nnfi_add(tensor->offset, offset, &start);
+    inside = inside && (strides ? lies_inside(ndim, shape, strides, start, room)
+                                : start <= room && numel <= room - start);
+    if (!inside)
+        return nnf_error(
+            NNF_ERROR_SHAPE,
+            "a view of shape %s from element %lld on leaves its storage of %lld elements",
+            nnfi_shape_text(text, sizeof text, ndim, shape),
+            (long long)tensor->offset + (long long)offset, (long long)room);
+    nnfi_storage *storage = nnfi_storage_retain(tensor->storage);
+    NNFI_TRY(nnfi_tensor_wrap(out, storage, tensor->dtype, ndim, shape, start));
+    if (strides && ndim > 0) memcpy((*out)->strides, strides, (size_t)ndim * sizeof *strides);
+    (*out)->contiguous = has_contiguous_strides(*out);
+    return NNF_OK;
+}
+
+/* n elements, `stride` elements apart, side by side. */
+static void pack(size_t size, const unsigned char *in, int64_t stride, int64_t n,
+                 unsigned char *out) {
+    const ptrdiff_t step = (ptrdiff_t)stride * (ptrdiff_t)size;
+    for (int64_t i = 0; i < n; i++, in += step, out += size)
+        memcpy(out, in, size);
+}
+
+/* Elements [first, first + count) of a tensor that is not contiguous, in row-major order: along the
+ * last dimension in runs. `bytes` is element [0, 0, ...]. */
+static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, int64_t first,
+                         int64_t count, unsigned char *out) {
+    size_t size = nnf_dtype_size(tensor->dtype);
+    int last = tensor->ndim - 1;
+    int64_t index[NNF_MAX_DIMS];
+    for (int d = last; d >= 0; first /= tensor->shape[d--])
+        index[d] = first % tensor->shape[d];
+    while (count > 0) {
+        int64_t at = 0, run = tensor->shape[last] - index[last];
+        for (int d = 0; d <= last; d++)
+            at += index[d] * tensor->strides[d];
+        if (run > count) run = count;
+        pack(size, bytes + (ptrdiff_t)at * (ptrdiff_t)size, tensor->strides[last], run, out);
+        out += (size_t)run * size;
+        count -= run;
+        index[last] += run;
+        for (int d = last; d > 0 && index[d] == tensor->shape[d]; d--) {
+            index[d] = 0;
+            index[d - 1]++;
+        }
+    }
+}
+
+/* The bytes of a tensor that is not contiguous are made first: they are needed in no order. */
+static nnf_status read_elements(const nnf_tensor *tensor, int64_t first, int64_t count, void *out) {
+    if (count == 0) return NNF_OK;
+    if (tensor->contiguous) {
+        nnfi_storage_read(tensor->storage, tensor->offset + first, count, out);
+        return NNF_OK;
+    }
+    if (nnfi_storage_is_deferred(tensor->storage)) {
+        const void *ignored;
+        NNFI_TRY(nnfi_storage_data(tensor->storage, &ignored));
+    }
+    const unsigned char *bytes = nnfi_storage_bytes(tensor->storage);
+    read_strided(tensor, bytes + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype), first,
+                 count, out);
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_read(const nnf_tensor *tensor, int64_t first, int64_t count, void *out) {
+    int64_t end;
+    if (!nnfi_add(first, count, &end) || end > tensor->numel)
+        return nnf_error(NNF_ERROR_INVALID,
+                         "a tensor of %lld elements has no %lld from the %lldth on",
+                         (long long)tensor->numel, (long long)count, (long long)first);
+    return read_elements(tensor, first, count, out);
+}
+
+/* A new contiguous storage with the tensor's elements. */
+static nnf_status copy_elements(nnfi_storage **out, const nnf_tensor *tensor) {
+    nnfi_storage *storage;
+    NNFI_TRY(nnfi_storage_new(&storage, tensor->dtype, tensor->numel, false));
+    void *data;
+    nnf_status status = nnfi_storage_own_data(storage, &data);
+    if (status == NNF_OK) status = read_elements(tensor, 0, tensor->numel, data);
+    if (status != NNF_OK) {
+        nnfi_storage_release(storage);
+        return status;
+    }
+    *out = storage;
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_contiguous(nnf_tensor **out, nnf_tensor *tensor) {
+    if (tensor->contiguous) {
+        *out = nnf_tensor_retain(tensor);
+        return NNF_OK;
+    }
+    nnfi_storage *storage;
+    NNFI_TRY(copy_elements(&storage, tensor));
+    return nnfi_tensor_wrap(out, storage, tensor->dtype, tensor->ndim, tensor->shape, 0);
+}
+
+#define CONVERTED_AT_ONCE 4096
+
+/* Block by block: what has to be computed or packed first never stands in memory as a whole. */
+static nnf_status convert_elements(const nnf_tensor *tensor, nnf_dtype dtype, unsigned char *out) {
+    unsigned char block[CONVERTED_AT_ONCE * sizeof(double)];
+    size_t size = nnf_dtype_size(dtype);
+    for (int64_t i = 0; i < tensor->numel; i += CONVERTED_AT_ONCE) {
+        int64_t n = tensor->numel - i < CONVERTED_AT_ONCE ? tensor->numel - i : CONVERTED_AT_ONCE;
+        NNFI_TRY(read_elements(tensor, i, n, block));
+        nnfi_convert(dtype, out + (size_t)i * size, tensor->dtype, block, n);
+    }
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_convert(nnf_tensor **out, const nnf_tensor *tensor, nnf_dtype dtype) {
+    if (dtype == tensor->dtype && tensor->contiguous) return nnf_tensor_copy(out, tensor);
+    nnf_tensor *converted;
+    NNFI_TRY(new_tensor(&converted, dtype, tensor->ndim, tensor->shape, false));
+    void *data;
+    nnf_status status = nnfi_storage_own_data(converted->storage, &data);
+    if (status == NNF_OK) status = convert_elements(tensor, dtype, data);
+    if (status != NNF_OK) {
+        nnf_tensor_release(converted);
+        return status;
+    }
+    *out = converted;
+    return NNF_OK;
+}
+
+nnf_tensor *nnf_tensor_retain(nnf_tensor *tensor) {
+    if (tensor) atomic_fetch_add_explicit(&tensor->references, 1, memory_order_relaxed);
+    return tensor;
+}
+
+void nnf_tensor_release(nnf_tensor *tensor) {
+    if (!tensor || atomic_fetch_sub_explicit(&tensor->references, 1, memory_order_acq_rel) != 1)
+        return;
+    nnfi_storage_release(tensor->storage);
+    nnfi_free(tensor);
+}
+
+nnf_dtype nnf_tensor_dtype(const nnf_tensor *tensor) {
+    return tensor->dtype;
+}
+
+int nnf_tensor_ndim(const nnf_tensor *tensor) {
+    return tensor->ndim;
+}
+
+const int64_t *nnf_tensor_shape(const nnf_tensor *tensor) {
+    return tensor->shape;
+}
+
+const int64_t *nnf_tensor_strides(const nnf_tensor *tensor) {
+    return tensor->strides;
+}
+
+int64_t nnf_tensor_numel(const nnf_tensor *tensor) {
+    return tensor->numel;
+}
+
+int64_t nnf_tensor_nbytes(const nnf_tensor *tensor) {
+    return tensor->numel * (int64_t)nnf_dtype_size(tensor->dtype);
+}
+
+bool nnf_tensor_is_contiguous(const nnf_tensor *tensor) {
+    return tensor->contiguous;
+}
+
+nnf_status nnf_tensor_data(const nnf_tensor *tensor, const void **data) {
+    const void *elements;
+    NNFI_TRY(nnfi_storage_data(tensor->storage, &elements));
+    *data =
+        (const unsigned char *)elements + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype);
+    return NNF_OK;
+}
+
+nnf_status nnf_tensor_mut_data(nnf_tensor *tensor, void **data) {
+    void *own;
+    NNFI_TRY(nnfi_storage_own_data(tensor->storage, &own));
+    if (!own) {
+        nnfi_storage *storage;
+        NNFI_TRY(copy_elements(&storage, tensor));
+        nnfi_storage_release(tensor->storage);
+        tensor->storage = storage;
+        tensor->offset = 0;
+        set_contiguous(tensor);
+        NNFI_TRY(nnfi_storage_own_data(storage, &own));
+    }
+    tensor->origin = (nnfi_origin){0, 0};
+    *data = (unsigned char *)own + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype);
+    return NNF_OK;
+}
+
+nnfi_origin nnfi_tensor_origin(const nnf_tensor *tensor) {
+    return tensor->origin;
+}
+
+void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin) {
+    tensor->origin = origin;
+}
+
+bool nnfi_tensor_is_deferred(const nnf_tensor *tensor) {
+    return nnfi_storage_is_deferred(tensor->storage);
+}
+
+uint64_t nnfi_tensor_version(const nnf_tensor *tensor) {
+    return nnfi_storage_version(tensor->storage);
+}
