@@ -4,14 +4,15 @@
 #define FUSE_SUPPORT_H
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "test_support.h"
 
-#define CHAIN(...)                                                                        \
-    {                                                                                     \
-        (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / \
-                                                sizeof(const char *)                      \
+#define CHAIN(...)                                                            \
+    {                                                                         \
+        (const char *const[]){__VA_ARGS__},                                   \
+            sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *) \
     }
 
 /* Numbers in [-1, 1) that are the same in every run. */

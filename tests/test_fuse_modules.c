@@ -129,12 +129,13 @@ static void two_or_more_hooks_on_one_module_all_move_in_order(void **state) {
     (void)state;
     nnf_module *model = new_model();
     trace seen = {.n = 0};
-    letter letters[] = {{&seen, 'a'}, {&seen, 'b'}, {&seen, 'c'}, {&seen, 'x'},
-                        {&seen, 'y'}, {&seen, 'z'}};
+    letter letters[] = {{&seen, 'a'}, {&seen, 'b'}, {&seen, 'c'},
+                        {&seen, 'x'}, {&seen, 'y'}, {&seen, 'z'}};
     for (size_t i = 0; i < 3; i++) {
-        assert_ok(nnf_module_register_forward_pre_hook(NULL, at(model, "0"), pre_hook, &letters[i]));
-        assert_ok(nnf_module_register_forward_hook(NULL, at(model, "2"), forward_hook,
-                                                   &letters[3 + i]));
+        assert_ok(
+            nnf_module_register_forward_pre_hook(NULL, at(model, "0"), pre_hook, &letters[i]));
+        assert_ok(
+            nnf_module_register_forward_hook(NULL, at(model, "2"), forward_hook, &letters[3 + i]));
     }
     fuse_in_place(model, &conv_bn_relu, 1, NULL);
     assert_int_equal(nnf_module_n_forward_pre_hooks(at(model, "0")), 3);
@@ -212,8 +213,8 @@ static void hooks_of_a_batch_norm_that_is_last(void **state) {
     nnf_module_release(model);
 }
 
-static void a_forward_hook_on_the_first_and_a_pre_forward_hook_on_the_last_stay_inside_and_run(
-    void **state) {
+static void
+a_forward_hook_on_the_first_and_a_pre_forward_hook_on_the_last_stay_inside_and_run(void **state) {
     (void)state;
     nnf_module *model = new_model();
     trace seen = {.n = 0};
@@ -299,8 +300,8 @@ static void a_failure_in_the_second_of_two_chains_in_place(void **state) {
         assert_int_equal(nnf_module_n_forward_pre_hooks(conv), 1);
         assert_int_equal(nnf_module_n_forward_hooks(relu), 1);
         assert_trace(at(model, "a"), &seen, "az");
-        options = (nnf_fuse_options){
-            .inplace = true, .fuser_func = known_then_fail, .payload = &calls};
+        options =
+            (nnf_fuse_options){.inplace = true, .fuser_func = known_then_fail, .payload = &calls};
     }
     nnf_module_release(model);
 }
@@ -369,23 +370,22 @@ static void the_fused_model_keeps_its_values_when_the_original_is_written(void *
     nnf_module_release(twin);
 }
 
-TEST_MAIN(
-    cmocka_unit_test(fuse_modules_works_on_a_deep_copy_unless_in_place),
-    cmocka_unit_test(every_other_slot_is_a_new_identity_with_the_first_modules_training_flag),
-    cmocka_unit_test(the_fused_modules_training_flag_is_the_first_modules),
-    cmocka_unit_test(several_chains_at_any_depth),
-    cmocka_unit_test(fuser_func_maps_n_modules_to_n_modules),
-    cmocka_unit_test(two_or_more_hooks_on_one_module_all_move_in_order),
-    cmocka_unit_test(a_pre_forward_hook_on_the_first_module_runs_once_on_the_fused_module),
-    cmocka_unit_test(the_handle_of_a_moved_hook_still_removes_it),
-    cmocka_unit_test(hooks_on_the_batch_norm_are_dropped_counted_and_named),
-    cmocka_unit_test(hooks_of_a_batch_norm_that_is_last),
-    cmocka_unit_test(
-        a_forward_hook_on_the_first_and_a_pre_forward_hook_on_the_last_stay_inside_and_run),
-    cmocka_unit_test(hooks_of_the_original_stay_when_a_copy_is_fused),
-    cmocka_unit_test(fuse_known_modules_moves_hooks_at_once),
-    cmocka_unit_test(a_failure_in_the_second_of_two_chains_in_place),
-    cmocka_unit_test(a_conv_with_weight_norm_or_spectral_norm_folds_the_value_it_gives),
-    cmocka_unit_test(fp16_folds_and_a_bf16_conv_with_an_fp32_bn_keeps_its_dtype),
-    cmocka_unit_test(copying_copies_no_weight_and_folded_ones_are_made_when_read),
-    cmocka_unit_test(the_fused_model_keeps_its_values_when_the_original_is_written))
+TEST_MAIN(cmocka_unit_test(fuse_modules_works_on_a_deep_copy_unless_in_place),
+          cmocka_unit_test(every_other_slot_is_a_new_identity_with_the_first_modules_training_flag),
+          cmocka_unit_test(the_fused_modules_training_flag_is_the_first_modules),
+          cmocka_unit_test(several_chains_at_any_depth),
+          cmocka_unit_test(fuser_func_maps_n_modules_to_n_modules),
+          cmocka_unit_test(two_or_more_hooks_on_one_module_all_move_in_order),
+          cmocka_unit_test(a_pre_forward_hook_on_the_first_module_runs_once_on_the_fused_module),
+          cmocka_unit_test(the_handle_of_a_moved_hook_still_removes_it),
+          cmocka_unit_test(hooks_on_the_batch_norm_are_dropped_counted_and_named),
+          cmocka_unit_test(hooks_of_a_batch_norm_that_is_last),
+          cmocka_unit_test(
+              a_forward_hook_on_the_first_and_a_pre_forward_hook_on_the_last_stay_inside_and_run),
+          cmocka_unit_test(hooks_of_the_original_stay_when_a_copy_is_fused),
+          cmocka_unit_test(fuse_known_modules_moves_hooks_at_once),
+          cmocka_unit_test(a_failure_in_the_second_of_two_chains_in_place),
+          cmocka_unit_test(a_conv_with_weight_norm_or_spectral_norm_folds_the_value_it_gives),
+          cmocka_unit_test(fp16_folds_and_a_bf16_conv_with_an_fp32_bn_keeps_its_dtype),
+          cmocka_unit_test(copying_copies_no_weight_and_folded_ones_are_made_when_read),
+          cmocka_unit_test(the_fused_model_keeps_its_values_when_the_original_is_written))

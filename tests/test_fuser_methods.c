@@ -8,20 +8,28 @@ typedef struct table_row {
     const char *eval_type, *qat_type; /* of the fused module; NULL: an error */
 } table_row;
 
-#define ROWS(d)                                                                                    \
-    {"conv" d "_bn", {"Conv" d, "BatchNorm" d}, "Conv" d, "ConvBn" d},                             \
-        {"conv" d "_bn_cumulative", {"Conv" d, "BatchNorm" d}, "Conv" d, "ConvBn" d},              \
-        {"conv" d "_bn_not_affine", {"Conv" d, "BatchNorm" d}, "Conv" d, NULL},                    \
-        {"conv" d "_bn_relu", {"Conv" d, "BatchNorm" d, "ReLU"}, "ConvReLU" d, "ConvBnReLU" d},    \
-        {"conv" d "_relu", {"Conv" d, "ReLU"}, "ConvReLU" d, "ConvReLU" d},                        \
-        {"convtranspose" d "_bn", {"ConvTranspose" d, "BatchNorm" d}, "ConvTranspose" d, NULL},    \
-        {"convtranspose" d "_groups_bn", {"ConvTranspose" d, "BatchNorm" d}, "ConvTranspose" d,    \
-         NULL},                                                                                    \
-        {"convtranspose" d "_bn_relu", {"ConvTranspose" d, "BatchNorm" d, "ReLU"},                 \
-         "ConvTransposeReLU" d, NULL},                                                             \
-        {"convtranspose" d "_relu", {"ConvTranspose" d, "ReLU"}, "ConvTransposeReLU" d,            \
-         "ConvTransposeReLU" d},                                                                   \
-        {"bn" d "_relu", {"BatchNorm" d, "ReLU"}, "BNReLU" d, "BNReLU" d}
+#define ROWS(d)                                                                                 \
+    {"conv" d "_bn", {"Conv" d, "BatchNorm" d}, "Conv" d, "ConvBn" d},                          \
+        {"conv" d "_bn_cumulative", {"Conv" d, "BatchNorm" d}, "Conv" d, "ConvBn" d},           \
+        {"conv" d "_bn_not_affine", {"Conv" d, "BatchNorm" d}, "Conv" d, NULL},                 \
+        {"conv" d "_bn_relu", {"Conv" d, "BatchNorm" d, "ReLU"}, "ConvReLU" d, "ConvBnReLU" d}, \
+        {"conv" d "_relu", {"Conv" d, "ReLU"}, "ConvReLU" d, "ConvReLU" d},                     \
+        {"convtranspose" d "_bn", {"ConvTranspose" d, "BatchNorm" d}, "ConvTranspose" d, NULL}, \
+        {"convtranspose" d "_groups_bn",                                                        \
+         {"ConvTranspose" d, "BatchNorm" d},                                                    \
+         "ConvTranspose" d,                                                                     \
+         NULL},                                                                                 \
+        {"convtranspose" d "_bn_relu",                                                          \
+         {"ConvTranspose" d, "BatchNorm" d, "ReLU"},                                            \
+         "ConvTransposeReLU" d,                                                                 \
+         NULL},                                                                                 \
+        {"convtranspose" d "_relu",                                                             \
+         {"ConvTranspose" d, "ReLU"},                                                           \
+         "ConvTransposeReLU" d,                                                                 \
+         "ConvTransposeReLU" d},                                                                \
+    {                                                                                           \
+        "bn" d "_relu", {"BatchNorm" d, "ReLU"}, "BNReLU" d, "BNReLU" d                         \
+    }
 
 static const table_row rows[] = {
     ROWS("1d"),
@@ -69,8 +77,7 @@ static nnf_module *load_norm(const golden *file, const char *name, size_t index,
     double o[2];
     assert_int_equal(golden_numbers(file, o, 2, "%s/%zu.options", name, index), 2);
     nnf_tensor *mean = golden_tensor(file, "%s/%zu.running_mean", name, index);
-    nnf_batchnorm_options options =
-        nnf_batchnorm_options_default(spatial, nnf_tensor_numel(mean));
+    nnf_batchnorm_options options = nnf_batchnorm_options_default(spatial, nnf_tensor_numel(mean));
     nnf_tensor_release(mean);
     options.eps = o[0];
     options.cumulative = o[1] < 0;
@@ -112,7 +119,8 @@ static nnf_module *load_model(const golden *file, const table_row *row) {
     return new_sequential(modules, length_of(row));
 }
 
-static void assert_output(nnf_module *model, const golden *file, const table_row *row, const char *name) {
+static void assert_output(nnf_module *model, const golden *file, const table_row *row,
+                          const char *name) {
     if (!golden_has(file, "%s/%s", row->name, name)) return;
     nnf_tensor *x = golden_tensor(file, "%s/x", row->name);
     nnf_tensor *expected = golden_tensor(file, "%s/%s", row->name, name);
@@ -275,10 +283,9 @@ static void fused_types_check_the_types_of_what_they_are_given(void **state) {
     nnf_module_release(modules[1]);
 }
 
-TEST_MAIN(
-    cmocka_unit_test(the_default_table_with_is_qat_false),
-    cmocka_unit_test(the_default_table_with_is_qat_true),
-    cmocka_unit_test(is_qat_true_on_modules_in_eval_mode_gives_the_same_unfolded_containers),
-    cmocka_unit_test(is_qat_false_needs_eval_mode_only_where_a_batch_norm_is_folded),
-    cmocka_unit_test(the_fuser_methods_by_name),
-    cmocka_unit_test(fused_types_check_the_types_of_what_they_are_given))
+TEST_MAIN(cmocka_unit_test(the_default_table_with_is_qat_false),
+          cmocka_unit_test(the_default_table_with_is_qat_true),
+          cmocka_unit_test(is_qat_true_on_modules_in_eval_mode_gives_the_same_unfolded_containers),
+          cmocka_unit_test(is_qat_false_needs_eval_mode_only_where_a_batch_norm_is_folded),
+          cmocka_unit_test(the_fuser_methods_by_name),
+          cmocka_unit_test(fused_types_check_the_types_of_what_they_are_given))

@@ -49,8 +49,10 @@ static void release_job(nnfi_job *job) {
     for (size_t i = 0; job->saved && i < job->n; i++)
         nnfi_saved_hooks_clear(&job->saved[i]);
     nnfi_free(job->saved);
-    for (size_t i = 0; i < job->n; i++)
+    for (size_t i = 0; i < job->n; i++) {
         nnf_module_release(job->fused[i]);
+        nnf_module_release(job->modules[i]);
+    }
     nnfi_free((void *)job->names);
 }
 

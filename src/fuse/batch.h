@@ -10,7 +10,7 @@
 typedef struct nnfi_job {
     size_t n;
     const char **names;   /* [n] borrowed, as paths from the batch's root */
-    nnf_module **modules; /* [n] borrowed from the tree */
+    nnf_module **modules; /* [n] references: they leave the tree when the job goes in */
     nnf_module **fused;   /* [n] references; NULL until they are made */
     size_t *calls;        /* [n] of a graph; see plan */
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */

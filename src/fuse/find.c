@@ -95,7 +95,7 @@ static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const n
     for (size_t i = 0; i < n; i++) {
         job->calls[i] = calls[i];
         job->names[i] = plan->graph->calls[calls[i]]->path;
-        job->modules[i] = plan->graph->calls[calls[i]]->module;
+        job->modules[i] = nnf_module_retain(plan->graph->calls[calls[i]]->module);
     }
     nnf_status status = nnfi_fuse_by_row(job->fused, job->modules, n, false, row);
     if (status == NNF_OK) status = nnfi_plan_check(plan, calls, n, job->fused[0]);

@@ -63,7 +63,9 @@ static nnf_status resolve(nnfi_batch *batch, nnfi_job *job, const nnf_chain *cha
     bool called = false;
     for (size_t i = 0; i < chain->length; i++) {
         job->names[i] = chain->names[i];
-        NNFI_TRY(nnf_module_get(&job->modules[i], batch->root, chain->names[i]));
+        nnf_module *module;
+        NNFI_TRY(nnf_module_get(&module, batch->root, chain->names[i]));
+        job->modules[i] = nnf_module_retain(module);
         nnf_module *holder;
         NNFI_TRY(graph_of_path(&holder, batch->root, chain->names[i]));
         if (i > 0 && holder != graph)
