@@ -1,0 +1,57 @@
+#!/usr/bin/python3
+"""Write torchvision's classifiers as ONNX files with their batch norms in place.
+
+Needs Debian's python3-torch, python3-torchvision and python3-onnx. Weights come from a fixed seed;
+each network sees a few random images in training mode first, so that its running statistics are
+those of real activations. Files that are there already are left alone.
+
+    /usr/bin/python3 tools/export_models.py OUTDIR [NAME ...]
+"""
+import os
+import pathlib
+import sys
+import warnings
+
+import torch
+import torchvision
+
+SIZES = {  # and the side of the square images that each takes
+    "resnet18": 224, "resnet50": 224, "resnet152": 224, "resnext50_32x4d": 224, "vgg16_bn": 224,
+    "mobilenet_v2": 224, "mobilenet_v3_small": 224, "mnasnet1_0": 224, "shufflenet_v2_x1_0": 224,
+    "squeezenet1_1": 224, "efficientnet_b0": 224, "regnet_y_400mf": 224, "densenet121": 224,
+    "googlenet": 224, "inception_v3": 299, "convnext_tiny": 224,
+}
+SLOW_TO_INITIALIZE = {"googlenet", "inception_v3"}
+
+
+def export(name, path):
+    torch.manual_seed(0)
+    options = {"init_weights": False} if name in SLOW_TO_INITIALIZE else {}
+    model = getattr(torchvision.models, name)(weights=None, **options)
+    image = torch.randn(4, 3, SIZES[name], SIZES[name])
+    with torch.no_grad():
+        model.train()(image)
+        model(image.flip(0))
+    part = path.with_suffix(".part")
+    torch.onnx.export(
+        model.eval(), image[:1], str(part), opset_version=14, do_constant_folding=False,
+        training=torch.onnx.TrainingMode.PRESERVE, input_names=["input"], output_names=["output"],
+        dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}})
+    os.replace(part, path)  # so that an interrupted export isn't taken for a whole one
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    warnings.filterwarnings("ignore")
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[2:] or SIZES:
+        path = folder / f"{name}.onnx"
+        if not path.exists():
+            export(name, path)
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
