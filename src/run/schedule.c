@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "run/schedule_internal.h"
+#include "run/session_internal.h"
 #include "support/memory.h"
 
 /* ---- Whether it is still good ---- */

@@ -140,7 +140,7 @@ static nnf_status prepare_tensor(nnf_session *session, const nnf_module *module,
 nnf_status nnf_session_new_tensor(nnf_session *session, nnf_tensor **out, nnf_dtype dtype, int ndim,
                                   const int64_t *shape) {
     (void)session;
-    return nnf_tensor_new(out, dtype, ndim, shape);
+    return nnfi_tensor_new_undefined(out, dtype, ndim, shape);
 }
 
 nnf_status nnf_session_slot(nnf_session *session, nnf_tensor **out, const nnf_module *module,
@@ -295,6 +295,22 @@ nnf_status nnf_session_call(nnf_session *session, const char *name, nnf_module *
         nnf_tensor_release(outputs[i]);
         outputs[i] = NULL;
     }
+    release_kept(session, n_kept);
+    session->n_names--;
+    return status;
+}
+
+nnf_status nnfi_session_forward(nnf_session *session, const char *path, nnf_module *module,
+                                nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
+                                size_t n_outputs) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    size_t n_kept = session->n_kept;
+    session->error_is_named = false;
+    NNFI_TRY(push_name(session, path));
+    nnf_status status = type->forward
+                            ? type->forward(session, module, inputs, n_inputs, outputs, n_outputs)
+                            : cannot_run(session, module);
+    if (status != NNF_OK) name_error(session, module, status);
     release_kept(session, n_kept);
     session->n_names--;
     return status;

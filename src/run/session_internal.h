@@ -19,4 +19,10 @@ struct nnf_session {
     bool error_is_named; /* the error that is on its way out has its path already */
 };
 
+/* For a schedule: the forward of the module at `path` in the session's graph, on plain tensors that
+ * are all there; its error is named. */
+nnf_status nnfi_session_forward(nnf_session *session, const char *path, nnf_module *module,
+                                nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
+                                size_t n_outputs);
+
 #endif

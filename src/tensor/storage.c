@@ -19,6 +19,7 @@ struct nnfi_storage {
     _Atomic(void *) data; /* aligned elements; NULL: not there yet. Set once, under `busy` */
     atomic_flag busy;     /* held while `data` is made, and to look at `folded` */
     void *block;          /* the heap memory that `data` is in; NULL: none of its own */
+    bool lent;            /* `data` is a caller's, to be written like one's own */
     const void *borrowed; /* NULL: heap or folded */
     void (*release)(void *payload);
     void *payload;
@@ -85,6 +86,13 @@ nnf_status nnfi_storage_borrow(nnfi_storage **out, nnf_dtype dtype, int64_t nume
     if ((uintptr_t)storage->borrowed % nnf_dtype_size(dtype) == 0)
         atomic_init(&storage->data, (void *)(uintptr_t)storage->borrowed);
     *out = storage;
+    return NNF_OK;
+}
+
+nnf_status nnfi_storage_lend(nnfi_storage **out, nnf_dtype dtype, int64_t numel, void *data) {
+    NNFI_TRY(new_storage(out, dtype, numel));
+    atomic_init(&(*out)->data, data);
+    (*out)->lent = true;
     return NNF_OK;
 }
 
@@ -197,7 +205,7 @@ nnf_status nnfi_storage_own_data(nnfi_storage *storage, void **data) {
     if (!has_one_owner(storage)) return NNF_OK;
     const void *ignored;
     if (!storage->borrowed) NNFI_TRY(nnfi_storage_data(storage, &ignored));
-    if (!storage->block) return NNF_OK;
+    if (!storage->block && !storage->lent) return NNF_OK;
     atomic_store_explicit(&storage->version, new_version(), memory_order_relaxed);
     *data = data_of(storage);
     return NNF_OK;

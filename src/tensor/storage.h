@@ -13,6 +13,9 @@ nnf_status nnfi_storage_borrow(nnfi_storage **out, nnf_dtype dtype, int64_t nume
                                const void *data);
 /* What to call when the storage goes: set last, so that a failed call doesn't. */
 void nnfi_storage_on_release(nnfi_storage *storage, void (*release)(void *payload), void *payload);
+/* Over aligned memory of the caller's, who keeps it as long as the storage lives: written in place.
+ */
+nnf_status nnfi_storage_lend(nnfi_storage **out, nnf_dtype dtype, int64_t numel, void *data);
 /* Takes over `folded`; not where it fails. */
 nnf_status nnfi_storage_from_folded(nnfi_storage **out, nnfi_folded *folded);
 

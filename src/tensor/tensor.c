@@ -96,6 +96,24 @@ nnf_status nnf_tensor_new(nnf_tensor **out, nnf_dtype dtype, int ndim, const int
     return new_tensor(out, dtype, ndim, shape, true);
 }
 
+nnf_status nnfi_tensor_new_undefined(nnf_tensor **out, nnf_dtype dtype, int ndim,
+                                     const int64_t *shape) {
+    return new_tensor(out, dtype, ndim, shape, false);
+}
+
+nnf_status nnfi_tensor_lend(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
+                            void *data) {
+    int64_t numel;
+    nnfi_storage *storage;
+    NNFI_TRY(check_shape(dtype, ndim, shape, &numel));
+    NNFI_TRY(nnfi_storage_lend(&storage, dtype, numel, data));
+    return nnfi_tensor_wrap(out, storage, dtype, ndim, shape, 0);
+}
+
+bool nnfi_tensor_is_shared(const nnf_tensor *tensor) {
+    return atomic_load_explicit(&tensor->references, memory_order_acquire) > 1;
+}
+
 nnf_status nnf_tensor_from_data(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
                                 const void *data) {
     nnf_tensor *tensor;

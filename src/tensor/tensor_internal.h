@@ -41,6 +41,14 @@ nnf_status nnfi_tensor_fold(nnf_tensor **out, nnf_tensor *base, nnf_dtype dtype,
 /* Whether its storage is a folded one that nobody has read yet. */
 bool nnfi_tensor_is_deferred(const nnf_tensor *tensor);
 
+/* For one run's values: a new tensor with undefined elements; one over aligned memory that outlives
+ * it, written in place; whether somebody else holds a reference too. */
+nnf_status nnfi_tensor_new_undefined(nnf_tensor **out, nnf_dtype dtype, int ndim,
+                                     const int64_t *shape);
+nnf_status nnfi_tensor_lend(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
+                            void *data);
+bool nnfi_tensor_is_shared(const nnf_tensor *tensor);
+
 /* Counts the writes to the tensor's storage: packed forms of it are good for one version. */
 uint64_t nnfi_tensor_version(const nnf_tensor *tensor);
 
