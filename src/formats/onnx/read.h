@@ -49,13 +49,13 @@ nnf_status nnfi_add_named_value(nnf_value *out, nnfi_graph *graph, const nnfi_re
 
 /* The nodes with their values: outputs are new values of the graph, which has its inputs and
  * initializers already. Errors: a name given twice, a read of a name that nothing gives. */
-nnf_status nnfi_read_nodes(nnfi_node_list *out, const nnfi_source *source, nnfi_graph *graph);
+nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph *graph);
 
-/* Calls `capture` with each name of the outer graph that a GraphProto reads, perhaps several times.
- */
+/* Calls `capture` with each name of the outer graph that a GraphProto reads, perhaps several times;
+ * adds the names that it gives itself to `given`. */
 typedef nnf_status (*nnfi_capture)(void *payload, const nnfi_reader *reader, nnfi_span name);
-nnf_status nnfi_read_captures(const nnfi_reader *outer, nnfi_span graph, nnfi_capture capture,
-                              void *payload);
+nnf_status nnfi_read_captures(const nnfi_reader *outer, nnfi_span graph, nnfi_map *given,
+                              nnfi_capture capture, void *payload);
 
 /* Fills list->order; an error names a cycle's node. */
 nnf_status nnfi_order_nodes(nnfi_node_list *list, const nnfi_source *source,

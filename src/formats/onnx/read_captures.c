@@ -5,10 +5,12 @@
 
 typedef struct scope {
     const struct scope *outer;
-    nnfi_map names; /* given in this graph */
+    nnfi_map names;  /* given in this graph */
+    nnfi_map *given; /* the same of all subgraphs */
 } scope;
 
 typedef struct walk {
+    nnfi_map *given;
     nnfi_capture capture;
     void *payload;
 } walk;
@@ -32,11 +34,12 @@ static nnf_status read_name(const walk *w, const nnfi_reader *reader, nnfi_span 
 }
 
 static nnf_status give_name(scope *s, const nnfi_reader *reader, nnfi_span name) {
-    if (nnfi_map_put(&s->names, (const char *)reader->data + name.begin, name.end - name.begin,
-                     0)) {
+    const char *text = (const char *)reader->data + name.begin;
+    size_t length = name.end - name.begin;
+    if (nnfi_map_put(&s->names, text, length, 0) && nnfi_map_put(s->given, text, length, 0)) {
         return NNF_OK;
     }
-    return nnfi_error_memory(name.end - name.begin, "the names of a subgraph");
+    return nnfi_error_memory(length, "the names of a subgraph");
 }
 
 /* The first field of that number in a message: a ValueInfoProto's or TensorProto's name. */
@@ -136,7 +139,7 @@ static nnf_status visit_fields(const walk *w, nnfi_reader reader, scope *s, bool
 static nnf_status visit_graph(const walk *w, const nnfi_reader *outer_reader, nnfi_span span,
                               const scope *outer) {
     nnfi_reader reader;
-    scope s = {.outer = outer};
+    scope s = {.outer = outer, .given = w->given};
     NNFI_TRY(nnfi_reader_enter(&reader, outer_reader, span, "subgraph", -1));
     nnf_status status = visit_fields(w, reader, &s, true);
     if (status == NNF_OK) status = visit_fields(w, reader, &s, false);
@@ -144,8 +147,8 @@ static nnf_status visit_graph(const walk *w, const nnfi_reader *outer_reader, nn
     return status;
 }
 
-nnf_status nnfi_read_captures(const nnfi_reader *outer, nnfi_span graph, nnfi_capture capture,
-                              void *payload) {
-    const walk w = {capture, payload};
+nnf_status nnfi_read_captures(const nnfi_reader *outer, nnfi_span graph, nnfi_map *given,
+                              nnfi_capture capture, void *payload) {
+    const walk w = {given, capture, payload};
     return visit_graph(&w, outer, graph, NULL);
 }

@@ -17,7 +17,7 @@ void nnfi_node_list_clear(nnfi_node_list *list) {
 
 typedef struct nodes_reader {
     nnfi_node_list *list;
-    const nnfi_source *source;
+    nnfi_source *source;
     nnfi_graph *graph;
 
 } nodes_reader;
@@ -78,7 +78,7 @@ static nnf_status read_attribute_graphs(nodes_reader *r, const nnfi_reader *node
         if (!more) return NNF_OK;
         if (field.number != ATTRIBUTE_G && field.number != ATTRIBUTE_GRAPHS) continue;
         NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
-        NNFI_TRY(nnfi_read_captures(&reader, field.bytes, add_capture, r));
+        NNFI_TRY(nnfi_read_captures(&reader, field.bytes, &r->source->inner_names, add_capture, r));
     }
 }
 
@@ -129,7 +129,7 @@ static nnf_status read_node(nodes_reader *r, size_t index) {
     return NNF_OK;
 }
 
-nnf_status nnfi_read_nodes(nnfi_node_list *out, const nnfi_source *source, nnfi_graph *graph) {
+nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph *graph) {
     nnfi_node_list list = {.n = source->n_nodes};
     nodes_reader r = {&list, source, graph};
     nnf_status status = NNF_OK;

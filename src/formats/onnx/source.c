@@ -29,6 +29,7 @@ void nnfi_source_release(void *source) {
     nnfi_free(s->files);
     nnfi_map_clear(&s->file_by_location);
     nnfi_map_clear(&s->shadowed);
+    nnfi_map_clear(&s->inner_names);
     nnfi_free(s->pieces);
     nnfi_free(s->nodes);
     nnfi_free(s->initializers);

@@ -34,7 +34,8 @@ struct nnfi_source {
     size_t n_pieces, pieces_capacity;
     size_t *nodes, *initializers; /* the pieces that they are */
     size_t n_nodes, nodes_capacity, n_initializers, initializers_capacity;
-    nnfi_map shadowed; /* functions of the model that have the name of an ONNX operator */
+    nnfi_map shadowed;    /* functions of the model that have the name of an ONNX operator */
+    nnfi_map inner_names; /* what subgraphs give: no new name may be one of these */
     nnfi_external_file *files;
     size_t n_files, files_capacity;
     nnfi_map file_by_location;

@@ -1,0 +1,189 @@
+/* The public functions that save. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/onnx/write.h"
+#include "support/memory.h"
+
+struct nnf_pending_file {
+    nnfi_output *model;
+    char *data_path; /* of an external data file that is in its place already; may be NULL */
+};
+
+/* ---- To memory ---- */
+
+typedef struct memory_sink {
+    uint8_t *at;
+} memory_sink;
+
+static nnf_status to_memory(void *to, const void *bytes, size_t size) {
+    memory_sink *sink = to;
+    memcpy(sink->at, bytes, size);
+    sink->at += size;
+    return NNF_OK;
+}
+
+nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *size,
+                                const nnf_onnx_save_options *options) {
+    nnfi_plan plan;
+    if (!graph || !data || !size) {
+        return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_save_memory needs a graph and outputs");
+    }
+    NNFI_TRY(nnfi_plan_make(&plan, graph, options));
+    nnfi_layout layout = {.plan = &plan};
+    nnf_status status = nnfi_layout_make(&layout);
+    size_t total = status == NNF_OK ? (size_t)nnfi_layout_size(&layout) : 0;
+    uint8_t *bytes = status == NNF_OK ? nnfi_alloc(total) : NULL;
+    if (status == NNF_OK && !bytes) status = nnfi_error_memory(total, "a model");
+    if (status == NNF_OK) {
+        memory_sink sink = {bytes};
+        status = nnfi_segments_write(&layout, layout.segments, layout.n_segments, to_memory, &sink);
+    }
+    nnfi_layout_clear(&layout);
+    nnfi_plan_clear(&plan);
+    if (status != NNF_OK) {
+        nnfi_free(bytes);
+        return status;
+    }
+    *data = bytes;
+    *size = total;
+    return NNF_OK;
+}
+
+/* ---- To files ---- */
+
+static nnf_status to_output(void *to, const void *bytes, size_t size) {
+    return nnfi_output_write(to, bytes, size);
+}
+
+static bool same_folder(const char *a, const char *b) {
+    char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
+    bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
+static bool file_exists(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (file) fclose(file);
+    return file != NULL;
+}
+
+/* A name for the data file that no file has: "<name>.data", "<name>.1.data" ... So nothing of the
+ * user's is overwritten, and the model in front of it stays whole until it is replaced. */
+static nnf_status choose_data_path(char **out, const char *path) {
+    for (int i = 0;; i++) {
+        *out = i == 0 ? nnfi_format("%s.data", path) : nnfi_format("%s.%d.data", path, i);
+        if (!*out) return nnfi_error_memory(strlen(path), "a path");
+        if (!file_exists(*out)) return NNF_OK;
+        nnfi_free(*out);
+    }
+}
+
+static nnf_status write_data(const nnfi_layout *layout, nnfi_output *output) {
+    static const uint8_t zeros[4096];
+    uint64_t at = 0;
+    for (size_t i = 0; i < layout->n_data; i++) {
+        const nnfi_segment *segment = &layout->data[i];
+        NNFI_TRY(nnfi_output_write(output, zeros, (size_t)(segment->begin - at)));
+        NNFI_TRY(nnfi_segments_write(layout, segment, 1, to_output, output));
+        at = segment->begin + segment->size;
+    }
+    return nnfi_output_finish(output);
+}
+
+static nnf_status save_data(const nnfi_layout *layout, const char *path) {
+    nnfi_output *output;
+    NNFI_TRY(nnfi_output_open(&output, path));
+    nnf_status status = write_data(layout, output);
+    if (status == NNF_OK) return nnfi_output_commit(output);
+    nnfi_output_discard(output);
+    return status;
+}
+
+static nnf_status save_model(nnf_pending_file *pending, const nnfi_layout *layout,
+                             const char *path) {
+    NNFI_TRY(nnfi_output_open(&pending->model, path));
+    NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, to_output,
+                                 pending->model));
+    return nnfi_output_finish(pending->model);
+}
+
+/* The folder and the data file's name decide what the model says of external data. */
+static nnf_status save(nnf_pending_file *pending, nnfi_plan *plan, const char *path) {
+    nnfi_layout layout = {.plan = plan, .same_folder = true};
+    char *folder = nnfi_path_folder(path), *data_path = NULL;
+    nnf_status status = folder ? NNF_OK : nnfi_error_memory(strlen(path), "a path");
+    if (status == NNF_OK && plan->source && plan->source->n_files > 0) {
+        layout.same_folder = same_folder(folder, plan->source->folder);
+        status = choose_data_path(&data_path, path);
+        if (status == NNF_OK) {
+            const char *slash = strrchr(data_path, '/');
+            layout.data_name = slash ? slash + 1 : data_path;
+        }
+    }
+    if (status == NNF_OK) status = nnfi_layout_make(&layout);
+    if (status == NNF_OK && layout.n_data > 0) {
+        status = save_data(&layout, data_path);
+        if (status == NNF_OK) {
+            pending->data_path = data_path;
+            data_path = NULL;
+            layout.data_name = NULL; /* it pointed there; the model's text has it now */
+        }
+    }
+    if (status == NNF_OK) status = save_model(pending, &layout, path);
+    nnfi_layout_clear(&layout);
+    nnfi_free(folder);
+    nnfi_free(data_path);
+    return status;
+}
+
+nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph, const char *path,
+                                 const nnf_onnx_save_options *options) {
+    nnfi_plan plan;
+    if (!out || !graph || !path) {
+        return nnf_error(NNF_ERROR_INVALID, "saving a model needs a graph and a path");
+    }
+    nnf_pending_file *pending = nnfi_calloc(1, sizeof *pending);
+    if (!pending) return nnfi_error_memory(sizeof *pending, "an output file");
+    nnf_status status = nnfi_plan_make(&plan, graph, options);
+    if (status == NNF_OK) {
+        status = save(pending, &plan, path);
+        nnfi_plan_clear(&plan);
+    }
+    if (status != NNF_OK) {
+        nnf_pending_file_discard(pending);
+        return status;
+    }
+    *out = pending;
+    return NNF_OK;
+}
+
+const char *nnf_pending_file_path(const nnf_pending_file *pending) {
+    return nnfi_output_path(pending->model);
+}
+
+nnf_status nnf_pending_file_commit(nnf_pending_file *pending) {
+    nnf_status status = nnfi_output_commit(pending->model);
+    if (status != NNF_OK && pending->data_path) remove(pending->data_path);
+    nnfi_free(pending->data_path);
+    nnfi_free(pending);
+    return status;
+}
+
+void nnf_pending_file_discard(nnf_pending_file *pending) {
+    if (!pending) return;
+    nnfi_output_discard(pending->model);
+    if (pending->data_path) remove(pending->data_path);
+    nnfi_free(pending->data_path);
+    nnfi_free(pending);
+}
+
+nnf_status nnf_onnx_save(const nnf_module *graph, const char *path,
+                         const nnf_onnx_save_options *options) {
+    nnf_pending_file *pending;
+    NNFI_TRY(nnf_onnx_save_pending(&pending, graph, path, options));
+    return nnf_pending_file_commit(pending);
+}

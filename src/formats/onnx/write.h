@@ -1,0 +1,134 @@
+/* Writing, from the inside. First a plan: which nodes (leaves: fused containers flattened) read and
+ * give which names, and which tensors become initializers. Then a list of segments: ranges of the
+ * source, small encoded pieces, tensors to be streamed. Then the bytes. */
+#ifndef NNFI_ONNX_WRITE_H
+#define NNFI_ONNX_WRITE_H
+
+#include "formats/onnx/ops.h"
+#include "module/pointers.h"
+#include "nnfuse/formats.h"
+
+/* One node to write. */
+typedef struct nnfi_leaf {
+    nnf_module *module;
+    const char *path;    /* of the call, for names and errors */
+    int64_t node;        /* of the source that its bytes come from; -1: encoded anew */
+    int64_t place;       /* the node of the source whose place it takes, or behind which it comes */
+    size_t call;         /* that it is of */
+    const char **inputs; /* names, "" where one is left out */
+    size_t n_inputs;
+    const char **outputs;
+    size_t n_outputs;
+    bool dropped; /* nobody reads it any more */
+} nnfi_leaf;
+
+/* A tensor that becomes an initializer. */
+typedef struct nnfi_new_tensor {
+    nnf_tensor *tensor; /* one reference */
+    const char *name;
+    int64_t initializer; /* of the source: the one whose place it takes, or behind which it comes;
+                            -1: behind them all */
+    bool replaces;
+} nnfi_new_tensor;
+
+typedef struct nnfi_plan {
+    const nnf_module *module;
+    const nnfi_graph *graph;
+    nnfi_source *source; /* NULL: the graph was built by a program */
+    int64_t ir_version, opset;
+    nnfi_leaf *leaves; /* in execution order */
+    size_t n_leaves, leaves_capacity;
+    nnfi_new_tensor *tensors;
+    size_t n_tensors, tensors_capacity;
+    nnfi_pointers tensor_index;  /* from a tensor to its number in tensors */
+    int64_t *initializer_values; /* [n_initializers]: values, -1: gone, -2: it never had a name */
+    int64_t *value_initializers; /* [n_values], -1: none */
+    bool *initializer_kept;      /* [n_initializers]: read by its name though its value is gone */
+    bool *initializer_gone;      /* [n_initializers]: has lost its readers, or its place */
+    bool *initializer_replaced;  /* [n_initializers]: a new tensor has its place and name */
+    nnfi_map names;              /* that were made or are used again: beside the graph's values */
+    char **strings;              /* what names point to */
+    size_t n_strings, strings_capacity;
+    nnf_tensor **held; /* what the layout streams beside `tensors` */
+    size_t n_held, held_capacity;
+    void **blocks; /* what leaves' lists of names are in */
+    size_t n_blocks, blocks_capacity;
+    nnf_type_info *infos; /* of every value; NULL until somebody needs them */
+    size_t n_infos;
+} nnfi_plan;
+
+nnf_status nnfi_plan_make(nnfi_plan *out, const nnf_module *graph,
+                          const nnf_onnx_save_options *options);
+void nnfi_plan_clear(nnfi_plan *plan);
+
+/* A name that nothing else has: `wish`, or `wish` with a number; owned by the plan, NULL where
+ * memory is short. */
+const char *nnfi_plan_name(nnfi_plan *plan, const char *wish);
+/* Room for n names that the plan frees. */
+const char **nnfi_plan_names(nnfi_plan *plan, size_t n);
+/* An initializer beside those that the graph has; its name in *name. Retains the tensor. */
+nnf_status nnfi_plan_tensor(nnfi_plan *plan, const char **name, nnf_tensor *tensor,
+                            const char *wish, int64_t behind);
+
+/* Takes a tensor over, to be released with the plan. */
+nnf_status nnfi_plan_hold(nnfi_plan *plan, nnf_tensor *tensor);
+
+/* Appends the leaf as one or more node fields of a GraphProto. */
+nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf);
+/* Appends a NodeProto with a name and no attributes as a field; further fields may be in `rest`,
+ * which is emptied. */
+void nnfi_node_encode(nnfi_text *to, const char *op_type, const char *name,
+                      const char *const *inputs, size_t n_inputs, const char *const *outputs,
+                      size_t n_outputs, nnfi_text *rest);
+
+/* ---- Segments ---- */
+
+typedef enum nnfi_segment_kind {
+    NNFI_SEGMENT_SOURCE,
+    NNFI_SEGMENT_OWNED,
+    NNFI_SEGMENT_TENSOR
+} nnfi_segment_kind;
+
+typedef struct nnfi_segment {
+    nnfi_segment_kind kind;
+    size_t begin, size; /* in the source's bytes, in `owned`, or of the tensor */
+    const nnf_tensor *tensor;
+} nnfi_segment;
+
+/* The whole file, in order. */
+typedef struct nnfi_layout {
+    nnfi_plan *plan;
+    nnfi_segment *segments;
+    size_t n_segments, capacity;
+    nnfi_text owned;
+    const char *data_name; /* of the external data file; NULL: everything is put into the model */
+    bool same_folder;      /* as the source: what is external may stay where it is */
+    nnfi_segment *data;    /* what the data file holds */
+    size_t n_data, data_capacity;
+    uint64_t data_size;
+    nnfi_segment *leaf_segments; /* [n_leaves]: their node fields */
+    nnfi_map stale;              /* names that nothing gives any more */
+} nnfi_layout;
+
+/* Takes a layout with plan, data_name and same_folder set. */
+nnf_status nnfi_layout_make(nnfi_layout *layout);
+uint64_t nnfi_layout_size(const nnfi_layout *layout);
+void nnfi_layout_clear(nnfi_layout *layout);
+
+/* Appends a segment; neighbouring ranges become one. */
+nnf_status nnfi_layout_add(nnfi_layout *layout, const nnfi_segment *segment);
+/* Appends what was put into `owned` from `begin` on. */
+nnf_status nnfi_layout_add_owned(nnfi_layout *layout, size_t begin);
+/* Appends an initializer. */
+nnf_status nnfi_layout_add_tensor(nnfi_layout *layout, const nnf_tensor *tensor, const char *name);
+/* Appends initializer number `index` of the source as it is, or with its external data moved. */
+nnf_status nnfi_layout_add_original(nnfi_layout *layout, size_t index);
+/* Fills leaf_segments: the original bytes, those with other names in them, or new ones. */
+nnf_status nnfi_layout_encode_leaves(nnfi_layout *layout);
+
+/* Where bytes go. */
+typedef nnf_status (*nnfi_sink)(void *to, const void *bytes, size_t size);
+nnf_status nnfi_segments_write(const nnfi_layout *layout, const nnfi_segment *segments, size_t n,
+                               nnfi_sink sink, void *to);
+
+#endif

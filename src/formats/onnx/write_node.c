@@ -1,0 +1,289 @@
+/* Nodes that no file has the bytes of: from the op table, and a few layers of PyTorch's that ONNX
+ * says with several nodes. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "formats/onnx/write.h"
+#include "support/memory.h"
+
+void nnfi_node_encode(nnfi_text *to, const char *op_type, const char *name,
+                      const char *const *inputs, size_t n_inputs, const char *const *outputs,
+                      size_t n_outputs, nnfi_text *rest) {
+    nnfi_text node = {0};
+    for (size_t i = 0; i < n_inputs; i++) {
+        nnfi_put_string(&node, NODE_INPUT, inputs[i]);
+    }
+    for (size_t i = 0; i < n_outputs; i++) {
+        nnfi_put_string(&node, NODE_OUTPUT, outputs[i]);
+    }
+    nnfi_put_string(&node, NODE_NAME, name);
+    nnfi_put_string(&node, NODE_OP_TYPE, op_type);
+    if (rest) {
+        if (rest->failed) node.failed = true;
+        nnfi_text_add_bytes(&node, rest->data, rest->length);
+        nnfi_text_clear(rest);
+    }
+    nnfi_put_message(to, GRAPH_NODE, &node);
+}
+
+static nnf_status cannot(const nnfi_leaf *leaf, const char *why) {
+    return nnf_error(NNF_ERROR_UNSUPPORTED, "'%s' (%s) cannot be written as ONNX: %s", leaf->path,
+                     nnf_module_type_name(leaf->module), why);
+}
+
+/* A new initializer "<path>.<name>" for a leaf. */
+static nnf_status add_constant(nnfi_plan *plan, const char **name, const nnfi_leaf *leaf,
+                               const char *what, nnf_dtype dtype, int ndim, const int64_t *shape,
+                               double value) {
+    nnf_tensor *tensor;
+    void *data;
+    NNFI_TRY(nnf_tensor_new(&tensor, dtype, ndim, shape));
+    nnf_status status = nnf_tensor_mut_data(tensor, &data);
+    for (int64_t i = 0; status == NNF_OK && i < nnf_tensor_numel(tensor); i++) {
+        nnfi_store_f64(dtype, data, i, value);
+    }
+    char *wish = nnfi_format("%s.%s", leaf->path, what);
+    if (!wish) status = nnfi_error_memory(strlen(leaf->path), "a name");
+    if (status == NNF_OK) status = nnfi_plan_tensor(plan, name, tensor, wish, -1);
+    nnfi_free(wish);
+    nnf_tensor_release(tensor);
+    return status;
+}
+
+/* What is known of the leaf's first input; its dtype is float32 where that is not. */
+static nnf_status input_info(nnfi_plan *plan, nnf_type_info *out, const nnfi_leaf *leaf) {
+    const nnfi_call *call = plan->graph->calls[leaf->call];
+    nnf_type_info_init(out);
+    if (!plan->infos) NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
+    if (call->n_inputs > 0 && call->inputs[0] != NNF_NO_VALUE) {
+        *out = plan->infos[call->inputs[0]];
+        out->n_values = -1;
+        out->values = NULL; /* they belong to the plan */
+    }
+    if (out->dtype == NNF_DTYPE_UNKNOWN) out->dtype = NNF_F32;
+    return NNF_OK;
+}
+
+/* ---- Layers that are more or other than a row of the table ---- */
+
+/* The name of the value between two nodes of one leaf. */
+static const char *between(nnfi_plan *plan, const nnfi_leaf *leaf, const char *what) {
+    char *wish = nnfi_format("%s.%s", leaf->path, what);
+    const char *name = wish ? nnfi_plan_name(plan, wish) : NULL;
+    nnfi_free(wish);
+    return name;
+}
+
+static nnf_status encode_relu6(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const char *inputs[3] = {leaf->inputs[0], "", ""};
+    nnfi_text rest = {0};
+    nnf_type_info info;
+    if (plan->opset < 11) {
+        const nnf_activation_options clip = {NNF_CLIP, 0, 6};
+        const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Clip", plan->opset);
+        NNFI_TRY(nnfi_attributes_write(&rest, op, &clip, leaf->module));
+        nnfi_node_encode(to, "Clip", leaf->path, inputs, 1, leaf->outputs, 1, &rest);
+        return NNF_OK;
+    }
+    NNFI_TRY(input_info(plan, &info, leaf));
+    NNFI_TRY(add_constant(plan, &inputs[1], leaf, "min", info.dtype, 0, NULL, 0));
+    NNFI_TRY(add_constant(plan, &inputs[2], leaf, "max", info.dtype, 0, NULL, 6));
+    nnfi_node_encode(to, "Clip", leaf->path, inputs, 3, leaf->outputs, 1, NULL);
+    return NNF_OK;
+}
+
+/* Clip with bounds of its own, where ONNX has them as inputs. */
+static nnf_status encode_clip(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const nnf_activation_options *clip = nnf_module_options(leaf->module);
+    const char *inputs[3] = {leaf->inputs[0], "", ""};
+    nnf_type_info info;
+    NNFI_TRY(input_info(plan, &info, leaf));
+    if (leaf->n_inputs > 1) {
+        inputs[1] = leaf->inputs[1];
+    } else {
+        NNFI_TRY(add_constant(plan, &inputs[1], leaf, "min", info.dtype, 0, NULL, clip->alpha));
+    }
+    if (leaf->n_inputs > 2) {
+        inputs[2] = leaf->inputs[2];
+    } else {
+        NNFI_TRY(add_constant(plan, &inputs[2], leaf, "max", info.dtype, 0, NULL, clip->beta));
+    }
+    nnfi_node_encode(to, "Clip", leaf->path, inputs, 3, leaf->outputs, 1, NULL);
+    return NNF_OK;
+}
+
+static nnf_status encode_silu(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const char *sigmoid = between(plan, leaf, "sigmoid");
+    if (!sigmoid) return nnfi_error_memory(strlen(leaf->path), "a name");
+    const char *factors[2] = {leaf->inputs[0], sigmoid};
+    nnfi_node_encode(to, "Sigmoid", sigmoid, leaf->inputs, 1, &sigmoid, 1, NULL);
+    nnfi_node_encode(to, "Mul", leaf->path, factors, 2, leaf->outputs, 1, NULL);
+    return NNF_OK;
+}
+
+/* x W^T + b: Gemm takes rank 2, MatMul and Add any other. */
+static nnf_status encode_linear(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const nnf_linear_options *linear = nnf_module_options(leaf->module);
+    nnf_type_info info;
+    nnfi_text rest = {0};
+    NNFI_TRY(input_info(plan, &info, leaf));
+    if (info.ndim == 2) {
+        const nnf_gemm_options gemm = {1, 1, false, !linear->weight_transposed};
+        const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Gemm", plan->opset);
+        NNFI_TRY(nnfi_attributes_write(&rest, op, &gemm, leaf->module));
+        nnfi_node_encode(to, "Gemm", leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs, 1,
+                         &rest);
+        return NNF_OK;
+    }
+    if (info.ndim < 0) return cannot(leaf, "the rank of its input is not known");
+    const char *operands[2] = {leaf->inputs[0], leaf->inputs[1]};
+    const char *product = leaf->outputs[0];
+    bool bias = leaf->n_inputs > 2 && *leaf->inputs[2];
+    if (!linear->weight_transposed) {
+        operands[1] = between(plan, leaf, "weight_t");
+        if (operands[1]) {
+            nnfi_node_encode(to, "Transpose", operands[1], &leaf->inputs[1], 1, &operands[1], 1,
+                             NULL);
+        }
+    }
+    if (bias) product = between(plan, leaf, "product");
+    if (!product || !operands[1]) return nnfi_error_memory(strlen(leaf->path), "a name");
+    nnfi_node_encode(to, "MatMul", bias ? product : leaf->path, operands, 2, &product, 1, NULL);
+    if (!bias) return NNF_OK;
+    const char *terms[2] = {product, leaf->inputs[2]};
+    nnfi_node_encode(to, "Add", leaf->path, terms, 2, leaf->outputs, 1, NULL);
+    return NNF_OK;
+}
+
+static nnf_status encode_adaptive(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const nnf_adaptive_pool_options *pool = nnf_module_options(leaf->module);
+    (void)plan;
+    for (int i = 0; i < pool->spatial; i++) {
+        if (pool->output_size[i] != 1) return cannot(leaf, "ONNX only has it with output size 1");
+    }
+    nnfi_node_encode(to, "GlobalAveragePool", leaf->path, leaf->inputs, 1, leaf->outputs, 1, NULL);
+    return NNF_OK;
+}
+
+/* ONNX's has weight and bias always: 1 and 0 where the module has none. */
+static nnf_status encode_batchnorm(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const nnf_batchnorm_options *options = nnf_module_options(leaf->module);
+    const nnf_tensor *mean = nnf_module_tensor(leaf->module, "running_mean");
+    const char *inputs[5] = {leaf->inputs[0], "", "", "", ""};
+    nnfi_text rest = {0};
+    if (options->cumulative) return cannot(leaf, "ONNX has no cumulative average");
+    for (size_t i = 1; i < leaf->n_inputs && i < 5; i++) {
+        inputs[i] = leaf->inputs[i];
+    }
+    if (!*inputs[3] || !*inputs[4]) return cannot(leaf, "it has no running statistics");
+    nnf_dtype dtype = mean ? nnf_tensor_dtype(mean) : NNF_F32;
+    const char *const names[2] = {"weight", "bias"};
+    for (int i = 0; i < 2; i++) {
+        if (*inputs[1 + i]) continue;
+        NNFI_TRY(add_constant(plan, &inputs[1 + i], leaf, names[i], dtype, 1,
+                              &options->num_features, i == 0));
+    }
+    const nnfi_onnx_op *op = nnfi_onnx_op_of_type(nnf_module_type_name(leaf->module), plan->opset);
+    NNFI_TRY(nnfi_attributes_write(&rest, op, options, leaf->module));
+    nnfi_node_encode(to, op->op_type, leaf->path, inputs, 5, leaf->outputs, leaf->n_outputs, &rest);
+    return NNF_OK;
+}
+
+static nnf_status encode_flatten(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const nnf_flatten_options *flatten = nnf_module_options(leaf->module);
+    nnfi_text rest = {0};
+    nnf_type_info info;
+    NNFI_TRY(input_info(plan, &info, leaf));
+    bool to_end = flatten->end_dim == -1 || flatten->end_dim == info.ndim - 1;
+    if (!flatten->to_matrix && !(flatten->start_dim == 1 && to_end)) {
+        return cannot(leaf, "ONNX's Flatten gives a matrix");
+    }
+    const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Flatten", plan->opset);
+    NNFI_TRY(nnfi_attributes_write(&rest, op, flatten, leaf->module));
+    nnfi_node_encode(to, "Flatten", leaf->path, leaf->inputs, 1, leaf->outputs, 1, &rest);
+    return NNF_OK;
+}
+
+static const struct {
+    const char *type;
+    nnf_status (*encode)(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf);
+    int first_opset; /* the table does before that */
+} special[] = {
+    {"ReLU6", encode_relu6, 0},
+    {"Clip", encode_clip, 11},
+    {"SiLU", encode_silu, 0},
+    {"Linear", encode_linear, 0},
+    {"AdaptiveAvgPool1d", encode_adaptive, 0},
+    {"AdaptiveAvgPool2d", encode_adaptive, 0},
+    {"AdaptiveAvgPool3d", encode_adaptive, 0},
+    {"BatchNorm1d", encode_batchnorm, 0},
+    {"BatchNorm2d", encode_batchnorm, 0},
+    {"BatchNorm3d", encode_batchnorm, 0},
+    {"Flatten", encode_flatten, 0},
+};
+
+/* ---- The table ---- */
+
+/* What options say that the attributes of this opset cannot; NULL: nothing. */
+static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_t opset) {
+    const nnfi_options *o = options;
+    if (strncmp(op->op_type, "Conv", 4) == 0 && o->conv.padding_mode != NNF_PADDING_ZEROS) {
+        return "ONNX's convolution pads with zeros alone";
+    }
+    if (strcmp(op->op_type, "Softmax") == 0 && o->softmax.flatten_from_axis != (opset < 13)) {
+        return "Softmax means something else in this opset";
+    }
+    if (strcmp(op->op_type, "Slice") == 0 && (opset < 10) != (o->slice.n >= 0)) {
+        return "Slice has its bounds elsewhere in this opset";
+    }
+    if (strcmp(op->op_type, "Pad") == 0 && (opset < 11) != (o->pad.n >= 0)) {
+        return "Pad has its paddings elsewhere in this opset";
+    }
+    bool axes_are_inputs = opset >= (strcmp(op->op_type, "ReduceMean") == 0 ? 18 : 13);
+    bool has_axes = strcmp(op->op_type, "ReduceMean") == 0 || strcmp(op->op_type, "Squeeze") == 0 ||
+                    strcmp(op->op_type, "Unsqueeze") == 0;
+    if (has_axes && axes_are_inputs && o->axes.n_axes >= 0) {
+        return "the axes are an input in this opset";
+    }
+    if (strcmp(op->op_type, "AveragePool") == 0 && opset < 19) {
+        for (int i = 0; i < o->pool.spatial; i++) {
+            if (o->pool.dilation[i] != 1) return "AveragePool has no dilation in this opset";
+        }
+    }
+    return NULL;
+}
+
+static nnf_status encode_by_table(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const void *options = nnf_module_options(leaf->module);
+    const nnfi_onnx_op *op = nnfi_onnx_op_of_type(nnf_module_type_name(leaf->module), plan->opset);
+    nnfi_text rest = {0};
+    if (!op) {
+        return nnf_error(NNF_ERROR_UNSUPPORTED,
+                         "'%s' cannot be written as ONNX: opset %" PRId64
+                         " has no operator for a %s",
+                         leaf->path, plan->opset, nnf_module_type_name(leaf->module));
+    }
+    const char *why = options ? unsayable(op, options, plan->opset) : NULL;
+    if (why) return cannot(leaf, why);
+    nnf_status status = nnfi_attributes_write(&rest, op, options, leaf->module);
+    if (status != NNF_OK) {
+        nnfi_text_clear(&rest);
+        return status;
+    }
+    nnfi_node_encode(to, op->op_type, leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs,
+                     leaf->n_outputs, &rest);
+    return NNF_OK;
+}
+
+nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+    const char *type = nnf_module_type_name(leaf->module);
+    if (leaf->n_inputs == 0 && strcmp(type, "Constant") != 0) {
+        return cannot(leaf, "it has no input");
+    }
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        if (strcmp(special[i].type, type) == 0 && plan->opset >= special[i].first_opset) {
+            return special[i].encode(to, plan, leaf);
+        }
+    }
+    return encode_by_table(to, plan, leaf);
+}

@@ -1,0 +1,516 @@
+/* What is written: leaves, and the names that they read and give. */
+#include <string.h>
+
+#include "formats/onnx/write.h"
+#include "support/memory.h"
+
+/* A slot whose tensor is not the constant that the call reads: it needs an initializer. */
+typedef struct pending_slot {
+    size_t leaf, input;
+    nnf_value value; /* that the call has there; NNF_NO_VALUE: none */
+    nnf_tensor *tensor;
+    const char *slot;
+} pending_slot;
+
+typedef struct planner {
+    nnfi_plan *plan;
+    size_t *reads;      /* [n_values] */
+    int64_t *producers; /* [n_values]: the leaf that gives it, -1: none */
+    pending_slot *slots;
+    size_t n_slots, slots_capacity;
+    int64_t place; /* the furthest so far */
+} planner;
+
+static nnf_status no_memory(void) {
+    return nnfi_error_memory(sizeof(nnfi_leaf), "what is written");
+}
+
+/* ---- Names ---- */
+
+/* Takes `string` over; NULL where memory is short. */
+static const char *keep(nnfi_plan *plan, char *string) {
+    if (!string || !nnfi_reserve(&plan->strings, &plan->strings_capacity, plan->n_strings + 1,
+                                 sizeof *plan->strings)) {
+        nnfi_free(string);
+        return NULL;
+    }
+    plan->strings[plan->n_strings++] = string;
+    return string;
+}
+
+static bool is_taken(const nnfi_plan *plan, const char *name) {
+    size_t length = strlen(name);
+    return nnfi_map_get(&plan->graph->value_by_name, name, length, NULL) ||
+           nnfi_map_get(&plan->names, name, length, NULL) ||
+           (plan->source && nnfi_map_get(&plan->source->inner_names, name, length, NULL));
+}
+
+const char *nnfi_plan_name(nnfi_plan *plan, const char *wish) {
+    const char *name = keep(plan, nnfi_strdup(wish));
+    for (size_t i = plan->n_strings; name && is_taken(plan, name); i++) {
+        name = keep(plan, nnfi_format("%s_%zu", wish, i));
+    }
+    if (name && !nnfi_map_put(&plan->names, name, strlen(name), 0)) return NULL;
+    return name;
+}
+
+const char **nnfi_plan_names(nnfi_plan *plan, size_t n) {
+    if (!nnfi_reserve(&plan->blocks, &plan->blocks_capacity, plan->n_blocks + 1,
+                      sizeof *plan->blocks)) {
+        return NULL;
+    }
+    const char **names = nnfi_alloc((n + 1) * sizeof *names);
+    if (!names) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        names[i] = "";
+    }
+    plan->blocks[plan->n_blocks++] = names;
+    return names;
+}
+
+static nnf_status add_tensor(nnfi_plan *plan, const nnfi_new_tensor *model) {
+    if (!nnfi_reserve(&plan->tensors, &plan->tensors_capacity, plan->n_tensors + 1,
+                      sizeof *plan->tensors) ||
+        (!nnfi_pointers_get(&plan->tensor_index, model->tensor, NULL) &&
+         !nnfi_pointers_add(&plan->tensor_index, model->tensor, plan->n_tensors))) {
+        return no_memory();
+    }
+    plan->tensors[plan->n_tensors] = *model;
+    plan->tensors[plan->n_tensors++].tensor = nnf_tensor_retain(model->tensor);
+    return NNF_OK;
+}
+
+nnf_status nnfi_plan_tensor(nnfi_plan *plan, const char **name, nnf_tensor *tensor,
+                            const char *wish, int64_t behind) {
+    size_t known;
+    if (nnfi_pointers_get(&plan->tensor_index, tensor, &known)) {
+        *name = plan->tensors[known].name;
+        return NNF_OK;
+    }
+    *name = nnfi_plan_name(plan, wish);
+    if (!*name) return no_memory();
+    return add_tensor(plan, &(nnfi_new_tensor){tensor, *name, behind, false});
+}
+
+nnf_status nnfi_plan_hold(nnfi_plan *plan, nnf_tensor *tensor) {
+    if (!nnfi_reserve(&plan->held, &plan->held_capacity, plan->n_held + 1, sizeof *plan->held)) {
+        nnf_tensor_release(tensor);
+        return no_memory();
+    }
+    plan->held[plan->n_held++] = tensor;
+    return NNF_OK;
+}
+
+/* ---- Leaves ---- */
+
+/* The name of a node's k-th input in the source; NULL where it has none. */
+static nnf_status original_input(nnfi_plan *plan, const char **out, int64_t node, size_t k) {
+    nnfi_reader reader =
+        nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
+    nnfi_field field;
+    *out = NULL;
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) return NNF_OK;
+        if (field.number != NODE_INPUT || k-- > 0) continue;
+        *out = keep(plan, nnfi_source_string(plan->source, field.bytes));
+        return *out ? NNF_OK : no_memory();
+    }
+}
+
+/* The node whose bytes say what the module computes; -1 where none does. */
+static int64_t origin_node(const nnfi_plan *plan, const nnf_module *module) {
+    nnfi_origin origin = nnfi_module_origin(module);
+    if (!plan->source || origin.source != plan->source->number || origin.index < 0) return -1;
+    const nnf_tensor *value = nnf_module_tensor(module, "value");
+    if (value) {
+        nnfi_origin said = nnfi_tensor_origin(value);
+        if (said.source != origin.source || said.index != -1 - origin.index) return -1;
+    }
+    return origin.index;
+}
+
+static bool is_sequence(const nnf_module *module) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    return (type->flags & NNF_TYPE_FUSED) || strcmp(type->name, "Sequential") == 0;
+}
+
+static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
+    nnfi_plan *plan = p->plan;
+    if (is_sequence(module) && nnf_module_n_children(module) > 0) {
+        for (size_t i = 0; i < nnf_module_n_children(module); i++) {
+            NNFI_TRY(add_leaf(p, call, nnf_module_child(module, i)));
+        }
+        return NNF_OK;
+    }
+    if (!nnfi_reserve(&plan->leaves, &plan->leaves_capacity, plan->n_leaves + 1,
+                      sizeof *plan->leaves)) {
+        return no_memory();
+    }
+    int64_t node = origin_node(plan, module);
+    if (node > p->place) p->place = node;
+    plan->leaves[plan->n_leaves++] = (nnfi_leaf){.module = module,
+                                                 .path = plan->graph->calls[call]->path,
+                                                 .node = node,
+                                                 .place = node >= 0 ? node : p->place,
+                                                 .call = call};
+    return NNF_OK;
+}
+
+/* How many inputs a leaf has, the slots that are set among them. */
+static size_t count_inputs(const nnf_module *module, size_t n) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    for (size_t i = 0; i < type->n_slots; i++) {
+        const char *name = type->slots[i].name;
+        if (strcmp(name, "num_batches_tracked") == 0) continue; /* PyTorch's alone */
+        if ((nnf_module_tensor(module, name) || nnf_module_is_parametrized(module, name)) &&
+            n < i + 2) {
+            n = i + 2;
+        }
+    }
+    return n;
+}
+
+/* Copies keep the origin, and a change clears it: one origin, one value. */
+static bool same_tensor(const nnf_tensor *a, const nnf_tensor *b) {
+    nnfi_origin x = nnfi_tensor_origin(a), y = nnfi_tensor_origin(b);
+    return a == b || (x.source != 0 && x.source == y.source && x.index == y.index);
+}
+
+/* Takes the tensor's reference over. */
+static nnf_status add_slot(planner *p, const pending_slot *slot) {
+    if (!nnfi_reserve(&p->slots, &p->slots_capacity, p->n_slots + 1, sizeof *p->slots)) {
+        nnf_tensor_release(slot->tensor);
+        return no_memory();
+    }
+    p->slots[p->n_slots++] = *slot;
+    if (slot->value != NNF_NO_VALUE) p->reads[slot->value]--;
+    return NNF_OK;
+}
+
+static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values, size_t n_values) {
+    const nnfi_leaf *l = &p->plan->leaves[leaf];
+    const nnf_module_type *type = nnf_module_get_type(l->module);
+    for (size_t i = 0; i < type->n_slots && i + 1 < l->n_inputs; i++) {
+        nnf_tensor *tensor;
+        NNFI_TRY(nnf_module_parametrized_tensor(&tensor, l->module, type->slots[i].name));
+        if (!tensor) continue;
+        nnf_value value = i + 1 < n_values ? values[i + 1] : NNF_NO_VALUE;
+        const nnf_tensor *constant =
+            value == NNF_NO_VALUE ? NULL : p->plan->graph->values[value].constant;
+        if (constant && same_tensor(constant, tensor)) {
+            nnf_tensor_release(tensor);
+            continue;
+        }
+        NNFI_TRY(add_slot(p, &(pending_slot){leaf, i + 1, value, tensor, type->slots[i].name}));
+    }
+    return NNF_OK;
+}
+
+/* A value between two leaves gets the name that the second one read in the source, so that its node
+ * may stay as it is. */
+static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *next) {
+    nnfi_plan *plan = p->plan;
+    const char *name = NULL;
+    if (next->node >= 0) NNFI_TRY(original_input(plan, &name, next->node, 0));
+    if (!name || !*name) {
+        *out = nnfi_plan_name(plan, next->path);
+    } else {
+        *out = nnfi_plan_name(plan, name);
+    }
+    return *out ? NNF_OK : no_memory();
+}
+
+/* Inputs behind the first of a leaf that is not its call's first, as the source had them. */
+static nnf_status set_later_inputs(planner *p, nnfi_leaf *leaf) {
+    nnfi_plan *plan = p->plan;
+    for (size_t k = 1; leaf->node >= 0; k++) {
+        const char *name;
+        NNFI_TRY(original_input(plan, &name, leaf->node, k));
+        if (!name) return NNF_OK;
+        if (k <= nnf_module_get_type(leaf->module)->n_slots || !*name) continue;
+        return nnf_error(NNF_ERROR_UNSUPPORTED,
+                         "'%s' cannot be written: a %s inside of it reads '%s' too", leaf->path,
+                         nnf_module_type_name(leaf->module), name);
+    }
+    return NNF_OK;
+}
+
+/* The leaves [first, end) of one call. */
+static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
+    nnfi_plan *plan = p->plan;
+    const nnfi_call *call = plan->graph->calls[plan->leaves[first].call];
+    for (size_t i = first; i < end; i++) {
+        nnfi_leaf *leaf = &plan->leaves[i];
+        bool is_first = i == first, is_last = i + 1 == end;
+        leaf->n_inputs = count_inputs(leaf->module, is_first ? call->n_inputs : 1);
+        leaf->n_outputs = is_last ? call->n_outputs : 1;
+        leaf->inputs = nnfi_plan_names(plan, leaf->n_inputs);
+        leaf->outputs = nnfi_plan_names(plan, leaf->n_outputs);
+        if (!leaf->inputs || !leaf->outputs) return no_memory();
+        for (size_t k = 0; is_first && k < call->n_inputs; k++) {
+            if (call->inputs[k] == NNF_NO_VALUE) continue;
+            leaf->inputs[k] = plan->graph->values[call->inputs[k]].name;
+        }
+        if (!is_first) {
+            leaf->inputs[0] = plan->leaves[i - 1].outputs[0];
+            NNFI_TRY(set_later_inputs(p, leaf));
+        }
+        for (size_t k = 0; is_last && k < call->n_outputs; k++) {
+            if (call->outputs[k] == NNF_NO_VALUE) continue;
+            leaf->outputs[k] = plan->graph->values[call->outputs[k]].name;
+            p->producers[call->outputs[k]] = (int64_t)i;
+        }
+        if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf + 1));
+        NNFI_TRY(
+            collect_slots(p, i, is_first ? call->inputs : NULL, is_first ? call->n_inputs : 0));
+    }
+    return NNF_OK;
+}
+
+static nnf_status make_leaves(planner *p) {
+    nnfi_plan *plan = p->plan;
+    for (size_t i = 0; i < plan->graph->n_calls; i++) {
+        size_t first = plan->n_leaves;
+        NNFI_TRY(add_leaf(p, i, plan->graph->calls[i]->module));
+        NNFI_TRY(connect_leaves(p, first, plan->n_leaves));
+    }
+    return NNF_OK;
+}
+
+/* ---- Initializers for slots ---- */
+
+static const char *initializer_name(nnfi_plan *plan, int64_t index) {
+    nnfi_tensor_proto proto;
+    nnfi_reader reader = nnfi_source_reader(plan->source, plan->source->initializers[index],
+                                            "graph.initializer", index);
+    if (nnfi_tensor_proto_read(&proto, reader) != NNF_OK) return NULL;
+    return keep(plan, nnfi_source_string(plan->source, proto.name));
+}
+
+/* The tensor is an initializer of the source as it was: the leaf reads that one by its name. */
+static nnf_status use_original(nnfi_plan *plan, const char **name, const nnf_tensor *tensor) {
+    nnfi_origin origin = nnfi_tensor_origin(tensor);
+    *name = NULL;
+    if (!plan->source || origin.source != plan->source->number || origin.index < 0) return NNF_OK;
+    int64_t value = plan->initializer_values[origin.index];
+    if (value >= 0) {
+        const nnf_tensor *constant = plan->graph->values[value].constant;
+        if (constant && same_tensor(constant, tensor)) *name = plan->graph->values[value].name;
+        return NNF_OK;
+    }
+    *name = initializer_name(plan, origin.index);
+    if (!*name) return no_memory();
+    if (!plan->initializer_kept[origin.index]) {
+        if (is_taken(plan, *name)) {
+            *name = NULL;
+        } else if (!nnfi_map_put(&plan->names, *name, strlen(*name), 0)) {
+            return no_memory();
+        }
+    }
+    if (*name) plan->initializer_kept[origin.index] = true;
+    return NNF_OK;
+}
+
+static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behind) {
+    nnfi_plan *plan = p->plan;
+    const nnfi_leaf *leaf = &plan->leaves[slot->leaf];
+    const char *name = NULL;
+    int64_t place = slot->value == NNF_NO_VALUE ? -1 : plan->value_initializers[slot->value];
+    if (place >= 0) *behind = place;
+    NNFI_TRY(use_original(plan, &name, slot->tensor));
+    if (!name && place >= 0 && p->reads[slot->value] == 0 && !plan->initializer_gone[place] &&
+        !nnfi_pointers_get(&plan->tensor_index, slot->tensor, NULL)) {
+        name = plan->graph->values[slot->value].name;
+        plan->initializer_gone[place] = plan->initializer_replaced[place] = true;
+        NNFI_TRY(add_tensor(plan, &(nnfi_new_tensor){slot->tensor, name, place, true}));
+    }
+    if (!name) {
+        char *wish = nnfi_format("%s.%s", leaf->path, slot->slot);
+        if (!wish) return no_memory();
+        nnf_status status = nnfi_plan_tensor(plan, &name, slot->tensor, wish, *behind);
+        nnfi_free(wish);
+        NNFI_TRY(status);
+    }
+    leaf->inputs[slot->input] = name;
+    return NNF_OK;
+}
+
+/* What only gave a constant that a slot has no need of now: Constant and Identity nodes, and the
+ * initializer behind them. */
+static void drop_unread(planner *p, nnf_value value) {
+    nnfi_plan *plan = p->plan;
+    while (value != NNF_NO_VALUE && p->reads[value] == 0) {
+        int64_t initializer = plan->value_initializers[value];
+        if (initializer >= 0) {
+            plan->initializer_gone[initializer] = true;
+            return;
+        }
+        if (p->producers[value] < 0) return;
+        nnfi_leaf *leaf = &plan->leaves[p->producers[value]];
+        const nnfi_call *call = plan->graph->calls[leaf->call];
+        if (leaf->dropped || call->n_outputs != 1 || call->n_inputs > 1 || call->n_captures > 0) {
+            return;
+        }
+        leaf->dropped = true;
+        value = call->n_inputs == 1 ? call->inputs[0] : NNF_NO_VALUE;
+        if (value != NNF_NO_VALUE) p->reads[value]--;
+    }
+}
+
+static nnf_status make_initializers(planner *p) {
+    nnfi_plan *plan = p->plan;
+    int64_t behind = -1;
+    for (size_t i = 0; i < p->n_slots; i++) {
+        if (i == 0 || p->slots[i].leaf != p->slots[i - 1].leaf) behind = -1;
+        NNFI_TRY(name_slot(p, &p->slots[i], &behind));
+    }
+    for (size_t i = 0; i < p->n_slots; i++) {
+        nnf_value value = p->slots[i].value;
+        if (value != NNF_NO_VALUE && !plan->graph->values[value].is_input) drop_unread(p, value);
+    }
+    /* constants that a program added */
+    for (size_t i = 0; i < plan->graph->n_values; i++) {
+        const nnfi_value *value = &plan->graph->values[i];
+        if (!value->constant || value->gone || p->producers[i] >= 0 || p->reads[i] == 0 ||
+            plan->value_initializers[i] >= 0) {
+            continue;
+        }
+        NNFI_TRY(add_tensor(plan, &(nnfi_new_tensor){value->constant, value->name, -1, false}));
+    }
+    return NNF_OK;
+}
+
+/* ---- The plan ---- */
+
+static void count_reads(planner *p) {
+    const nnfi_graph *graph = p->plan->graph;
+    for (size_t i = 0; i < graph->n_calls; i++) {
+        const nnfi_call *call = graph->calls[i];
+        for (size_t k = 0; k < call->n_inputs; k++) {
+            if (call->inputs[k] != NNF_NO_VALUE) p->reads[call->inputs[k]]++;
+        }
+        for (size_t k = 0; k < call->n_captures; k++) {
+            if (call->captures[k] != NNF_NO_VALUE) p->reads[call->captures[k]]++;
+        }
+    }
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        p->reads[graph->outputs[i]]++;
+    }
+}
+
+static nnf_status find_initializers(nnfi_plan *plan) {
+    nnfi_source *source = plan->source;
+    for (size_t i = 0; i < plan->graph->n_values; i++) {
+        plan->value_initializers[i] = -1;
+    }
+    for (size_t i = 0; source && i < source->n_initializers; i++) {
+        nnfi_tensor_proto proto;
+        int64_t value;
+        NNFI_TRY(
+            nnfi_tensor_proto_read(&proto, nnfi_source_reader(source, source->initializers[i],
+                                                              "graph.initializer", (int64_t)i)));
+        plan->initializer_values[i] = -2;
+        if (proto.name.begin == proto.name.end) continue;
+        plan->initializer_values[i] = -1;
+        const char *name = (const char *)proto.reader.data + proto.name.begin;
+        if (!nnfi_map_get(&plan->graph->value_by_name, name, proto.name.end - proto.name.begin,
+                          &value)) {
+            continue;
+        }
+        plan->initializer_values[i] = value;
+        plan->value_initializers[value] = (int64_t)i;
+    }
+    return NNF_OK;
+}
+
+static nnf_status fill_plan(nnfi_plan *plan) {
+    size_t n_values = plan->graph->n_values;
+    size_t n_initializers = plan->source ? plan->source->n_initializers : 0;
+    planner p = {.plan = plan, .place = -1};
+    nnf_status status = NNF_OK;
+    plan->initializer_values = nnfi_calloc(n_initializers, sizeof *plan->initializer_values);
+    plan->initializer_kept = nnfi_calloc(n_initializers, sizeof *plan->initializer_kept);
+    plan->initializer_gone = nnfi_calloc(n_initializers, sizeof *plan->initializer_gone);
+    plan->initializer_replaced = nnfi_calloc(n_initializers, sizeof(bool));
+    plan->value_initializers = nnfi_calloc(n_values, sizeof *plan->value_initializers);
+    p.reads = nnfi_calloc(n_values, sizeof *p.reads);
+    p.producers = nnfi_alloc(n_values * sizeof *p.producers);
+    if (!plan->initializer_values || !plan->initializer_kept || !plan->initializer_gone ||
+        !plan->initializer_replaced || !plan->value_initializers || !p.reads || !p.producers) {
+        status = no_memory();
+    } else {
+        memset(p.producers, 0xff, n_values * sizeof *p.producers); /* all -1 */
+        status = find_initializers(plan);
+        count_reads(&p);
+    }
+    if (status == NNF_OK) status = make_leaves(&p);
+    if (status == NNF_OK) status = make_initializers(&p);
+    for (size_t i = 0; i < p.n_slots; i++) {
+        nnf_tensor_release(p.slots[i].tensor);
+    }
+    nnfi_free(p.slots);
+    nnfi_free(p.reads);
+    nnfi_free(p.producers);
+    return status;
+}
+
+nnf_status nnfi_plan_make(nnfi_plan *out, const nnf_module *module,
+                          const nnf_onnx_save_options *options) {
+    nnfi_plan plan = {.module = module, .graph = nnfi_graph_of(module)};
+    if (!plan.graph) {
+        return nnf_error(NNF_ERROR_INVALID,
+                         "only a Graph can be written as ONNX, not a %s: build one with "
+                         "nnf_graph_new, which says on which values each module is called",
+                         module ? nnf_module_type_name(module) : "NULL");
+    }
+    plan.source = plan.graph->source_data;
+    plan.ir_version = options && options->ir_version ? options->ir_version : 8;
+    plan.opset = options && options->opset ? options->opset : 17;
+    if (plan.source) {
+        plan.ir_version = plan.source->ir_version;
+        plan.opset = plan.source->opset;
+    } else if (plan.ir_version < ONNX_OLDEST_IR || plan.opset < ONNX_OLDEST_OPSET ||
+               plan.opset > ONNX_NEWEST_OPSET) {
+        return nnf_error(NNF_ERROR_INVALID,
+                         "nnfuse writes IR version %d and newer, opset %d to %d, not %lld and %lld",
+                         ONNX_OLDEST_IR, ONNX_OLDEST_OPSET, ONNX_NEWEST_OPSET,
+                         (long long)plan.ir_version, (long long)plan.opset);
+    }
+    nnf_status status = fill_plan(&plan);
+    if (status != NNF_OK) {
+        nnfi_plan_clear(&plan);
+        return status;
+    }
+    *out = plan;
+    return NNF_OK;
+}
+
+void nnfi_plan_clear(nnfi_plan *plan) {
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        nnf_tensor_release(plan->tensors[i].tensor);
+    }
+    for (size_t i = 0; i < plan->n_held; i++) {
+        nnf_tensor_release(plan->held[i]);
+    }
+    for (size_t i = 0; i < plan->n_strings; i++) {
+        nnfi_free(plan->strings[i]);
+    }
+    for (size_t i = 0; i < plan->n_blocks; i++) {
+        nnfi_free(plan->blocks[i]);
+    }
+    nnf_graph_infer_free(plan->infos, plan->n_infos);
+    nnfi_pointers_clear(&plan->tensor_index);
+    nnfi_map_clear(&plan->names);
+    nnfi_free(plan->tensors);
+    nnfi_free(plan->strings);
+    nnfi_free(plan->blocks);
+    nnfi_free(plan->leaves);
+    nnfi_free(plan->initializer_values);
+    nnfi_free(plan->initializer_kept);
+    nnfi_free(plan->initializer_gone);
+    nnfi_free(plan->initializer_replaced);
+    nnfi_free(plan->held);
+    nnfi_free(plan->value_initializers);
+    *plan = (nnfi_plan){0};
+}
