@@ -26,22 +26,22 @@ static nnf_status to_memory(void *to, const void *bytes, size_t size) {
 
 nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *size,
                                 const nnf_onnx_save_options *options) {
-    nnfi_plan plan;
+    nnfi_write_plan plan;
     if (!graph || !data || !size) {
         return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_save_memory needs a graph and outputs");
     }
-    NNFI_TRY(nnfi_plan_make(&plan, graph, options));
-    nnfi_layout layout = {.plan = &plan};
-    nnf_status status = nnfi_layout_make(&layout);
-    size_t total = status == NNF_OK ? (size_t)nnfi_layout_size(&layout) : 0;
+    NNFI_TRY(nnfi_write_plan_make(&plan, graph, options));
+    nnfi_file_layout layout = {.plan = &plan};
+    nnf_status status = nnfi_file_layout_make(&layout);
+    size_t total = status == NNF_OK ? (size_t)nnfi_file_layout_size(&layout) : 0;
     uint8_t *bytes = status == NNF_OK ? nnfi_alloc(total) : NULL;
     if (status == NNF_OK && !bytes) status = nnfi_error_memory(total, "a model");
     if (status == NNF_OK) {
         memory_sink sink = {bytes};
         status = nnfi_segments_write(&layout, layout.segments, layout.n_segments, to_memory, &sink);
     }
-    nnfi_layout_clear(&layout);
-    nnfi_plan_clear(&plan);
+    nnfi_file_layout_clear(&layout);
+    nnfi_write_plan_clear(&plan);
     if (status != NNF_OK) {
         nnfi_free(bytes);
         return status;
@@ -82,7 +82,7 @@ static nnf_status choose_data_path(char **out, const char *path) {
     }
 }
 
-static nnf_status write_data(const nnfi_layout *layout, nnfi_output *output) {
+static nnf_status write_data(const nnfi_file_layout *layout, nnfi_output *output) {
     static const uint8_t zeros[4096];
     uint64_t at = 0;
     for (size_t i = 0; i < layout->n_data; i++) {
@@ -94,7 +94,7 @@ static nnf_status write_data(const nnfi_layout *layout, nnfi_output *output) {
     return nnfi_output_finish(output);
 }
 
-static nnf_status save_data(const nnfi_layout *layout, const char *path) {
+static nnf_status save_data(const nnfi_file_layout *layout, const char *path) {
     nnfi_output *output;
     NNFI_TRY(nnfi_output_open(&output, path));
     nnf_status status = write_data(layout, output);
@@ -103,7 +103,7 @@ static nnf_status save_data(const nnfi_layout *layout, const char *path) {
     return status;
 }
 
-static nnf_status save_model(nnf_pending_file *pending, const nnfi_layout *layout,
+static nnf_status save_model(nnf_pending_file *pending, const nnfi_file_layout *layout,
                              const char *path) {
     NNFI_TRY(nnfi_output_open(&pending->model, path));
     NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, to_output,
@@ -112,8 +112,8 @@ static nnf_status save_model(nnf_pending_file *pending, const nnfi_layout *layou
 }
 
 /* The folder and the data file's name decide what the model says of external data. */
-static nnf_status save(nnf_pending_file *pending, nnfi_plan *plan, const char *path) {
-    nnfi_layout layout = {.plan = plan, .same_folder = true};
+static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, const char *path) {
+    nnfi_file_layout layout = {.plan = plan, .same_folder = true};
     char *folder = nnfi_path_folder(path), *data_path = NULL;
     nnf_status status = folder ? NNF_OK : nnfi_error_memory(strlen(path), "a path");
     if (status == NNF_OK && plan->source && plan->source->n_files > 0) {
@@ -124,7 +124,7 @@ static nnf_status save(nnf_pending_file *pending, nnfi_plan *plan, const char *p
             layout.data_name = slash ? slash + 1 : data_path;
         }
     }
-    if (status == NNF_OK) status = nnfi_layout_make(&layout);
+    if (status == NNF_OK) status = nnfi_file_layout_make(&layout);
     if (status == NNF_OK && layout.n_data > 0) {
         status = save_data(&layout, data_path);
         if (status == NNF_OK) {
@@ -134,7 +134,7 @@ static nnf_status save(nnf_pending_file *pending, nnfi_plan *plan, const char *p
         }
     }
     if (status == NNF_OK) status = save_model(pending, &layout, path);
-    nnfi_layout_clear(&layout);
+    nnfi_file_layout_clear(&layout);
     nnfi_free(folder);
     nnfi_free(data_path);
     return status;
@@ -142,16 +142,16 @@ static nnf_status save(nnf_pending_file *pending, nnfi_plan *plan, const char *p
 
 nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph, const char *path,
                                  const nnf_onnx_save_options *options) {
-    nnfi_plan plan;
+    nnfi_write_plan plan;
     if (!out || !graph || !path) {
         return nnf_error(NNF_ERROR_INVALID, "saving a model needs a graph and a path");
     }
     nnf_pending_file *pending = nnfi_calloc(1, sizeof *pending);
     if (!pending) return nnfi_error_memory(sizeof *pending, "an output file");
-    nnf_status status = nnfi_plan_make(&plan, graph, options);
+    nnf_status status = nnfi_write_plan_make(&plan, graph, options);
     if (status == NNF_OK) {
         status = save(pending, &plan, path);
-        nnfi_plan_clear(&plan);
+        nnfi_write_plan_clear(&plan);
     }
     if (status != NNF_OK) {
         nnf_pending_file_discard(pending);

@@ -31,7 +31,7 @@ typedef struct nnfi_new_tensor {
     bool replaces;
 } nnfi_new_tensor;
 
-typedef struct nnfi_plan {
+typedef struct nnfi_write_plan {
     const nnf_module *module;
     const nnfi_graph *graph;
     nnfi_source *source; /* NULL: the graph was built by a program */
@@ -55,26 +55,26 @@ typedef struct nnfi_plan {
     size_t n_blocks, blocks_capacity;
     nnf_type_info *infos; /* of every value; NULL until somebody needs them */
     size_t n_infos;
-} nnfi_plan;
+} nnfi_write_plan;
 
-nnf_status nnfi_plan_make(nnfi_plan *out, const nnf_module *graph,
-                          const nnf_onnx_save_options *options);
-void nnfi_plan_clear(nnfi_plan *plan);
+nnf_status nnfi_write_plan_make(nnfi_write_plan *out, const nnf_module *graph,
+                                const nnf_onnx_save_options *options);
+void nnfi_write_plan_clear(nnfi_write_plan *plan);
 
 /* A name that nothing else has: `wish`, or `wish` with a number; owned by the plan, NULL where
  * memory is short. */
-const char *nnfi_plan_name(nnfi_plan *plan, const char *wish);
+const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish);
 /* Room for n names that the plan frees. */
-const char **nnfi_plan_names(nnfi_plan *plan, size_t n);
+const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n);
 /* An initializer beside those that the graph has; its name in *name. Retains the tensor. */
-nnf_status nnfi_plan_tensor(nnfi_plan *plan, const char **name, nnf_tensor *tensor,
-                            const char *wish, int64_t behind);
+nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_tensor *tensor,
+                                  const char *wish, int64_t behind);
 
 /* Takes a tensor over, to be released with the plan. */
-nnf_status nnfi_plan_hold(nnfi_plan *plan, nnf_tensor *tensor);
+nnf_status nnfi_write_plan_hold(nnfi_write_plan *plan, nnf_tensor *tensor);
 
 /* Appends the leaf as one or more node fields of a GraphProto. */
-nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf);
+nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf);
 /* Appends a NodeProto with a name and no attributes as a field; further fields may be in `rest`,
  * which is emptied. */
 void nnfi_node_encode(nnfi_text *to, const char *op_type, const char *name,
@@ -96,8 +96,8 @@ typedef struct nnfi_segment {
 } nnfi_segment;
 
 /* The whole file, in order. */
-typedef struct nnfi_layout {
-    nnfi_plan *plan;
+typedef struct nnfi_file_layout {
+    nnfi_write_plan *plan;
     nnfi_segment *segments;
     size_t n_segments, capacity;
     nnfi_text owned;
@@ -108,27 +108,28 @@ typedef struct nnfi_layout {
     uint64_t data_size;
     nnfi_segment *leaf_segments; /* [n_leaves]: their node fields */
     nnfi_map stale;              /* names that nothing gives any more */
-} nnfi_layout;
+} nnfi_file_layout;
 
 /* Takes a layout with plan, data_name and same_folder set. */
-nnf_status nnfi_layout_make(nnfi_layout *layout);
-uint64_t nnfi_layout_size(const nnfi_layout *layout);
-void nnfi_layout_clear(nnfi_layout *layout);
+nnf_status nnfi_file_layout_make(nnfi_file_layout *layout);
+uint64_t nnfi_file_layout_size(const nnfi_file_layout *layout);
+void nnfi_file_layout_clear(nnfi_file_layout *layout);
 
 /* Appends a segment; neighbouring ranges become one. */
-nnf_status nnfi_layout_add(nnfi_layout *layout, const nnfi_segment *segment);
+nnf_status nnfi_file_layout_add(nnfi_file_layout *layout, const nnfi_segment *segment);
 /* Appends what was put into `owned` from `begin` on. */
-nnf_status nnfi_layout_add_owned(nnfi_layout *layout, size_t begin);
+nnf_status nnfi_file_layout_add_owned(nnfi_file_layout *layout, size_t begin);
 /* Appends an initializer. */
-nnf_status nnfi_layout_add_tensor(nnfi_layout *layout, const nnf_tensor *tensor, const char *name);
+nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tensor *tensor,
+                                       const char *name);
 /* Appends initializer number `index` of the source as it is, or with its external data moved. */
-nnf_status nnfi_layout_add_original(nnfi_layout *layout, size_t index);
+nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index);
 /* Fills leaf_segments: the original bytes, those with other names in them, or new ones. */
-nnf_status nnfi_layout_encode_leaves(nnfi_layout *layout);
+nnf_status nnfi_file_layout_encode_leaves(nnfi_file_layout *layout);
 
 /* Where bytes go. */
 typedef nnf_status (*nnfi_sink)(void *to, const void *bytes, size_t size);
-nnf_status nnfi_segments_write(const nnfi_layout *layout, const nnfi_segment *segments, size_t n,
-                               nnfi_sink sink, void *to);
+nnf_status nnfi_segments_write(const nnfi_file_layout *layout, const nnfi_segment *segments,
+                               size_t n, nnfi_sink sink, void *to);
 
 #endif

@@ -28,7 +28,7 @@ static nnf_status names_match(bool *match, nnfi_reader reader, uint32_t number,
 }
 
 /* The original node with other names; everything else in it as it was. */
-static nnf_status rename_node(nnfi_layout *layout, const nnfi_leaf *leaf, nnfi_reader reader) {
+static nnf_status rename_node(nnfi_file_layout *layout, const nnfi_leaf *leaf, nnfi_reader reader) {
     nnfi_text node = {0};
     nnfi_field field;
     for (size_t i = 0; i < leaf->n_inputs; i++) {
@@ -49,7 +49,7 @@ static nnf_status rename_node(nnfi_layout *layout, const nnfi_leaf *leaf, nnfi_r
     return status;
 }
 
-static nnf_status encode_leaf(nnfi_layout *layout, const nnfi_leaf *leaf, nnfi_segment *out) {
+static nnf_status encode_leaf(nnfi_file_layout *layout, const nnfi_leaf *leaf, nnfi_segment *out) {
     nnfi_source *source = layout->plan->source;
     size_t begin = layout->owned.length;
     bool inputs_match = false, outputs_match = false;
@@ -72,8 +72,8 @@ static nnf_status encode_leaf(nnfi_layout *layout, const nnfi_leaf *leaf, nnfi_s
     return NNF_OK;
 }
 
-nnf_status nnfi_layout_encode_leaves(nnfi_layout *layout) {
-    nnfi_plan *plan = layout->plan;
+nnf_status nnfi_file_layout_encode_leaves(nnfi_file_layout *layout) {
+    nnfi_write_plan *plan = layout->plan;
     layout->leaf_segments = nnfi_calloc(plan->n_leaves, sizeof *layout->leaf_segments);
     if (!layout->leaf_segments) {
         return nnfi_error_memory(plan->n_leaves * sizeof *layout->leaf_segments, "the nodes");

@@ -15,8 +15,8 @@ typedef struct buckets {
 } buckets;
 
 typedef struct writer {
-    nnfi_layout *layout;
-    nnfi_plan *plan;
+    nnfi_file_layout *layout;
+    nnfi_write_plan *plan;
     buckets leaves;                                              /* by 1 + place */
     buckets tensors;                                             /* by 1 + initializer */
     bool *input_written, *output_written;                        /* [n_values] */
@@ -69,14 +69,14 @@ static nnf_status add_value_info(const writer *w, uint32_t number, const char *n
     nnfi_put_string(&value_info, VALUE_INFO_NAME, name);
     put_type(&value_info, w->plan->module, info);
     nnfi_put_message(&w->layout->owned, number, &value_info);
-    return nnfi_layout_add_owned(w->layout, begin);
+    return nnfi_file_layout_add_owned(w->layout, begin);
 }
 
 /* ---- What comes at a place ---- */
 
 static nnf_status add_leaves(const writer *w, size_t key) {
     for (size_t i = w->leaves.first[key]; i > 0; i = w->leaves.next[i - 1]) {
-        NNFI_TRY(nnfi_layout_add(w->layout, &w->layout->leaf_segments[i - 1]));
+        NNFI_TRY(nnfi_file_layout_add(w->layout, &w->layout->leaf_segments[i - 1]));
     }
     return NNF_OK;
 }
@@ -84,7 +84,7 @@ static nnf_status add_leaves(const writer *w, size_t key) {
 static nnf_status add_tensors(const writer *w, size_t key) {
     for (size_t i = w->tensors.first[key]; i > 0; i = w->tensors.next[i - 1]) {
         const nnfi_new_tensor *tensor = &w->plan->tensors[i - 1];
-        NNFI_TRY(nnfi_layout_add_tensor(w->layout, tensor->tensor, tensor->name));
+        NNFI_TRY(nnfi_file_layout_add_tensor(w->layout, tensor->tensor, tensor->name));
     }
     return NNF_OK;
 }
@@ -110,7 +110,7 @@ static nnf_status add_new_inputs(const writer *w) {
 }
 
 static nnf_status add_new_outputs(const writer *w) {
-    nnfi_plan *plan = w->plan;
+    nnfi_write_plan *plan = w->plan;
     for (size_t i = 0; i < plan->graph->n_outputs; i++) {
         nnf_value value = plan->graph->outputs[i];
         if (w->output_written[value]) continue;
@@ -127,17 +127,17 @@ static nnf_status add_new_outputs(const writer *w) {
 
 static nnf_status add_piece(const writer *w, size_t piece) {
     const nnfi_piece *p = &w->plan->source->pieces[piece];
-    return nnfi_layout_add(w->layout,
-                           &(nnfi_segment){NNFI_SEGMENT_SOURCE, p->begin, p->end - p->begin, NULL});
+    return nnfi_file_layout_add(
+        w->layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, p->begin, p->end - p->begin, NULL});
 }
 
-static bool is_dropped(const nnfi_plan *plan, size_t initializer) {
+static bool is_dropped(const nnfi_write_plan *plan, size_t initializer) {
     if (plan->initializer_gone[initializer]) return true;
     return plan->initializer_values[initializer] == -1 && !plan->initializer_kept[initializer];
 }
 
 static nnf_status add_initializer(const writer *w, size_t index) {
-    const nnfi_plan *plan = w->plan;
+    const nnfi_write_plan *plan = w->plan;
     int64_t value = plan->initializer_values[index];
     if (!is_dropped(plan, index)) {
         const nnf_tensor *constant = value >= 0 ? plan->graph->values[value].constant : NULL;
@@ -145,9 +145,10 @@ static nnf_status add_initializer(const writer *w, size_t index) {
         bool changed =
             constant && (origin.source != plan->source->number || origin.index != (int64_t)index);
         if (changed) {
-            NNFI_TRY(nnfi_layout_add_tensor(w->layout, constant, plan->graph->values[value].name));
+            NNFI_TRY(
+                nnfi_file_layout_add_tensor(w->layout, constant, plan->graph->values[value].name));
         } else {
-            NNFI_TRY(nnfi_layout_add_original(w->layout, index));
+            NNFI_TRY(nnfi_file_layout_add_original(w->layout, index));
         }
     }
     return add_tensors(w, 1 + index);
@@ -214,7 +215,7 @@ static nnf_status add_graph(writer *w) {
     if (w->n_nodes == 0) NNFI_TRY(add_leaves(w, 0));
     if (!w->plan->source) {
         nnfi_put_string(&w->layout->owned, GRAPH_NAME, "nnfuse");
-        NNFI_TRY(nnfi_layout_add_owned(w->layout, begin));
+        NNFI_TRY(nnfi_file_layout_add_owned(w->layout, begin));
     }
     if (w->last_initializer == SIZE_MAX) NNFI_TRY(add_tensors(w, 0));
     if (w->last_input == SIZE_MAX) NNFI_TRY(add_new_inputs(w));
@@ -224,15 +225,15 @@ static nnf_status add_graph(writer *w) {
 
 /* ---- The model around the graph ---- */
 
-static nnf_status add_stale(nnfi_layout *layout, const char *name) {
+static nnf_status add_stale(nnfi_file_layout *layout, const char *name) {
     size_t length = strlen(name);
     if (nnfi_map_get(&layout->plan->names, name, length, NULL)) return NNF_OK; /* used again */
     if (nnfi_map_put(&layout->stale, name, length, 0)) return NNF_OK;
     return nnfi_error_memory(length, "the names that are gone");
 }
 
-static nnf_status find_stale(nnfi_layout *layout) {
-    const nnfi_plan *plan = layout->plan;
+static nnf_status find_stale(nnfi_file_layout *layout) {
+    const nnfi_write_plan *plan = layout->plan;
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         const nnfi_value *value = &plan->graph->values[i];
         if (value->gone && nnfi_graph_find_value(plan->graph, value->name) == NNF_NO_VALUE) {
@@ -252,8 +253,8 @@ static nnf_status find_stale(nnfi_layout *layout) {
     return NNF_OK;
 }
 
-static nnf_status init_writer(writer *w, nnfi_layout *layout) {
-    nnfi_plan *plan = layout->plan;
+static nnf_status init_writer(writer *w, nnfi_file_layout *layout) {
+    nnfi_write_plan *plan = layout->plan;
     const nnfi_source *source = plan->source;
     *w = (writer){.layout = layout,
                   .plan = plan,
@@ -281,13 +282,13 @@ static nnf_status init_writer(writer *w, nnfi_layout *layout) {
     return NNF_OK;
 }
 
-static void put_model_begin(nnfi_text *to, const nnfi_plan *plan) {
+static void put_model_begin(nnfi_text *to, const nnfi_write_plan *plan) {
     nnfi_put_int(to, MODEL_IR_VERSION, plan->ir_version);
     nnfi_put_string(to, MODEL_PRODUCER_NAME, "nnfuse");
     nnfi_put_string(to, MODEL_PRODUCER_VERSION, nnf_version());
 }
 
-static void put_model_end(nnfi_text *to, const nnfi_plan *plan) {
+static void put_model_end(nnfi_text *to, const nnfi_write_plan *plan) {
     nnfi_text opset = {0};
     nnfi_put_string(&opset, OPSET_DOMAIN, "");
     nnfi_put_int(&opset, OPSET_VERSION, plan->opset);
@@ -295,7 +296,7 @@ static void put_model_end(nnfi_text *to, const nnfi_plan *plan) {
 }
 
 /* Whether the graph's pieces all go out as they came in. */
-static bool is_unchanged(const nnfi_layout *layout) {
+static bool is_unchanged(const nnfi_file_layout *layout) {
     const nnfi_source *source = layout->plan->source;
     if (!source || source->n_pieces == 0) return source && layout->n_segments == 0;
     const nnfi_segment *only = layout->segments;
@@ -304,46 +305,46 @@ static bool is_unchanged(const nnfi_layout *layout) {
 }
 
 /* Puts the rest of the model around the segments of the graph. */
-static nnf_status wrap_graph(nnfi_layout *layout) {
-    nnfi_plan *plan = layout->plan;
+static nnf_status wrap_graph(nnfi_file_layout *layout) {
+    nnfi_write_plan *plan = layout->plan;
     const nnfi_source *source = plan->source;
     nnfi_segment *graph = layout->segments;
     size_t n = layout->n_segments, begin = layout->owned.length;
-    uint64_t size = nnfi_layout_size(layout);
+    uint64_t size = nnfi_file_layout_size(layout);
     bool unchanged = is_unchanged(layout);
     size_t end = source ? nnfi_bytes_size(source->bytes) : 0;
     layout->segments = NULL;
     layout->n_segments = layout->capacity = 0;
     nnf_status status = NNF_OK;
     if (unchanged) {
-        status = nnfi_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, 0, end, NULL});
+        status = nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, 0, end, NULL});
         nnfi_free(graph);
         return status;
     }
     if (source) {
-        status = nnfi_layout_add(
+        status = nnfi_file_layout_add(
             layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, 0, source->graph.begin, NULL});
     } else {
         put_model_begin(&layout->owned, plan);
     }
     nnfi_put_tag(&layout->owned, MODEL_GRAPH, NNFI_WIRE_BYTES);
     nnfi_put_varint(&layout->owned, size);
-    if (status == NNF_OK) status = nnfi_layout_add_owned(layout, begin);
+    if (status == NNF_OK) status = nnfi_file_layout_add_owned(layout, begin);
     for (size_t i = 0; i < n && status == NNF_OK; i++) {
-        status = nnfi_layout_add(layout, &graph[i]);
+        status = nnfi_file_layout_add(layout, &graph[i]);
     }
     nnfi_free(graph);
     begin = layout->owned.length;
     if (!source) put_model_end(&layout->owned, plan);
-    if (status == NNF_OK) status = nnfi_layout_add_owned(layout, begin);
+    if (status == NNF_OK) status = nnfi_file_layout_add_owned(layout, begin);
     if (status != NNF_OK || !source) return status;
-    return nnfi_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, source->graph.end,
-                                                   end - source->graph.end, NULL});
+    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, source->graph.end,
+                                                        end - source->graph.end, NULL});
 }
 
-nnf_status nnfi_layout_make(nnfi_layout *layout) {
+nnf_status nnfi_file_layout_make(nnfi_file_layout *layout) {
     writer w = {0};
-    nnf_status status = nnfi_layout_encode_leaves(layout);
+    nnf_status status = nnfi_file_layout_encode_leaves(layout);
     if (status == NNF_OK) status = find_stale(layout);
     if (status == NNF_OK) status = init_writer(&w, layout);
     if (status == NNF_OK) status = add_graph(&w);
@@ -353,7 +354,7 @@ nnf_status nnfi_layout_make(nnfi_layout *layout) {
     nnfi_free(w.input_written);
     nnfi_free(w.output_written);
     if (status != NNF_OK) return status;
-    uint64_t size = nnfi_layout_size(layout);
+    uint64_t size = nnfi_file_layout_size(layout);
     if (size <= MAX_MODEL_BYTES) return NNF_OK;
     return nnf_error(NNF_ERROR_UNSUPPORTED,
                      "the model would have %" PRIu64 " bytes, and protobuf allows %" PRId64
@@ -361,11 +362,11 @@ nnf_status nnfi_layout_make(nnfi_layout *layout) {
                      size, MAX_MODEL_BYTES);
 }
 
-void nnfi_layout_clear(nnfi_layout *layout) {
+void nnfi_file_layout_clear(nnfi_file_layout *layout) {
     nnfi_free(layout->segments);
     nnfi_free(layout->data);
     nnfi_free(layout->leaf_segments);
     nnfi_text_clear(&layout->owned);
     nnfi_map_clear(&layout->stale);
-    *layout = (nnfi_layout){0};
+    *layout = (nnfi_file_layout){0};
 }

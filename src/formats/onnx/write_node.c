@@ -32,7 +32,7 @@ static nnf_status cannot(const nnfi_leaf *leaf, const char *why) {
 }
 
 /* A new initializer "<path>.<name>" for a leaf. */
-static nnf_status add_constant(nnfi_plan *plan, const char **name, const nnfi_leaf *leaf,
+static nnf_status add_constant(nnfi_write_plan *plan, const char **name, const nnfi_leaf *leaf,
                                const char *what, nnf_dtype dtype, int ndim, const int64_t *shape,
                                double value) {
     nnf_tensor *tensor;
@@ -44,14 +44,14 @@ static nnf_status add_constant(nnfi_plan *plan, const char **name, const nnfi_le
     }
     char *wish = nnfi_format("%s.%s", leaf->path, what);
     if (!wish) status = nnfi_error_memory(strlen(leaf->path), "a name");
-    if (status == NNF_OK) status = nnfi_plan_tensor(plan, name, tensor, wish, -1);
+    if (status == NNF_OK) status = nnfi_write_plan_tensor(plan, name, tensor, wish, -1);
     nnfi_free(wish);
     nnf_tensor_release(tensor);
     return status;
 }
 
 /* What is known of the leaf's first input; its dtype is float32 where that is not. */
-static nnf_status input_info(nnfi_plan *plan, nnf_type_info *out, const nnfi_leaf *leaf) {
+static nnf_status input_info(nnfi_write_plan *plan, nnf_type_info *out, const nnfi_leaf *leaf) {
     const nnfi_call *call = plan->graph->calls[leaf->call];
     nnf_type_info_init(out);
     if (!plan->infos) NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
@@ -67,14 +67,14 @@ static nnf_status input_info(nnfi_plan *plan, nnf_type_info *out, const nnfi_lea
 /* ---- Layers that are more or other than a row of the table ---- */
 
 /* The name of the value between two nodes of one leaf. */
-static const char *between(nnfi_plan *plan, const nnfi_leaf *leaf, const char *what) {
+static const char *between(nnfi_write_plan *plan, const nnfi_leaf *leaf, const char *what) {
     char *wish = nnfi_format("%s.%s", leaf->path, what);
-    const char *name = wish ? nnfi_plan_name(plan, wish) : NULL;
+    const char *name = wish ? nnfi_write_plan_name(plan, wish) : NULL;
     nnfi_free(wish);
     return name;
 }
 
-static nnf_status encode_relu6(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_relu6(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const char *inputs[3] = {leaf->inputs[0], "", ""};
     nnfi_text rest = {0};
     nnf_type_info info;
@@ -93,7 +93,7 @@ static nnf_status encode_relu6(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *
 }
 
 /* Clip with bounds of its own, where ONNX has them as inputs. */
-static nnf_status encode_clip(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_clip(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_activation_options *clip = nnf_module_options(leaf->module);
     const char *inputs[3] = {leaf->inputs[0], "", ""};
     nnf_type_info info;
@@ -112,7 +112,7 @@ static nnf_status encode_clip(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *l
     return NNF_OK;
 }
 
-static nnf_status encode_silu(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_silu(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const char *sigmoid = between(plan, leaf, "sigmoid");
     if (!sigmoid) return nnfi_error_memory(strlen(leaf->path), "a name");
     const char *factors[2] = {leaf->inputs[0], sigmoid};
@@ -122,7 +122,7 @@ static nnf_status encode_silu(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *l
 }
 
 /* x W^T + b: Gemm takes rank 2, MatMul and Add any other. */
-static nnf_status encode_linear(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_linear_options *linear = nnf_module_options(leaf->module);
     nnf_type_info info;
     nnfi_text rest = {0};
@@ -155,7 +155,7 @@ static nnf_status encode_linear(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf 
     return NNF_OK;
 }
 
-static nnf_status encode_adaptive(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_adaptive(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_adaptive_pool_options *pool = nnf_module_options(leaf->module);
     (void)plan;
     for (int i = 0; i < pool->spatial; i++) {
@@ -166,7 +166,7 @@ static nnf_status encode_adaptive(nnfi_text *to, nnfi_plan *plan, const nnfi_lea
 }
 
 /* ONNX's has weight and bias always: 1 and 0 where the module has none. */
-static nnf_status encode_batchnorm(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_batchnorm(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_batchnorm_options *options = nnf_module_options(leaf->module);
     const nnf_tensor *mean = nnf_module_tensor(leaf->module, "running_mean");
     const char *inputs[5] = {leaf->inputs[0], "", "", "", ""};
@@ -189,7 +189,7 @@ static nnf_status encode_batchnorm(nnfi_text *to, nnfi_plan *plan, const nnfi_le
     return NNF_OK;
 }
 
-static nnf_status encode_flatten(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_flatten(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_flatten_options *flatten = nnf_module_options(leaf->module);
     nnfi_text rest = {0};
     nnf_type_info info;
@@ -206,7 +206,7 @@ static nnf_status encode_flatten(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf
 
 static const struct {
     const char *type;
-    nnf_status (*encode)(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf);
+    nnf_status (*encode)(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf);
     int first_opset; /* the table does before that */
 } special[] = {
     {"ReLU6", encode_relu6, 0},
@@ -253,7 +253,7 @@ static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_
     return NULL;
 }
 
-static nnf_status encode_by_table(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const void *options = nnf_module_options(leaf->module);
     const nnfi_onnx_op *op = nnfi_onnx_op_of_type(nnf_module_type_name(leaf->module), plan->opset);
     nnfi_text rest = {0};
@@ -275,7 +275,7 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_plan *plan, const nnfi_lea
     return NNF_OK;
 }
 
-nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_plan *plan, const nnfi_leaf *leaf) {
+nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const char *type = nnf_module_type_name(leaf->module);
     if (leaf->n_inputs == 0 && strcmp(type, "Constant") != 0) {
         return cannot(leaf, "it has no input");

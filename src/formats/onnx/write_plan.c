@@ -13,7 +13,7 @@ typedef struct pending_slot {
 } pending_slot;
 
 typedef struct planner {
-    nnfi_plan *plan;
+    nnfi_write_plan *plan;
     size_t *reads;      /* [n_values] */
     int64_t *producers; /* [n_values]: the leaf that gives it, -1: none */
     pending_slot *slots;
@@ -28,7 +28,7 @@ static nnf_status no_memory(void) {
 /* ---- Names ---- */
 
 /* Takes `string` over; NULL where memory is short. */
-static const char *keep(nnfi_plan *plan, char *string) {
+static const char *keep(nnfi_write_plan *plan, char *string) {
     if (!string || !nnfi_reserve(&plan->strings, &plan->strings_capacity, plan->n_strings + 1,
                                  sizeof *plan->strings)) {
         nnfi_free(string);
@@ -38,14 +38,14 @@ static const char *keep(nnfi_plan *plan, char *string) {
     return string;
 }
 
-static bool is_taken(const nnfi_plan *plan, const char *name) {
+static bool is_taken(const nnfi_write_plan *plan, const char *name) {
     size_t length = strlen(name);
     return nnfi_map_get(&plan->graph->value_by_name, name, length, NULL) ||
            nnfi_map_get(&plan->names, name, length, NULL) ||
            (plan->source && nnfi_map_get(&plan->source->inner_names, name, length, NULL));
 }
 
-const char *nnfi_plan_name(nnfi_plan *plan, const char *wish) {
+const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish) {
     const char *name = keep(plan, nnfi_strdup(wish));
     for (size_t i = plan->n_strings; name && is_taken(plan, name); i++) {
         name = keep(plan, nnfi_format("%s_%zu", wish, i));
@@ -54,7 +54,7 @@ const char *nnfi_plan_name(nnfi_plan *plan, const char *wish) {
     return name;
 }
 
-const char **nnfi_plan_names(nnfi_plan *plan, size_t n) {
+const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n) {
     if (!nnfi_reserve(&plan->blocks, &plan->blocks_capacity, plan->n_blocks + 1,
                       sizeof *plan->blocks)) {
         return NULL;
@@ -68,7 +68,7 @@ const char **nnfi_plan_names(nnfi_plan *plan, size_t n) {
     return names;
 }
 
-static nnf_status add_tensor(nnfi_plan *plan, const nnfi_new_tensor *model) {
+static nnf_status add_tensor(nnfi_write_plan *plan, const nnfi_new_tensor *model) {
     if (!nnfi_reserve(&plan->tensors, &plan->tensors_capacity, plan->n_tensors + 1,
                       sizeof *plan->tensors) ||
         (!nnfi_pointers_get(&plan->tensor_index, model->tensor, NULL) &&
@@ -80,19 +80,19 @@ static nnf_status add_tensor(nnfi_plan *plan, const nnfi_new_tensor *model) {
     return NNF_OK;
 }
 
-nnf_status nnfi_plan_tensor(nnfi_plan *plan, const char **name, nnf_tensor *tensor,
-                            const char *wish, int64_t behind) {
+nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_tensor *tensor,
+                                  const char *wish, int64_t behind) {
     size_t known;
     if (nnfi_pointers_get(&plan->tensor_index, tensor, &known)) {
         *name = plan->tensors[known].name;
         return NNF_OK;
     }
-    *name = nnfi_plan_name(plan, wish);
+    *name = nnfi_write_plan_name(plan, wish);
     if (!*name) return no_memory();
     return add_tensor(plan, &(nnfi_new_tensor){tensor, *name, behind, false});
 }
 
-nnf_status nnfi_plan_hold(nnfi_plan *plan, nnf_tensor *tensor) {
+nnf_status nnfi_write_plan_hold(nnfi_write_plan *plan, nnf_tensor *tensor) {
     if (!nnfi_reserve(&plan->held, &plan->held_capacity, plan->n_held + 1, sizeof *plan->held)) {
         nnf_tensor_release(tensor);
         return no_memory();
@@ -104,7 +104,7 @@ nnf_status nnfi_plan_hold(nnfi_plan *plan, nnf_tensor *tensor) {
 /* ---- Leaves ---- */
 
 /* The name of a node's k-th input in the source; NULL where it has none. */
-static nnf_status original_input(nnfi_plan *plan, const char **out, int64_t node, size_t k) {
+static nnf_status original_input(nnfi_write_plan *plan, const char **out, int64_t node, size_t k) {
     nnfi_reader reader =
         nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
     nnfi_field field;
@@ -119,7 +119,7 @@ static nnf_status original_input(nnfi_plan *plan, const char **out, int64_t node
 }
 
 /* The node whose bytes say what the module computes; -1 where none does. */
-static int64_t origin_node(const nnfi_plan *plan, const nnf_module *module) {
+static int64_t origin_node(const nnfi_write_plan *plan, const nnf_module *module) {
     nnfi_origin origin = nnfi_module_origin(module);
     if (!plan->source || origin.source != plan->source->number || origin.index < 0) return -1;
     const nnf_tensor *value = nnf_module_tensor(module, "value");
@@ -136,7 +136,7 @@ static bool is_sequence(const nnf_module *module) {
 }
 
 static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     if (is_sequence(module) && nnf_module_n_children(module) > 0) {
         for (size_t i = 0; i < nnf_module_n_children(module); i++) {
             NNFI_TRY(add_leaf(p, call, nnf_module_child(module, i)));
@@ -210,20 +210,20 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
 /* A value between two leaves gets the name that the second one read in the source, so that its node
  * may stay as it is. */
 static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *next) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     const char *name = NULL;
     if (next->node >= 0) NNFI_TRY(original_input(plan, &name, next->node, 0));
     if (!name || !*name) {
-        *out = nnfi_plan_name(plan, next->path);
+        *out = nnfi_write_plan_name(plan, next->path);
     } else {
-        *out = nnfi_plan_name(plan, name);
+        *out = nnfi_write_plan_name(plan, name);
     }
     return *out ? NNF_OK : no_memory();
 }
 
 /* Inputs behind the first of a leaf that is not its call's first, as the source had them. */
 static nnf_status set_later_inputs(planner *p, nnfi_leaf *leaf) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     for (size_t k = 1; leaf->node >= 0; k++) {
         const char *name;
         NNFI_TRY(original_input(plan, &name, leaf->node, k));
@@ -238,15 +238,15 @@ static nnf_status set_later_inputs(planner *p, nnfi_leaf *leaf) {
 
 /* The leaves [first, end) of one call. */
 static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[plan->leaves[first].call];
     for (size_t i = first; i < end; i++) {
         nnfi_leaf *leaf = &plan->leaves[i];
         bool is_first = i == first, is_last = i + 1 == end;
         leaf->n_inputs = count_inputs(leaf->module, is_first ? call->n_inputs : 1);
         leaf->n_outputs = is_last ? call->n_outputs : 1;
-        leaf->inputs = nnfi_plan_names(plan, leaf->n_inputs);
-        leaf->outputs = nnfi_plan_names(plan, leaf->n_outputs);
+        leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
+        leaf->outputs = nnfi_write_plan_names(plan, leaf->n_outputs);
         if (!leaf->inputs || !leaf->outputs) return no_memory();
         for (size_t k = 0; is_first && k < call->n_inputs; k++) {
             if (call->inputs[k] == NNF_NO_VALUE) continue;
@@ -269,7 +269,7 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
 }
 
 static nnf_status make_leaves(planner *p) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     for (size_t i = 0; i < plan->graph->n_calls; i++) {
         size_t first = plan->n_leaves;
         NNFI_TRY(add_leaf(p, i, plan->graph->calls[i]->module));
@@ -280,7 +280,7 @@ static nnf_status make_leaves(planner *p) {
 
 /* ---- Initializers for slots ---- */
 
-static const char *initializer_name(nnfi_plan *plan, int64_t index) {
+static const char *initializer_name(nnfi_write_plan *plan, int64_t index) {
     nnfi_tensor_proto proto;
     nnfi_reader reader = nnfi_source_reader(plan->source, plan->source->initializers[index],
                                             "graph.initializer", index);
@@ -289,7 +289,7 @@ static const char *initializer_name(nnfi_plan *plan, int64_t index) {
 }
 
 /* The tensor is an initializer of the source as it was: the leaf reads that one by its name. */
-static nnf_status use_original(nnfi_plan *plan, const char **name, const nnf_tensor *tensor) {
+static nnf_status use_original(nnfi_write_plan *plan, const char **name, const nnf_tensor *tensor) {
     nnfi_origin origin = nnfi_tensor_origin(tensor);
     *name = NULL;
     if (!plan->source || origin.source != plan->source->number || origin.index < 0) return NNF_OK;
@@ -313,7 +313,7 @@ static nnf_status use_original(nnfi_plan *plan, const char **name, const nnf_ten
 }
 
 static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behind) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     const nnfi_leaf *leaf = &plan->leaves[slot->leaf];
     const char *name = NULL;
     int64_t place = slot->value == NNF_NO_VALUE ? -1 : plan->value_initializers[slot->value];
@@ -328,7 +328,7 @@ static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behin
     if (!name) {
         char *wish = nnfi_format("%s.%s", leaf->path, slot->slot);
         if (!wish) return no_memory();
-        nnf_status status = nnfi_plan_tensor(plan, &name, slot->tensor, wish, *behind);
+        nnf_status status = nnfi_write_plan_tensor(plan, &name, slot->tensor, wish, *behind);
         nnfi_free(wish);
         NNFI_TRY(status);
     }
@@ -339,7 +339,7 @@ static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behin
 /* What only gave a constant that a slot has no need of now: Constant and Identity nodes, and the
  * initializer behind them. */
 static void drop_unread(planner *p, nnf_value value) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     while (value != NNF_NO_VALUE && p->reads[value] == 0) {
         int64_t initializer = plan->value_initializers[value];
         if (initializer >= 0) {
@@ -359,7 +359,7 @@ static void drop_unread(planner *p, nnf_value value) {
 }
 
 static nnf_status make_initializers(planner *p) {
-    nnfi_plan *plan = p->plan;
+    nnfi_write_plan *plan = p->plan;
     int64_t behind = -1;
     for (size_t i = 0; i < p->n_slots; i++) {
         if (i == 0 || p->slots[i].leaf != p->slots[i - 1].leaf) behind = -1;
@@ -399,7 +399,7 @@ static void count_reads(planner *p) {
     }
 }
 
-static nnf_status find_initializers(nnfi_plan *plan) {
+static nnf_status find_initializers(nnfi_write_plan *plan) {
     nnfi_source *source = plan->source;
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         plan->value_initializers[i] = -1;
@@ -424,7 +424,7 @@ static nnf_status find_initializers(nnfi_plan *plan) {
     return NNF_OK;
 }
 
-static nnf_status fill_plan(nnfi_plan *plan) {
+static nnf_status fill_plan(nnfi_write_plan *plan) {
     size_t n_values = plan->graph->n_values;
     size_t n_initializers = plan->source ? plan->source->n_initializers : 0;
     planner p = {.plan = plan, .place = -1};
@@ -455,9 +455,9 @@ static nnf_status fill_plan(nnfi_plan *plan) {
     return status;
 }
 
-nnf_status nnfi_plan_make(nnfi_plan *out, const nnf_module *module,
-                          const nnf_onnx_save_options *options) {
-    nnfi_plan plan = {.module = module, .graph = nnfi_graph_of(module)};
+nnf_status nnfi_write_plan_make(nnfi_write_plan *out, const nnf_module *module,
+                                const nnf_onnx_save_options *options) {
+    nnfi_write_plan plan = {.module = module, .graph = nnfi_graph_of(module)};
     if (!plan.graph) {
         return nnf_error(NNF_ERROR_INVALID,
                          "only a Graph can be written as ONNX, not a %s: build one with "
@@ -479,14 +479,14 @@ nnf_status nnfi_plan_make(nnfi_plan *out, const nnf_module *module,
     }
     nnf_status status = fill_plan(&plan);
     if (status != NNF_OK) {
-        nnfi_plan_clear(&plan);
+        nnfi_write_plan_clear(&plan);
         return status;
     }
     *out = plan;
     return NNF_OK;
 }
 
-void nnfi_plan_clear(nnfi_plan *plan) {
+void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     for (size_t i = 0; i < plan->n_tensors; i++) {
         nnf_tensor_release(plan->tensors[i].tensor);
     }
@@ -512,5 +512,5 @@ void nnfi_plan_clear(nnfi_plan *plan) {
     nnfi_free(plan->initializer_replaced);
     nnfi_free(plan->held);
     nnfi_free(plan->value_initializers);
-    *plan = (nnfi_plan){0};
+    *plan = (nnfi_write_plan){0};
 }

@@ -16,7 +16,7 @@ static nnf_status append(nnfi_segment **list, size_t *n, size_t *capacity,
     return NNF_OK;
 }
 
-nnf_status nnfi_layout_add(nnfi_layout *layout, const nnfi_segment *segment) {
+nnf_status nnfi_file_layout_add(nnfi_file_layout *layout, const nnfi_segment *segment) {
     nnfi_segment *last = layout->n_segments > 0 ? &layout->segments[layout->n_segments - 1] : NULL;
     if (segment->size == 0) return NNF_OK;
     if (last && segment->kind != NNFI_SEGMENT_TENSOR && last->kind == segment->kind &&
@@ -27,13 +27,13 @@ nnf_status nnfi_layout_add(nnfi_layout *layout, const nnfi_segment *segment) {
     return append(&layout->segments, &layout->n_segments, &layout->capacity, segment);
 }
 
-nnf_status nnfi_layout_add_owned(nnfi_layout *layout, size_t begin) {
+nnf_status nnfi_file_layout_add_owned(nnfi_file_layout *layout, size_t begin) {
     if (layout->owned.failed) return nnfi_error_memory(layout->owned.length, "what is written");
-    return nnfi_layout_add(
+    return nnfi_file_layout_add(
         layout, &(nnfi_segment){NNFI_SEGMENT_OWNED, begin, layout->owned.length - begin, NULL});
 }
 
-uint64_t nnfi_layout_size(const nnfi_layout *layout) {
+uint64_t nnfi_file_layout_size(const nnfi_file_layout *layout) {
     uint64_t size = 0;
     for (size_t i = 0; i < layout->n_segments; i++) {
         size += layout->segments[i].size;
@@ -61,7 +61,8 @@ static void put_number_entry(nnfi_text *to, const char *key, uint64_t value) {
     put_entry(to, key, digits + at);
 }
 
-static nnf_status add_external(nnfi_layout *layout, const nnf_tensor *tensor, nnfi_text *message) {
+static nnf_status add_external(nnfi_file_layout *layout, const nnf_tensor *tensor,
+                               nnfi_text *message) {
     uint64_t begin = (layout->data_size + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     size_t size = (size_t)nnf_tensor_nbytes(tensor);
     put_entry(message, "location", layout->data_name);
@@ -71,12 +72,13 @@ static nnf_status add_external(nnfi_layout *layout, const nnf_tensor *tensor, nn
     layout->data_size = begin + size;
     size_t at = layout->owned.length;
     nnfi_put_message(&layout->owned, GRAPH_INITIALIZER, message);
-    NNFI_TRY(nnfi_layout_add_owned(layout, at));
+    NNFI_TRY(nnfi_file_layout_add_owned(layout, at));
     return append(&layout->data, &layout->n_data, &layout->data_capacity,
                   &(nnfi_segment){NNFI_SEGMENT_TENSOR, (size_t)begin, size, tensor});
 }
 
-nnf_status nnfi_layout_add_tensor(nnfi_layout *layout, const nnf_tensor *tensor, const char *name) {
+nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tensor *tensor,
+                                       const char *name) {
     nnfi_text message = {0};
     size_t size = (size_t)nnf_tensor_nbytes(tensor);
     nnfi_tensor_write_header(&message, tensor, name);
@@ -93,12 +95,12 @@ nnf_status nnfi_layout_add_tensor(nnfi_layout *layout, const nnf_tensor *tensor,
     nnfi_text_add_bytes(&layout->owned, message.data, message.length);
     if (message.failed) layout->owned.failed = true;
     nnfi_text_clear(&message);
-    NNFI_TRY(nnfi_layout_add_owned(layout, at));
-    return nnfi_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_TENSOR, 0, size, tensor});
+    NNFI_TRY(nnfi_file_layout_add_owned(layout, at));
+    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_TENSOR, 0, size, tensor});
 }
 
 /* An original initializer whose data goes elsewhere. */
-static nnf_status move_external(nnfi_layout *layout, nnfi_tensor_proto *proto) {
+static nnf_status move_external(nnfi_file_layout *layout, nnfi_tensor_proto *proto) {
     nnfi_source *source = layout->plan->source;
     nnf_tensor *tensor;
     char *name = nnfi_source_string(source, proto->name);
@@ -110,13 +112,13 @@ static nnf_status move_external(nnfi_layout *layout, nnfi_tensor_proto *proto) {
                            "ONNX's element type %lld",
                            name, (long long)proto->data_type);
     }
-    if (status == NNF_OK) status = nnfi_plan_hold(layout->plan, tensor);
-    if (status == NNF_OK) status = nnfi_layout_add_tensor(layout, tensor, name);
+    if (status == NNF_OK) status = nnfi_write_plan_hold(layout->plan, tensor);
+    if (status == NNF_OK) status = nnfi_file_layout_add_tensor(layout, tensor, name);
     nnfi_free(name);
     return status;
 }
 
-nnf_status nnfi_layout_add_original(nnfi_layout *layout, size_t index) {
+nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index) {
     nnfi_source *source = layout->plan->source;
     const nnfi_piece *piece = &source->pieces[source->initializers[index]];
     if (source->n_files > 0 && !layout->same_folder) {
@@ -126,8 +128,8 @@ nnf_status nnfi_layout_add_original(nnfi_layout *layout, size_t index) {
         NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
         if (proto.external) return move_external(layout, &proto);
     }
-    return nnfi_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, piece->begin,
-                                                   piece->end - piece->begin, NULL});
+    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, piece->begin,
+                                                        piece->end - piece->begin, NULL});
 }
 
 /* ---- Bytes ---- */
@@ -144,8 +146,8 @@ static nnf_status write_tensor(const nnf_tensor *tensor, nnfi_sink sink, void *t
     return NNF_OK;
 }
 
-nnf_status nnfi_segments_write(const nnfi_layout *layout, const nnfi_segment *segments, size_t n,
-                               nnfi_sink sink, void *to) {
+nnf_status nnfi_segments_write(const nnfi_file_layout *layout, const nnfi_segment *segments,
+                               size_t n, nnfi_sink sink, void *to) {
     const nnfi_source *source = layout->plan->source;
     for (size_t i = 0; i < n; i++) {
         const nnfi_segment *s = &segments[i];
