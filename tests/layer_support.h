@@ -73,7 +73,8 @@ static inline nnf_type_info make_info(nnf_dtype dtype, const nnf_dim *shape, int
     nnf_type_info_init(&info);
     info.dtype = dtype;
     info.ndim = ndim;
-    memcpy(info.shape, shape, (size_t)ndim * sizeof *shape);
+    for (int i = 0; i < ndim; i++)
+        info.shape[i] = shape[i];
     return info;
 }
 static inline nnf_type_info make_values(const nnf_dim *values, int n) {
