@@ -9,8 +9,17 @@
 extern "C" {
 #endif
 
+/* Who computes. The reference kernels are plain C and check the others. */
+typedef enum nnf_kernels {
+    NNF_KERNELS_DEFAULT = 0, /* oneDNN where the library was built with it; the environment variable
+                                NNFUSE_KERNELS ("reference", "onednn") decides otherwise */
+    NNF_KERNELS_REFERENCE,
+    NNF_KERNELS_ONEDNN /* NNF_ERROR_UNSUPPORTED where the library was built without it */
+} nnf_kernels;
+
 typedef struct nnf_session_options {
     int threads; /* 0: OMP_NUM_THREADS or the number of cores */
+    nnf_kernels kernels;
 } nnf_session_options;
 
 /* A session over `module` (retained). options NULL: defaults. */

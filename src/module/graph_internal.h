@@ -48,6 +48,10 @@ typedef struct nnfi_graph {
 /* The graph of a Graph module; NULL for another module. */
 nnfi_graph *nnfi_graph_of(const nnf_module *module);
 
+/* What a run checks first: that the tensors fit what the graph says of its inputs. */
+nnf_status nnfi_graph_check_inputs(const nnf_module *graph, nnf_tensor *const *inputs,
+                                   size_t n_inputs);
+
 /* Adds a value. NNF_ERROR_INVALID where the name is taken. */
 nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);
 /* The value of that name, or NNF_NO_VALUE. */

@@ -118,9 +118,6 @@ nnf_status nnfi_graph_prepare_set(nnf_module *graph, const char *path, const nnf
 void nnfi_graph_commit_set(nnf_module *graph, const char *path);
 /* Makes the calls refer to the copies of the modules that they refer to. */
 void nnfi_graph_relink(nnf_module *graph, const nnfi_walk *originals, nnf_module *const *copies);
-/* What a run checks first: that the tensors fit what the graph says of its inputs. */
-nnf_status nnfi_graph_check_inputs(const nnf_module *graph, nnf_tensor *const *inputs,
-                                   size_t n_inputs);
 /* infer of the Graph row. */
 nnf_status nnfi_graph_infer_outputs(const nnf_module *graph, const nnf_type_info *const *inputs,
                                     size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);

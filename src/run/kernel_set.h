@@ -48,6 +48,12 @@ typedef struct nnfi_kernel_set {
 } nnfi_kernel_set;
 
 /* The set over oneDNN; NULL where the library was built without it. */
+#ifdef NNFUSE_ONEDNN
 const nnfi_kernel_set *nnfi_onednn(void);
+#else
+static inline const nnfi_kernel_set *nnfi_onednn(void) {
+    return NULL;
+}
+#endif
 
 #endif

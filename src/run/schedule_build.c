@@ -31,7 +31,8 @@ static bool has_hooks(const nnf_module *module) {
 
 /* Whether all of a value's elements are known from the shapes. */
 static bool is_known(const builder *b, nnf_value value) {
-    return b->graph->values[value].constant || b->infos[value].n_values >= 0;
+    const nnfi_value *self = &b->graph->values[value];
+    return !self->is_input && (self->constant || b->infos[value].n_values >= 0);
 }
 
 /* The module's own tensor stands for input i. */

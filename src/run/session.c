@@ -1,6 +1,7 @@
 /* Running modules: hooks, inference, allocation, 16-bit floats, and paths for errors. */
 #include "run/session_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -21,16 +22,30 @@ static int default_threads(void) {
 #endif
 }
 
+static nnf_status choose_kernels(const nnfi_kernel_set **out, nnf_kernels kernels) {
+    const char *wish = getenv("NNFUSE_KERNELS");
+    *out = NULL;
+    if (kernels == NNF_KERNELS_DEFAULT && wish && !strcmp(wish, "reference"))
+        kernels = NNF_KERNELS_REFERENCE;
+    if (kernels == NNF_KERNELS_REFERENCE) return NNF_OK;
+    *out = nnfi_onednn();
+    if (*out || kernels == NNF_KERNELS_DEFAULT) return NNF_OK;
+    return nnf_error(NNF_ERROR_UNSUPPORTED, "this library was built without oneDNN");
+}
+
 nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
                            const nnf_session_options *options) {
     int threads = options ? options->threads : 0;
     if (!out || !module) return nnf_error(NNF_ERROR_INVALID, "a session needs a module");
     if (threads < 0)
         return nnf_error(NNF_ERROR_INVALID, "a session cannot have %d threads", threads);
+    const nnfi_kernel_set *set;
+    NNFI_TRY(choose_kernels(&set, options ? options->kernels : NNF_KERNELS_DEFAULT));
     nnf_session *session = nnfi_calloc(1, sizeof *session);
     if (!session) return nnfi_error_memory(sizeof *session, "a session");
     session->module = nnf_module_retain(module);
     session->kernels = &nnfi_reference_kernels;
+    session->set = set;
     session->threads = threads > 0 ? threads : default_threads();
     *out = session;
     return NNF_OK;
@@ -38,6 +53,8 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
 
 void nnf_session_release(nnf_session *session) {
     if (!session) return;
+    nnfi_schedule_release(session->schedule);
+    if (session->engine) session->set->close(session->engine);
     nnf_module_release(session->module);
     nnfi_free(session->names);
     nnfi_free(session->kept);
@@ -318,10 +335,33 @@ nnf_status nnfi_session_forward(nnf_session *session, const char *path, nnf_modu
 
 /* ---- Whole runs ---- */
 
-nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
-                           nnf_tensor **outputs, size_t n_outputs) {
-    if (!session || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
-        return nnf_error(NNF_ERROR_INVALID, "a run needs a session, its inputs and its outputs");
+/* The thread count of the kernels that this thread runs; gives the one that was. */
+static int set_threads(int threads) {
+#ifdef _OPENMP
+    int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    return before;
+#else
+    return threads;
+#endif
+}
+
+/* Makes session->schedule fit the inputs, or NULL where that cannot be. */
+static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *inputs,
+                                  size_t n_inputs) {
+    if (session->schedule && nnfi_schedule_fits(session->schedule, inputs, n_inputs)) return NNF_OK;
+    nnfi_schedule_release(session->schedule);
+    session->schedule = NULL;
+    NNFI_TRY(nnfi_graph_check_inputs(session->module, inputs, n_inputs));
+    for (size_t i = 0; i < n_inputs; i++)
+        if (!inputs[i]) return NNF_OK;
+    if (!session->engine) NNFI_TRY(session->set->open(&session->engine));
+    return nnfi_schedule_new(&session->schedule, session, session->set, session->engine,
+                             session->module, inputs, n_inputs);
+}
+
+static nnf_status run_calls(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
+                            nnf_tensor **outputs, size_t n_outputs) {
     nnf_tensor **made = nnfi_alloc(n_outputs * sizeof(nnf_tensor *));
     if (!made) return nnfi_error_memory(n_outputs * sizeof(nnf_tensor *), "a run's outputs");
     nnf_status status =
@@ -329,6 +369,22 @@ nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size
     for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
         outputs[i] = made[i];
     nnfi_free(made);
+    return status;
+}
+
+nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
+                           nnf_tensor **outputs, size_t n_outputs) {
+    if (!session || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
+        return nnf_error(NNF_ERROR_INVALID, "a run needs a session, its inputs and its outputs");
+    int before = set_threads(session->threads);
+    bool schedules = session->set && nnf_module_is_graph(session->module) &&
+                     n_outputs == nnf_graph_n_outputs(session->module);
+    nnf_status status = schedules ? update_schedule(session, inputs, n_inputs) : NNF_OK;
+    if (status == NNF_OK)
+        status = session->schedule && schedules
+                     ? nnfi_schedule_run(session->schedule, inputs, n_inputs, outputs, n_outputs)
+                     : run_calls(session, inputs, n_inputs, outputs, n_outputs);
+    set_threads(before);
     return status;
 }
 

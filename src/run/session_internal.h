@@ -3,11 +3,16 @@
 #define NNFI_SESSION_INTERNAL_H
 
 #include "module/module_internal.h"
+#include "run/kernel_set.h"
 #include "run/kernels.h"
+#include "run/schedule.h"
 
 struct nnf_session {
     nnf_module *module;
     const nnfi_kernels *kernels;
+    const nnfi_kernel_set *set; /* NULL: the reference kernels run everything */
+    nnfi_engine *engine;        /* of the set; NULL until the first run */
+    nnfi_schedule *schedule;    /* for the last run's input shapes; NULL: none */
     int threads;
     /* The names of the calls that run now, outermost first: the path in error messages. */
     const char **names;
