@@ -95,7 +95,7 @@ static nnf_status forward_activation(nnf_session *session, nnf_module *module,
     }
 static const nnf_module_type types[] = {
     ROW("ReLU", nnfi_infer_float_same),
-    ROW("ReLU6", nnfi_infer_float_same),
+    ROW("ReLU6", infer_clip), /* an ONNX Clip whose bounds are 0 and 6 still has them */
     ROW("Clip", infer_clip),
     ROW("LeakyReLU", nnfi_infer_float_same),
     ROW("Sigmoid", nnfi_infer_float_same),

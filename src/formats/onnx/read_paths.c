@@ -74,11 +74,14 @@ static bool path_of_scopes(char **out, const nnfi_source *source, const nnfi_nod
         }
         start = i + 1;
     }
+    const uint8_t *op = nnfi_bytes_data(source->bytes) + node->op_type.begin;
     size_t op_length = node->op_type.end - node->op_type.begin;
-    bool numbered =
-        length - start > op_length && name[start + op_length] == '_' &&
-        memcmp(name + start, nnfi_bytes_data(source->bytes) + node->op_type.begin, op_length) == 0;
+    bool numbered = length - start > op_length && name[start + op_length] == '_' &&
+                    memcmp(name + start, op, op_length) == 0;
+    /* A constant belongs to the module whose scope it stands in; the name is that module's. */
+    bool constant = op_length == strlen("Constant") && !memcmp(op, "Constant", op_length);
     if (path.length > 0) {
+        if (constant) nnfi_text_add(&path, ".constant");
         if (numbered)
             nnfi_text_add_bytes(&path, name + start + op_length, length - start - op_length);
         *out = nnfi_text_take(&path);
