@@ -268,7 +268,8 @@ static void print_text(const fuse_job *job, int status) {
     if (job->n_chains == 0) {
         fputs(": nothing to fuse\n", file);
     } else {
-        fprintf(file, ": %zu chain%s fused\n\n", job->n_chains, job->n_chains == 1 ? "" : "s");
+        fprintf(file, ": %zu chain%s %s\n\n", job->n_chains, job->n_chains == 1 ? "" : "s",
+                job->settings->dry_run ? "would be fused" : "fused");
     }
     print_chains(file, job->chains, job->n_chains, job->settings->verbose ? SIZE_MAX : MOST_CHAINS);
     if (job->by_hand == NULL) print_left(file, job->found, job->settings->verbose);

@@ -97,14 +97,20 @@ void table_print(FILE *file, text_table *table) {
     int widths[MAX_COLUMNS] = {0};
     column_widths(table, widths);
     size_t n = (size_t)table->n_columns;
+    int spaces = 0; /* held back, so that no line ends in them */
     for (size_t i = 0; i < table->n_cells; i++) {
         const char *cell = table->cells[i];
         size_t c = i % n;
-        bool last = c == n - 1;
         int fill = widths[c] - text_width(cell);
-        fprintf(file, "%*s%*s", COLUMN_GAP, "", table->right[c] ? fill : 0, "");
-        print_styled(file, cell_style(cell, i < n), cell);
-        fprintf(file, "%*s%s", table->right[c] || last ? 0 : fill, "", last ? "\n" : "");
+        spaces = c == 0 ? COLUMN_GAP : spaces + COLUMN_GAP;
+        if (table->right[c]) spaces += fill;
+        if (cell[0] != '\0') {
+            fprintf(file, "%*s", spaces, "");
+            print_styled(file, cell_style(cell, i < n), cell);
+            spaces = 0;
+        }
+        if (!table->right[c]) spaces += fill;
+        if (c == n - 1) fputc('\n', file);
     }
     if (table->failed) fputs("  (out of memory: this table is not whole)\n", file);
     table_clear(table);

@@ -1,0 +1,139 @@
+#!/bin/sh
+# The nnfuse command: exit statuses, messages, JSON, and nothing left behind. NNFUSE is the binary,
+# NNFUSE_ROOT the project's folder.
+set -u
+: "${NNFUSE:?names the nnfuse command}" "${NNFUSE_ROOT:?names the project's folder}"
+model=$NNFUSE_ROOT/models/digits.onnx
+images=$NNFUSE_ROOT/models/digits-test-images.npy
+labels=$NNFUSE_ROOT/models/digits-test-labels.npy
+[ -f "$model" ] || { echo "skipped: models/digits.onnx is not there"; exit 77; }
+folder=$(mktemp -d) || exit 1
+trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    /' out err
+    failures=$((failures + 1))
+}
+
+# expect STATUS TEXT COMMAND...: its exit status, and a text in what it prints; "" is any.
+expect() {
+    status=$1 text=$2
+    shift 2
+    "$@" >out 2>err </dev/null
+    actual=$?
+    [ "$actual" -eq "$status" ] || fail "exit status $actual, not $status: $*"
+    [ -z "$text" ] || grep -qF -- "$text" out err || fail "does not print '$text': $*"
+}
+
+# The files in the folder but the test's own.
+expect_files() {
+    files=$(find . -type f ! -name out ! -name err | sort | tr '\n' ' ')
+    [ "$files" = "$1" ] || fail "files: '$files', not '$1'"
+}
+
+# Usage
+expect 0 "nnfuse 0." "$NNFUSE" --version
+expect 0 "usage: nnfuse" "$NNFUSE" --help
+expect 1 "usage: nnfuse" "$NNFUSE"
+for command in fuse inspect run verify; do
+    expect 0 "usage: nnfuse $command" "$NNFUSE" $command --help
+done
+expect 1 "did you mean 'fuse'?" "$NNFUSE" fsue
+expect 1 "did you mean '--tolerance'?" "$NNFUSE" fuse --tolerence 1 "$model"
+expect 1 "takes MODEL" "$NNFUSE" fuse
+expect 1 "too much" "$NNFUSE" fuse "$model" "$model"
+expect 1 "takes a value" "$NNFUSE" fuse "$model" --output
+expect 1 "takes no value" "$NNFUSE" fuse "$model" --json=1
+expect 1 "a number above 0" "$NNFUSE" fuse "$model" --tolerance=-1
+expect 1 "an integer from 1" "$NNFUSE" run "$model" --threads 0
+expect 1 "no input 'picture'" "$NNFUSE" run "$model" --input picture="$images"
+expect 1 "no output 'y'" "$NNFUSE" run "$model" --output y=y.npy
+expect 1 "--shape takes sizes" "$NNFUSE" run "$model" --shape image=1,x
+expect 1 "" "$NNFUSE" fuse "$model" -o - --json
+expect_files ""
+
+# Input that cannot be read or fused
+expect 2 "no.onnx" "$NNFUSE" fuse no.onnx
+expect 2 "" "$NNFUSE" inspect .
+echo "this is no model" >text.onnx
+expect 2 "text.onnx" "$NNFUSE" fuse text.onnx
+expect 2 "text.onnx" "$NNFUSE" run "$model" --input text.onnx
+head -c 5000 "$model" >part.onnx
+expect 2 "part.onnx" "$NNFUSE" fuse part.onnx
+expect 2 "'nowhere'" "$NNFUSE" fuse "$model" -o f.onnx --chain stem.0,nowhere
+expect 2 "" "$NNFUSE" fuse "$model" -o f.onnx --chain stem.0,stem.2
+expect 2 "[2, 3]" "$NNFUSE" fuse "$model" -o f.onnx --shape image=2,3
+expect_files "./part.onnx ./text.onnx "
+rm part.onnx text.onnx
+
+# Fusing
+expect 0 "7 chains fused" "$NNFUSE" fuse "$model" -o f.onnx
+expect_files "./f.onnx "
+expect 0 "99.11% before (446 of 450 right), 99.11% after (446 right)" \
+    "$NNFUSE" fuse "$model" -o f.onnx --input "$images" --labels "$labels"
+expect 0 "7 chains would be fused" "$NNFUSE" fuse "$model" -o dry.onnx --dry-run
+expect 0 "not checked" "$NNFUSE" fuse "$model" -o g.onnx --no-verify
+cmp -s f.onnx g.onnx || fail "checking changes the file"
+expect 0 "1 chain fused" "$NNFUSE" fuse "$model" -o g.onnx --chain stem.0,stem.1,stem.2
+expect 0 "2 chains fused" "$NNFUSE" fuse "$model" -o g.onnx --chain=stem.0,stem.1 --chain up.0,up.1
+rm g.onnx
+cp "$model" m.onnx
+expect 0 "m.fused.onnx" "$NNFUSE" fuse m.onnx
+expect 0 "" "$NNFUSE" fuse m.onnx -o m.onnx
+cmp -s m.onnx f.onnx || fail "a file fused onto itself differs"
+expect_files "./f.onnx ./m.fused.onnx ./m.onnx "
+"$NNFUSE" fuse - <"$model" >piped.onnx 2>err || fail "fuse - gives $?"
+cmp -s piped.onnx f.onnx || fail "through pipes the file differs"
+rm piped.onnx m.onnx m.fused.onnx
+
+# A difference leaves no file, and what was there stays
+cp f.onnx before.onnx
+expect 3 "nothing was written" "$NNFUSE" fuse "$model" -o f.onnx --tolerance 1e-12
+cmp -s f.onnx before.onnx || fail "a refused file took the place of the old one"
+expect 3 "differs" "$NNFUSE" fuse "$model" -q -o f.onnx --tolerance 1e-12
+expect_files "./before.onnx ./f.onnx "
+expect 0 "the same" "$NNFUSE" verify "$model" f.onnx
+expect 3 "different" "$NNFUSE" verify "$model" f.onnx --tolerance 1e-12
+rm before.onnx
+
+# Places that cannot be written
+expect 4 "no/f.onnx" "$NNFUSE" fuse "$model" -o no/f.onnx
+expect 4 "no/y.npy" "$NNFUSE" run "$model" --output no/y.npy
+if [ -w /dev/full ]; then
+    "$NNFUSE" inspect "$model" >/dev/full 2>err
+    [ $? -eq 4 ] || fail "a full standard output is not told"
+fi
+expect_files "./f.onnx "
+
+# Running
+expect 0 "[450, 10]" "$NNFUSE" run "$model" --input image="$images"
+expect 0 "accuracy: 99.11% (446 of 450 right)" "$NNFUSE" run f.onnx -i "$images" --labels "$labels"
+expect 0 "written to y.npy" "$NNFUSE" run f.onnx --input "$images" --output scores=y.npy
+"$NNFUSE" run f.onnx --no-fuse --input - --output - <"$images" >z.npy 2>err || fail "run - gives $?"
+[ "$(wc -c <y.npy)" -eq $((128 + 450 * 10 * 4)) ] || fail "y.npy has the wrong size"
+[ "$(wc -c <z.npy)" -eq "$(wc -c <y.npy)" ] || fail "through pipes the array differs"
+expect 0 "BatchNorm1d" "$NNFUSE" inspect "$model"
+
+# JSON
+if command -v python3 >/dev/null; then
+    expect 0 "" "$NNFUSE" fuse "$model" -o f.onnx --json
+    python3 - <<'EOF' || fail "fuse --json"
+import json
+result = json.load(open("out"))
+assert len(result["chains"]) == 7 and result["verification"]["ok"] and result["output"] == "f.onnx"
+EOF
+    expect 3 "" "$NNFUSE" fuse "$model" -o f.onnx --json --tolerance 1e-12
+    python3 -c 'import json; r = json.load(open("out")); assert r["output"] is None' ||
+        fail "fuse --json with a difference"
+    for arguments in "inspect $model" "run $model" "verify $model f.onnx"; do
+        # shellcheck disable=SC2086
+        expect 0 "" "$NNFUSE" $arguments --json
+        python3 -c 'import json; json.load(open("out"))' || fail "$arguments --json"
+    done
+fi
+
+[ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
+echo "all passed"
