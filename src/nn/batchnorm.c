@@ -215,7 +215,7 @@ static nnf_status run(nnf_session *session, nnf_module *module, norm *n, nnf_ten
     bool by_batch = uses_batch_statistics(module, n->slot[RUNNING_MEAN] != NULL);
     NNFI_TRY(find_scale_and_shift(n, by_batch, options->eps));
     NNFI_TRY(nnfi_session_kernels(session)->channel_affine(session, &n->call));
-    if (options->training_mode) return give_running(n, 1.0 - options->momentum, outputs, n_outputs);
+    if (options->training_mode) return give_running(n, options->momentum, outputs, n_outputs);
     bool empty = n->call.outer == 0 || n->call.inner == 0;
     return nnf_module_training(module) && !empty ? update_running(n, module) : NNF_OK;
 }

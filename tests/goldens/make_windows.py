@@ -136,7 +136,8 @@ def put_norm(out, case, layer, x, steps, training):
     if layer.running_mean is not None:
         layer.running_mean.normal_()
         layer.running_var.uniform_(0.2, 2.0)
-    out[f"{case}.momentum"] = torch.tensor(-1.0 if layer.momentum is None else layer.momentum)
+    out[f"{case}.momentum"] = torch.tensor(
+        -1.0 if layer.momentum is None else layer.momentum, dtype=torch.float64)
     for name, tensor in layer.state_dict().items():
         out[f"{case}.{name}"] = tensor.clone()
     out[f"{case}.x"] = x
