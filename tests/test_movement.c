@@ -194,6 +194,9 @@ static void what_a_pad_knows_and_refuses(void **state) {
                  "reflect axis 0 of size 3");
     assert_error(INFER_STATUS(constant, 2, INFO(NNF_F32, D(3)), VALUES(D(-2), D(-2))),
                  NNF_ERROR_SHAPE, "-2 and -2 around axis 0 of size 3");
+    assert_error(
+        INFER_STATUS(constant, 2, INFO(NNF_F32, D(3)), VALUES(D(INT64_MAX), D(-INT64_MAX))),
+        NNF_ERROR_SHAPE, "around axis 0 of size 3");
     assert_error(INFER_STATUS(constant, 2, INFO(NNF_F32, D(3)), VALUES(D(1))), NNF_ERROR_SHAPE,
                  "1 pads for 1 axes");
     assert_error(INFER_STATUS(constant, 1, INFO(NNF_F32, D(3))), NNF_ERROR_INVALID,

@@ -1,4 +1,6 @@
 /* ReduceMean over every choice of axes. */
+#include <math.h>
+
 #include "layer_support.h"
 
 static nnf_module *mean(int n, const int64_t *axes, bool keepdims, bool noop) {
@@ -39,6 +41,19 @@ static void axes_as_an_input_and_none_at_all(void **state) {
     golden_close(file);
 }
 
+static void the_mean_of_nothing_is_nan(void **state) {
+    (void)state;
+    nnf_module *module = mean(1, (int64_t[]){0}, false, false);
+    nnf_tensor *x = floats(2, (int64_t[]){0, 2}, (const float[]){0}), *y = NULL;
+    nnf_tensor *expected = floats(1, (int64_t[]){2}, (const float[]){NAN, NAN});
+    assert_ok(nnf_module_forward(module, &x, 1, &y, 1));
+    assert_tensors_close(y, expected, 0);
+    nnf_tensor_release(x);
+    nnf_tensor_release(y);
+    nnf_tensor_release(expected);
+    nnf_module_release(module);
+}
+
 static void infer_keeps_symbols(void **state) {
     (void)state;
     nnf_module *module = mean(2, (int64_t[]){2, -1}, true, false);
@@ -58,4 +73,5 @@ static void infer_keeps_symbols(void **state) {
 }
 
 TEST_MAIN(cmocka_unit_test(every_choice_of_axes_gives_pytorchs_values),
-          cmocka_unit_test(axes_as_an_input_and_none_at_all), cmocka_unit_test(infer_keeps_symbols))
+          cmocka_unit_test(axes_as_an_input_and_none_at_all),
+          cmocka_unit_test(the_mean_of_nothing_is_nan), cmocka_unit_test(infer_keeps_symbols))

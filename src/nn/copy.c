@@ -5,6 +5,8 @@
 
 void nnfi_contiguous_strides(int64_t *strides, int ndim, const int64_t *shape) {
     int64_t stride = 1;
+    for (int i = 0; i < ndim; i++)
+        if (shape[i] == 0) stride = 0; /* the others' product may not fit a number */
     for (int i = ndim - 1; i >= 0; i--) {
         strides[i] = stride;
         stride *= shape[i];

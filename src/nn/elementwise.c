@@ -47,12 +47,11 @@ static nnf_dim known_result(nnf_binary kind, nnf_dim a, nnf_dim b) {
 
 /* Strides, in elements, of an operand seen in the shape of the result: 0 where it repeats. */
 static void broadcast_strides(int64_t *strides, int ndim, int operand_ndim, const int64_t *shape) {
-    int64_t stride = 1;
-    for (int i = ndim - 1; i >= 0; i--) {
+    int64_t own[NNF_MAX_DIMS];
+    nnfi_contiguous_strides(own, operand_ndim, shape);
+    for (int i = 0; i < ndim; i++) {
         int axis = i - (ndim - operand_ndim);
-        int64_t n = axis < 0 ? 1 : shape[axis];
-        strides[i] = n == 1 ? 0 : stride;
-        stride *= n;
+        strides[i] = axis < 0 || shape[axis] == 1 ? 0 : own[axis];
     }
 }
 
@@ -106,6 +105,7 @@ static nnf_status infer_binary(const nnf_module *module, const nnf_type_info *co
 
 static nnf_status run_binary(nnf_session *session, nnf_binary kind, const nnf_tensor *a,
                              const nnf_tensor *b, nnf_tensor *y) {
+    if (nnf_tensor_numel(y) == 0) return NNF_OK;
     nnfi_binary call = {.kind = kind, .dtype = nnf_tensor_dtype(y), .ndim = nnf_tensor_ndim(y)};
     for (int i = 0; i < call.ndim; i++)
         call.shape[i] = nnf_tensor_shape(y)[i];

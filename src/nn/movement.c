@@ -304,6 +304,7 @@ static nnf_status forward_concat(nnf_session *session, nnf_module *module,
     const nnf_axis_options *options = nnf_module_options(module);
     const int64_t *shape = nnf_tensor_shape(outputs[0]);
     int ndim = nnf_tensor_ndim(outputs[0]), axis;
+    if (nnf_tensor_numel(outputs[0]) == 0) return NNF_OK;
     NNFI_TRY(nnfi_normalize_axis(module, &axis, options->axis, ndim));
     nnfi_copy copy = {.size = nnf_dtype_size(nnf_tensor_dtype(outputs[0])),
                       .ndim = 2,

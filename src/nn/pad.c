@@ -153,8 +153,11 @@ static nnf_status padded_dim(nnf_dim *out, nnf_pad_kind kind, int axis, nnf_dim 
         return NNF_OK;
     }
     if (!nnfi_dim_known(dim) || !nnfi_dim_known(begin) || !nnfi_dim_known(end)) return NNF_OK;
-    int64_t n = dim.value, low = begin.value, high = end.value, sum;
-    if (__builtin_add_overflow(low, high, &sum) || __builtin_add_overflow(sum, n, &sum) || sum < 0)
+    const int64_t most = INT64_MAX / 4; /* so that no sum of three overflows */
+    int64_t n = dim.value, low = begin.value, high = end.value, sum = -1;
+    if (n <= most && low <= most && high <= most && low >= -most && high >= -most)
+        sum = low + n + high;
+    if (sum < 0)
         return nnf_error(NNF_ERROR_SHAPE,
                          "Pad cannot put %lld and %lld around axis %d of size %lld", (long long)low,
                          (long long)high, axis, (long long)n);

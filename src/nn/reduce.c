@@ -1,4 +1,6 @@
 /* ReduceMean over any axes. */
+#include <math.h>
+
 #include "nn/nn_internal.h"
 
 /* Which axes are reduced. Axes are an option, or input 1 (opset 18); none means all of them, or
@@ -125,6 +127,15 @@ static void run_mean(mean_plan *plan, const char *x, void *y) {
         }
 }
 
+/* 0 / 0, as PyTorch gives it. */
+static nnf_status mean_of_nothing(nnf_tensor *y) {
+    void *data;
+    NNFI_TRY(nnf_tensor_mut_data(y, &data));
+    for (int64_t i = 0; i < nnf_tensor_numel(y); i++)
+        nnfi_store_f64(nnf_tensor_dtype(y), data, i, NAN);
+    return NNF_OK;
+}
+
 static nnf_status forward_mean(nnf_session *session, nnf_module *module, nnf_tensor *const *inputs,
                                size_t n_inputs, nnf_tensor **outputs, size_t n_outputs) {
     (void)session, (void)n_outputs;
@@ -134,6 +145,7 @@ static nnf_status forward_mean(nnf_session *session, nnf_module *module, nnf_ten
     nnf_status status = reduced_axes(module, infos.pointers, infos.n, reduced, &known);
     nnfi_infos_clear(&infos);
     if (status != NNF_OK) return status;
+    if (nnf_tensor_numel(inputs[0]) == 0) return mean_of_nothing(outputs[0]);
     mean_plan plan = {.dtype = nnf_tensor_dtype(inputs[0])};
     plan_mean(&plan, nnf_tensor_ndim(inputs[0]), nnf_tensor_shape(inputs[0]), reduced);
     const void *x;

@@ -22,6 +22,7 @@ static nnf_status forward_softmax(nnf_session *session, nnf_module *module,
     const nnf_softmax_options *options = nnf_module_options(module);
     const int64_t *shape = nnf_tensor_shape(inputs[0]);
     int ndim = nnf_tensor_ndim(inputs[0]);
+    if (nnf_tensor_numel(inputs[0]) == 0) return NNF_OK;
     int64_t axis = options->axis < 0 ? options->axis + ndim : options->axis;
     nnfi_softmax call = {.dtype = nnf_tensor_dtype(inputs[0]), .outer = 1, .axis = 1, .inner = 1};
     for (int i = 0; i < ndim; i++)
