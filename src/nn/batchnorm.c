@@ -286,7 +286,7 @@ static nnf_status map_channels(const nnf_module *module, nnf_affine_map *map) {
                              "channel %lld of %s has running_var + eps = %g, which has no inverse "
                              "square root",
                              (long long)c, nnf_module_type_name(module), sum.hi);
-        nnfi_dd scale = nnfi_dd_div((nnfi_dd){value[WEIGHT], 0.0}, nnfi_dd_sqrt(sum));
+        nnfi_dd scale = nnfi_dd_mul_d(nnfi_dd_rsqrt(sum), value[WEIGHT]);
         nnfi_dd moved = nnfi_dd_mul_d(scale, value[RUNNING_MEAN]);
         nnfi_dd shift = nnfi_dd_add((nnfi_dd){value[BIAS], 0.0}, nnfi_dd_neg(moved));
         if (!isfinite(scale.hi) || !isfinite(shift.hi))

@@ -59,5 +59,15 @@ static inline nnfi_dd nnfi_dd_sqrt(nnfi_dd a) {
     rest = nnfi_dd_add(a, nnfi_dd_neg(nnfi_dd_mul(once, once)));
     return nnfi_dd_add(once, (nnfi_dd){rest.hi / (2.0 * root), 0.0});
 }
+/* 1 / sqrt(a): one step of Newton's method from the double nearest to it, whose error of 2^-52 it
+ * squares. Where products of that could leave the range of doubles, the long way. */
+static inline nnfi_dd nnfi_dd_rsqrt(nnfi_dd a) {
+    if (!(a.hi > 0x1p-900 && a.hi < 0x1p900))
+        return nnfi_dd_div((nnfi_dd){1.0, 0.0}, nnfi_dd_sqrt(a));
+    double root = 1.0 / sqrt(a.hi);
+    nnfi_dd square = nnfi_dd_mul(a, nnfi_dd_two_prod(root, root));
+    double error = (1.0 - square.hi) - square.lo;
+    return nnfi_dd_fast_two_sum(root, 0.5 * root * error);
+}
 
 #endif
