@@ -88,7 +88,9 @@ typedef struct note_options {
 static nnf_status copy_note(void *to, const void *from) {
     char *text = ((const note_options *)from)->text;
     if (!strcmp(text, "refuse")) return nnf_error(NNF_ERROR_MEMORY, "no room for the note");
-    ((note_options *)to)->text = strdup(text);
+    char *copy = malloc(strlen(text) + 1);
+    assert_non_null(copy);
+    ((note_options *)to)->text = strcpy(copy, text);
     return NNF_OK;
 }
 static void destroy_note(void *options) {
