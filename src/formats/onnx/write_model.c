@@ -101,6 +101,7 @@ static nnf_status add_new_inputs(const writer *w) {
         const nnfi_new_tensor *tensor = &w->plan->tensors[i];
         nnf_type_info info;
         if (tensor->replaces) continue;
+        nnf_type_info_init(&info);
         NNFI_TRY(nnf_type_info_of_tensor(&info, tensor->tensor));
         nnf_status status = add_value_info(w, GRAPH_INPUT, tensor->name, &info);
         nnf_type_info_clear(&info);

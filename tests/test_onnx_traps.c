@@ -1,0 +1,171 @@
+/* Where fusing a file goes wrong silently if its reader or writer overlooks something. */
+#include "onnx_support.h"
+
+/* The model as it is, and fused. */
+typedef struct pair {
+    nnf_module *plain, *fused;
+    void *bytes;
+    size_t size;
+} pair;
+
+static pair fuse_model(const char *name) {
+    pair p = {load_model(name), load_model(name), NULL, 0};
+    assert_ok(nnf_fuse(p.fused, NULL, NULL));
+    assert_ok(nnf_onnx_save_memory(p.fused, &p.bytes, &p.size, NULL));
+    return p;
+}
+
+static void release_pair(pair *p) {
+    nnf_module_release(p->plain);
+    nnf_module_release(p->fused);
+    nnf_free(p->bytes);
+}
+
+static nnf_module *reload(const pair *p) {
+    nnf_module *graph = NULL;
+    assert_ok(nnf_onnx_load_memory(&graph, p->bytes, p->size, NULL));
+    return graph;
+}
+
+static void a_fused_chain_keeps_its_last_name_and_drops_stale_value_info(void **state) {
+    (void)state;
+    pair p = fuse_model("chain.onnx");
+    nnf_module *again = reload(&p);
+    assert_int_equal(nnf_graph_n_calls(again), 2);
+    assert_string_equal(nnf_graph_value_name(again, nnf_graph_output(again, 0)), "y");
+    assert_true(holds(p.bytes, p.size, "kept too"));
+    assert_true(holds(p.bytes, p.size, "make_onnx"));
+    assert_false(holds(p.bytes, p.size, "running_mean"));
+    assert_true(holds(p.bytes, p.size, "/relu/Relu"));
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void a_new_bias_is_an_input_in_IR_3(void **state) {
+    (void)state;
+    pair p = fuse_model("chain_ir3.onnx");
+    nnf_module *again = reload(&p);
+    assert_int_equal(nnf_graph_n_inputs(again), 1);
+    size_t names = 0;
+    for (size_t i = 0; i + 9 <= p.size; i++) {
+        names += memcmp((char *)p.bytes + i, "conv.bias", 9) == 0;
+    }
+    assert_int_equal(names, 3); /* the node's input, the initializer, the graph's input */
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void an_overridable_weight_is_not_folded(void **state) {
+    (void)state;
+    pair p = fuse_model("overridable.onnx");
+    assert_string_equal(type_at(p.fused, "conv"), "Conv2d");
+    assert_int_equal(nnf_graph_n_calls(p.fused), 2); /* bn and relu may still join */
+    nnf_module *again = reload(&p);
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void a_captured_value_is_read(void **state) {
+    (void)state;
+    pair p = fuse_model("if_capture.onnx");
+    assert_string_equal(type_at(p.fused, "conv"), "Conv2d");
+    assert_string_equal(type_at(p.fused, "if_3"), "Opaque");
+    assert_int_equal(nnf_graph_n_calls(p.fused), 3);
+    nnf_module_release(reload(&p));
+    release_pair(&p);
+}
+
+static void a_graph_output_in_the_middle_stays(void **state) {
+    (void)state;
+    pair p = fuse_model("middle_output.onnx");
+    nnf_module *again = reload(&p);
+    assert_int_equal(nnf_graph_n_outputs(again), 2);
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void a_new_name_is_unique(void **state) {
+    (void)state;
+    pair p = fuse_model("name_taken.onnx");
+    nnf_module *again = reload(&p);
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void batch_norm_over_positions_is_opaque(void **state) {
+    (void)state;
+    pair p = fuse_model("spatial0.onnx");
+    assert_string_equal(type_at(p.plain, "bn"), "Opaque");
+    assert_int_equal(nnf_graph_n_calls(p.fused), 3);
+    release_pair(&p);
+}
+
+static void training_mode_is_not_folded(void **state) {
+    (void)state;
+    pair p = fuse_model("training_mode.onnx");
+    nnf_module *bn = NULL;
+    assert_ok(nnf_module_get(&bn, p.plain, "bn"));
+    const nnf_batchnorm_options *options = nnf_module_options(bn);
+    assert_true(options->training_mode);
+    assert_string_equal(type_at(p.fused, "conv"), "Conv2d");
+    release_pair(&p);
+}
+
+static void momentum_is_one_minus_ONNX_s(void **state) {
+    (void)state;
+    nnf_module *graph = load_model("chain.onnx"), *bn = NULL;
+    assert_ok(nnf_module_get(&bn, graph, "bn"));
+    const nnf_batchnorm_options *options = nnf_module_options(bn);
+    assert_true(options->momentum > 0.0999999 && options->momentum < 0.1000001);
+    assert_true(options->eps == (double)1e-5f);
+    nnf_module_release(graph);
+}
+
+static void nodes_may_stand_in_any_order(void **state) {
+    (void)state;
+    pair p = fuse_model("chain_unsorted.onnx");
+    assert_string_equal(nnf_graph_call_path(p.plain, 0), "conv");
+    nnf_module *again = reload(&p);
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void what_only_gave_folded_constants_goes(void **state) {
+    (void)state;
+    pair p = fuse_model("identity_constants.onnx");
+    assert_false(holds(p.bytes, p.size, "Identity"));
+    assert_false(holds(p.bytes, p.size, "shared.bias"));
+    nnf_module *again = reload(&p);
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
+static void an_unknown_operator_passes_through(void **state) {
+    (void)state;
+    pair p = fuse_model("custom_domain.onnx");
+    assert_true(holds(p.bytes, p.size, "Frobnicate"));
+    assert_true(holds(p.bytes, p.size, "com.example"));
+    assert_true(holds(p.bytes, p.size, "strength"));
+    assert_int_equal(nnf_graph_n_calls(p.fused), 2);
+    release_pair(&p);
+}
+
+TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_value_info),
+          cmocka_unit_test(a_new_bias_is_an_input_in_IR_3),
+          cmocka_unit_test(an_overridable_weight_is_not_folded),
+          cmocka_unit_test(a_captured_value_is_read),
+          cmocka_unit_test(a_graph_output_in_the_middle_stays),
+          cmocka_unit_test(a_new_name_is_unique),
+          cmocka_unit_test(batch_norm_over_positions_is_opaque),
+          cmocka_unit_test(training_mode_is_not_folded),
+          cmocka_unit_test(momentum_is_one_minus_ONNX_s),
+          cmocka_unit_test(nodes_may_stand_in_any_order),
+          cmocka_unit_test(what_only_gave_folded_constants_goes),
+          cmocka_unit_test(an_unknown_operator_passes_through))
