@@ -47,7 +47,7 @@ static nnf_status compose(nnfi_folded **out, const nnf_tensor *base, const nnfi_
     nnf_status status =
         nnfi_folded_new(out, before->dtype, before->base, before->base_offset, fold, before);
     nnfi_folded_release(before);
-    if (status == NNF_OK && !nnfi_folded_is_precise(*out)) {
+    if (status == NNF_OK && !(*out)->precise) {
         nnfi_folded_release(*out);
         *out = NULL;
     }

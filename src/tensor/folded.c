@@ -35,17 +35,27 @@ bool nnfi_folded_is_shared(const nnfi_folded *folded) {
     return atomic_load_explicit(&folded->references, memory_order_acquire) != 1;
 }
 
+/* Whether a * b keeps both halves of double-double: below 2^-900 the low one may be too small for a
+ * double, above 2^900 a sum may overflow. */
+static bool product_is_precise(nnfi_dd a, nnfi_dd b) {
+    double size = fabs(a.hi * b.hi);
+    return a.hi == 0.0 || b.hi == 0.0 || (size > 0x1p-900 && size < 0x1p900);
+}
+
 /* One channel: scale * before.scale, scale * before.shift + shift. */
-static void compose(nnfi_folded *folded, int64_t channel, const nnfi_folded *before) {
+static void compose(nnfi_folded *folded, size_t channel, const nnfi_folded *before) {
     nnfi_dd scale = {folded->scale_hi[channel], folded->scale_lo[channel]};
     nnfi_dd old_scale = {before->scale_hi[channel], before->scale_lo[channel]};
     nnfi_dd product = nnfi_dd_mul(scale, old_scale);
+    folded->precise = folded->precise && product_is_precise(scale, old_scale);
     folded->scale_hi[channel] = product.hi;
     folded->scale_lo[channel] = product.lo;
     if (!before->has_shift) return;
     nnfi_dd old_shift = {before->shift_hi[channel], before->shift_lo[channel]};
     nnfi_dd shift = {folded->shift_hi[channel], folded->shift_lo[channel]};
+    folded->precise = folded->precise && product_is_precise(scale, old_shift);
     shift = nnfi_dd_add(nnfi_dd_mul(scale, old_shift), shift);
+    folded->precise = folded->precise && isfinite(shift.hi);
     folded->shift_hi[channel] = shift.hi;
     folded->shift_lo[channel] = shift.lo;
 }
@@ -69,6 +79,7 @@ nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *bas
     folded->base_offset = base_offset;
     folded->view = *view;
     folded->has_shift = has_shift;
+    folded->precise = true;
     folded->scale_hi = numbers;
     folded->scale_lo = numbers + n;
     if (n > 0) memcpy(folded->scale_hi, fold->scale_hi, n * sizeof *numbers);
@@ -82,22 +93,9 @@ nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *bas
         memcpy(folded->shift_lo, fold->shift_lo, n * sizeof *numbers);
     }
     for (size_t i = 0; before && i < n; i++)
-        compose(folded, (int64_t)i, before);
+        compose(folded, i, before);
     *out = folded;
     return NNF_OK;
-}
-
-/* The low half of a product below 2^-900 may be too small for a double. */
-bool nnfi_folded_is_precise(const nnfi_folded *folded) {
-    int64_t n = folded->view.groups * folded->view.channels;
-    for (int64_t i = 0; i < n; i++) {
-        double scale = fabs(folded->scale_hi[i]);
-        double shift = folded->has_shift ? fabs(folded->shift_hi[i]) : 0.0;
-        bool scale_fits = scale == 0.0 || (scale > 0x1p-900 && scale < 0x1p900);
-        bool shift_fits = shift == 0.0 || (shift > 0x1p-900 && shift < 0x1p900);
-        if (!scale_fits || !shift_fits) return false;
-    }
-    return true;
 }
 
 /* Rounds hi + lo, which stands for 2^300 times a number below the normal doubles, to a multiple of
@@ -108,6 +106,25 @@ static double round_subnormal(nnfi_dd scaled) {
     return (sum.hi + (sum.lo + scaled.lo)) - units;
 }
 
+/* base * scale + shift where the two cancel: the exact products' parts and the shift's, summed as
+ * if in 159 bits (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005: SumK). */
+static double cancelled_value(double base, nnfi_dd scale, nnfi_dd shift) {
+    enum { PARTS = 6, PASSES = 2 };
+    nnfi_dd high = nnfi_dd_two_prod(base, scale.hi), low = nnfi_dd_two_prod(base, scale.lo);
+    double parts[PARTS] = {low.lo, shift.lo, low.hi, high.lo, shift.hi, high.hi};
+    for (int pass = 0; pass < PASSES; pass++) {
+        for (int i = 1; i < PARTS; i++) {
+            nnfi_dd sum = nnfi_dd_two_sum(parts[i], parts[i - 1]);
+            parts[i] = sum.hi;
+            parts[i - 1] = sum.lo;
+        }
+    }
+    double rest = 0.0;
+    for (int i = 0; i < PARTS - 1; i++)
+        rest += parts[i];
+    return rest + parts[PARTS - 1];
+}
+
 /* base * scale + shift, rounded once. Products and sums near the ends of the doubles' range, where
  * double-double would lose its low half or overflow on the way, are computed 2^300 times larger or
  * smaller. */
@@ -115,8 +132,11 @@ static double value_of(double base, nnfi_dd scale, nnfi_dd shift) {
     double product = base * scale.hi;
     if (!isfinite(base)) return product + shift.hi;
     double largest = fmax(fabs(product), fabs(shift.hi));
-    if (largest < 0x1p1000 && largest > 0x1p-700)
-        return nnfi_dd_add(nnfi_dd_mul_d(scale, base), shift).hi;
+    if (largest < 0x1p1000 && largest > 0x1p-700) {
+        double value = nnfi_dd_add(nnfi_dd_mul_d(scale, base), shift).hi;
+        bool cancels = fabs(value) < 0x1p-30 * largest;
+        return cancels ? cancelled_value(base, scale, shift) : value;
+    }
     if (scale.hi == 0.0) return product + shift.hi;
     double factor = largest < 1.0 ? 0x1p300 : 0x1p-300;
     nnfi_dd scaled_shift = {shift.hi * factor, shift.lo * factor};

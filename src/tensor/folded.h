@@ -15,6 +15,7 @@ struct nnfi_folded {
     int64_t base_offset; /* elements */
     nnfi_channel_view view;
     bool has_shift;
+    bool precise; /* false: composing left the range where double-double keeps its precision */
     double *scale_hi, *scale_lo, *shift_hi, *shift_lo; /* [groups * channels]; one block */
 };
 
@@ -26,8 +27,6 @@ nnfi_folded *nnfi_folded_retain(nnfi_folded *folded);
 void nnfi_folded_release(nnfi_folded *folded); /* NULL is allowed */
 bool nnfi_folded_is_shared(const nnfi_folded *folded);
 
-/* False where composing left the range in which double-double keeps its precision. */
-bool nnfi_folded_is_precise(const nnfi_folded *folded);
 /* NNF_ERROR_NOT_FUSABLE where finite elements would leave the dtype's range. */
 nnf_status nnfi_folded_check_range(const nnfi_folded *folded);
 
