@@ -11,8 +11,9 @@
 #include "nnfuse/session.h"
 
 /* Convolution or transposed convolution with its paddings made explicit (auto_pad, output_shape and
- * non-zero padding modes are resolved by the layer). x [N, C, D...], w, b as nnf_conv_options says
- * (b NULL: none), y [N, out_channels, ...]. For a transposed one, padding_begin crops the output.
+ * non-zero padding modes are resolved by the layer). x [N, C, D...] or [C, D...], w, b as
+ * nnf_conv_options says (b NULL: none), y [N, out_channels, ...]. For a transposed one,
+ * padding_begin crops the output.
  */
 typedef struct nnfi_conv {
     const nnf_conv_options
