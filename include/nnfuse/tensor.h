@@ -64,8 +64,8 @@ NNF_API nnf_status nnf_tensor_borrow(nnf_tensor **out, nnf_dtype dtype, int ndim
 NNF_API nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor);
 
 /* A new tensor over the same storage with another shape. Strides and offset count elements;
- * strides NULL means contiguous (only allowed where `tensor` is contiguous). Every element must
- * lie inside the storage: NNF_ERROR_SHAPE otherwise. It has its own identity, as a copy has. */
+ * the offset from the tensor's own first element; strides NULL means contiguous (only allowed where
+ * `tensor` is contiguous). Every element must lie inside the storage: NNF_ERROR_SHAPE otherwise. It has its own identity, as a copy has. */
 NNF_API nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
                                    const int64_t *shape, const int64_t *strides, int64_t offset);
 
@@ -94,7 +94,8 @@ NNF_API bool nnf_tensor_is_contiguous(const nnf_tensor *tensor);
  * threads at once). Valid until the tensor is written or released. */
 NNF_API nnf_status nnf_tensor_data(const nnf_tensor *tensor, const void **data);
 
-/* The same for writing: the tensor first gets a storage of its own where it shares one. */
+/* The same for writing: the tensor first gets a storage of its own where it shares one, in which it
+ * is contiguous: ask for its strides afterwards. */
 NNF_API nnf_status nnf_tensor_mut_data(nnf_tensor *tensor, void **data);
 
 /* Copies `count` elements from the `first`-th on (row-major order) to `out`, computing them where

@@ -210,9 +210,8 @@ nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
     if (!inside)
         return nnf_error(
             NNF_ERROR_SHAPE,
-            "a view of shape %s from element %lld on leaves its storage of %lld elements",
-            nnfi_shape_text(text, sizeof text, ndim, shape),
-            (long long)tensor->offset + (long long)offset, (long long)room);
+            "a view of shape %s from element %lld on leaves the storage of %lld elements",
+            nnfi_shape_text(text, sizeof text, ndim, shape), (long long)offset, (long long)room);
     nnfi_storage *storage = nnfi_storage_retain(tensor->storage);
     NNFI_TRY(nnfi_tensor_wrap(out, storage, tensor->dtype, ndim, shape, start));
     if (strides && ndim > 0) memcpy((*out)->strides, strides, (size_t)ndim * sizeof *strides);
