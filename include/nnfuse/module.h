@@ -40,6 +40,7 @@ typedef struct nnf_type_info {
 /* An info that knows nothing. */
 NNF_API void nnf_type_info_init(nnf_type_info *info);
 NNF_API void nnf_type_info_clear(nnf_type_info *info);
+/* `to` is initialized; what it held is freed. */
 NNF_API nnf_status nnf_type_info_copy(nnf_type_info *to, const nnf_type_info *from);
 /* Copies the elements; n at most NNF_MAX_KNOWN_VALUES. */
 NNF_API nnf_status nnf_type_info_set_values(nnf_type_info *info, const nnf_dim *values, int n);
@@ -152,7 +153,9 @@ NNF_API void *nnf_module_mut_options(nnf_module *module);
 /* The module at a dotted path ("layer1.0.conv1"; "" is `root` itself), borrowed.
  * NNF_ERROR_NOT_FOUND names the missing part and the module that lacks it. */
 NNF_API nnf_status nnf_module_get(nnf_module **out, const nnf_module *root, const char *path);
-/* Puts `module` (retained) at a path whose parent exists; replaces what was there. */
+/* Puts `module` (retained) at a path whose parent exists; replaces what was there. The calls of
+ * Graphs on the way follow: NNF_ERROR_INVALID where one would find no module any more. (What is
+ * changed from below a Graph, its calls do not see.) */
 NNF_API nnf_status nnf_module_set(nnf_module *root, const char *path, nnf_module *module);
 
 NNF_API size_t nnf_module_n_children(const nnf_module *module);
@@ -209,9 +212,10 @@ typedef nnf_status (*nnf_forward_hook)(nnf_module *module, nnf_tensor *const *in
                                        size_t n_inputs, nnf_tensor **outputs, size_t n_outputs,
                                        void *payload);
 
-/* Registers a hook behind those that are there. `handle` (may be NULL) gets one reference; it stays
- * good when fusing moves the hook to another module. Hooks are copied with their module; a handle
- * removes the one that it was given for. */
+/* Registers a hook behind those that are there, not while the module runs. `handle` (may be NULL)
+ * gets one reference; it stays good when fusing moves the hook to another module. Hooks are copied
+ * with their module; a handle removes the one that it was given for. A hook may remove itself and
+ * others while it runs: those of that pass still run. */
 NNF_API nnf_status nnf_module_register_forward_pre_hook(nnf_hook **handle, nnf_module *module,
                                                         nnf_forward_pre_hook hook, void *payload);
 NNF_API nnf_status nnf_module_register_forward_hook(nnf_hook **handle, nnf_module *module,
