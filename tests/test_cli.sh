@@ -2,7 +2,7 @@
 # The nnfuse command: exit statuses, messages, JSON, and nothing left behind. NNFUSE is the binary,
 # NNFUSE_ROOT the project's folder.
 set -u
-: "${NNFUSE:?names the nnfuse command}" "${NNFUSE_ROOT:?names the project's folder}"
+: "${NNFUSE:?names the nnfuse command}" "${NNFUSE_ROOT:?names the folder of the project}"
 model=$NNFUSE_ROOT/models/digits.onnx
 images=$NNFUSE_ROOT/models/digits-test-images.npy
 labels=$NNFUSE_ROOT/models/digits-test-labels.npy
