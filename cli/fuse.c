@@ -180,10 +180,15 @@ static int write_file(fuse_job *job) {
     nnf_pending_file *pending = NULL;
     progress_library_writes(true);
     nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, NULL);
-    if (saved != NNF_OK) {
-        progress_library_writes(false);
-        return fail_library(saved);
+    /* From here on its name is known, and a signal removes it at once. */
+    if (saved == NNF_OK) files_set_temporary(nnf_pending_file_path(pending));
+    progress_library_writes(false);
+    if (interrupted() != 0) {
+        nnf_pending_file_discard(pending);
+        files_set_temporary(NULL);
+        return fail(128 + interrupted(), "interrupted; nothing was written");
     }
+    if (saved != NNF_OK) return fail_library(saved);
     int status = STATUS_DONE;
     if (!job->settings->no_verify) status = verify_file(job, nnf_pending_file_path(pending));
     if (status == STATUS_DONE) {
@@ -192,7 +197,7 @@ static int write_file(fuse_job *job) {
     } else {
         nnf_pending_file_discard(pending);
     }
-    progress_library_writes(false);
+    files_set_temporary(NULL);
     struct stat info;
     if (status == STATUS_DONE && stat(job->out, &info) == 0) job->bytes = info.st_size;
     return status;
