@@ -473,9 +473,12 @@ static nnf_status build(builder *b, nnf_tensor *const *inputs) {
             given[i].shape[d] = (nnf_dim){nnf_tensor_shape(inputs[i])[d], 0};
         operand_of(&schedule->inputs[i], &given[i]);
     }
-    if (!status) status = nnf_graph_infer(schedule->graph, given, &b->infos, &b->n_infos);
+    for (size_t c = 0; c < b->graph->n_calls; c++)
+        if (nnf_module_is_graph(b->graph->calls[c]->module)) b->refusal = "a graph in the graph";
+    if (!status && !b->refusal)
+        status = nnf_graph_infer(schedule->graph, given, &b->infos, &b->n_infos);
     nnfi_free(given);
-    if (status) return status;
+    if (status || b->refusal) return status;
     schedule->n_values = schedule->values_capacity = b->graph->n_values;
     count_reads(b);
     check_all(b);
