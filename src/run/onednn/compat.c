@@ -26,6 +26,21 @@ void nnfi_md_release(nnfi_md md) {
     if (md) dnnl_memory_desc_destroy(md);
 }
 
+bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides) {
+    int blocks = 0;
+    dnnl_format_kind_t kind;
+    const dnnl_dim_t *found = NULL;
+    int ndims = 0;
+    if (dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind) != dnnl_success ||
+        kind != dnnl_blocked ||
+        dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success ||
+        blocks != 0 || dnnl_memory_desc_query(md, dnnl_query_ndims_s32, &ndims) != dnnl_success ||
+        dnnl_memory_desc_query(md, dnnl_query_strides, &found) != dnnl_success)
+        return false;
+    memcpy(strides, found, sizeof *strides * (size_t)ndims);
+    return true;
+}
+
 /* Makes the descriptor: 3.x has one function for each kind. */
 #define FORWARD dnnl_forward_inference
 
@@ -126,6 +141,12 @@ void nnfi_md_release(nnfi_md md) {
     nnfi_free(md);
 }
 
+bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides) {
+    if (md->format_kind != dnnl_blocked || md->format_desc.blocking.inner_nblks != 0) return false;
+    memcpy(strides, md->format_desc.blocking.strides, sizeof *strides * (size_t)md->ndims);
+    return true;
+}
+
 /* 2.6 makes an operation descriptor first, and from it the primitive descriptor. */
 #define MAKE(type, init)                                                  \
     do {                                                                  \
@@ -223,6 +244,12 @@ bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b) {
 
 size_t nnfi_md_bytes(nnfi_const_md md) {
     return dnnl_memory_desc_get_size(md);
+}
+
+bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd) {
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return strstr(name, "ref") != NULL;
 }
 
 nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index) {

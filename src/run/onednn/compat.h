@@ -21,7 +21,11 @@ dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
 dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
 void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
+/* True and the strides where the layout is nothing but strides. */
+bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides);
 size_t nnfi_md_bytes(nnfi_const_md md);
+/* Whether oneDNN computes it by one of its reference loops. */
+bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd);
 nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index);
 
 /* Primitive descriptors for inference. Dilations are oneDNN's (0 is dense). */

@@ -104,6 +104,44 @@ static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
     return true;
 }
 
+/* Makes the step with values in the engine's layout, or in what oneDNN chooses; leaves it NULL
+ * where there is no primitive, or only a slow one where there may be another. */
+static nnf_status make_conv(const nnfi_request *request, const nnfi_window *window,
+                            const nnf_tensor *weight, const nnf_tensor *bias, bool engines_layout,
+                            nnfi_step **step) {
+    const nnf_conv_options *options = nnf_module_options(request->module);
+    const nnfi_operand *x = request->inputs[0], *y = &request->outputs[0];
+    const nnfi_engine *engine = request->engine;
+    conv_mds mds = {0};
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t pd = NULL;
+    nnfi_primitive_step *made = NULL;
+    bool supported = false;
+    nnf_status status = engines_layout ? nnfi_engine_md(engine, &mds.src, x->ndim, x->shape)
+                                       : nnfi_any_md(&mds.src, x->ndim, x->shape);
+    if (!status)
+        status = engines_layout ? nnfi_engine_md(engine, &mds.dst, y->ndim, y->shape)
+                                : nnfi_any_md(&mds.dst, y->ndim, y->shape);
+    if (!status) status = weights_mds(&mds, options);
+    if (!status && bias) status = nnfi_plain_md(&mds.bias, 1, &options->out_channels);
+    if (!status) status = nnfi_post_ops_attr(&attr, &supported, request->fused);
+    if (!status && supported &&
+        nnfi_pd_conv(&pd, engine->engine, attr, options->transposed, mds.src, mds.weights, mds.bias,
+                     mds.dst, window) == dnnl_success) {
+        if (engines_layout && nnfi_pd_is_reference(pd)) {
+            dnnl_primitive_desc_destroy(pd);
+        } else {
+            status = nnfi_primitive_step_new(&made, request->engine, pd);
+            if (!status) status = conv_step(request, &mds, weight, bias, made);
+            if (!status) *step = nnfi_primitive_step_finish(made);
+        }
+    }
+    if (status) nnfi_primitive_step_release(made);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    conv_mds_release(&mds);
+    return status;
+}
+
 nnf_status nnfi_onednn_conv(const nnfi_request *request, nnfi_step **step) {
     const nnf_conv_options *options = nnf_module_options(request->module);
     const nnf_tensor *weight = nnf_module_tensor(request->module, "weight");
@@ -116,27 +154,6 @@ nnf_status nnfi_onednn_conv(const nnfi_request *request, nnfi_step **step) {
         return NNF_OK;
     if (nnfi_has_residual(request->fused) && !same_shape(request->inputs[request->n_inputs - 1], y))
         return NNF_OK;
-    conv_mds mds = {0};
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    nnfi_primitive_step *made = NULL;
-    bool supported = false;
-    nnf_status status = nnfi_any_md(&mds.src, x->ndim, x->shape);
-    if (!status) status = nnfi_any_md(&mds.dst, y->ndim, y->shape);
-    if (!status) status = weights_mds(&mds, options);
-    if (!status && bias) status = nnfi_plain_md(&mds.bias, 1, &options->out_channels);
-    if (!status) status = nnfi_post_ops_attr(&attr, &supported, request->fused);
-    if (!status && supported &&
-        nnfi_pd_conv(&pd, request->engine->engine, attr, options->transposed, mds.src, mds.weights,
-                     mds.bias, mds.dst, &window) == dnnl_success) {
-        status = nnfi_primitive_step_new(&made, request->engine, pd);
-        if (!status) status = conv_step(request, &mds, weight, bias, made);
-        if (status)
-            nnfi_primitive_step_release(made);
-        else
-            *step = nnfi_primitive_step_finish(made);
-    }
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    conv_mds_release(&mds);
-    return status;
+    NNFI_TRY(make_conv(request, &window, weight, bias, true, step));
+    return *step ? NNF_OK : make_conv(request, &window, weight, bias, false, step);
 }

@@ -208,15 +208,20 @@ nnf_status nnfi_onednn_concat(const nnfi_request *request, nnfi_step **step) {
     bool supported = false;
     nnf_status status = nnfi_post_ops_attr(&attr, &supported, NULL);
     for (int i = 0; !status && i < n; i++) {
-        status = nnfi_operand_md(&mds[i], request->inputs[i]);
+        nnfi_operand *x = request->inputs[i];
+        status = request->engine->channels_last && y->ndim > 2
+                     ? nnfi_engine_md(request->engine, &mds[i], x->ndim, x->shape)
+                     : nnfi_operand_md(&mds[i], x);
         sources[i] = mds[i];
     }
-    if (!status) status = nnfi_any_md(&dst, y->ndim, y->shape);
+    if (!status) status = nnfi_engine_md(request->engine, &dst, y->ndim, y->shape);
     if (!status &&
         nnfi_pd_concat(&pd, request->engine->engine, attr, n, axis, sources, dst) == dnnl_success) {
         status = nnfi_primitive_step_new(&made, request->engine, pd);
         nnfi_const_md chosen =
             status ? NULL : nnfi_pd_md(nnfi_primitive_step_pd(made), dnnl_query_dst_md, 0);
+        for (int i = 0; !status && i < n; i++)
+            status = nnfi_operand_set_md(request->engine, request->inputs[i], mds[i]);
         for (int i = 0; !status && i < n; i++)
             status = nnfi_primitive_step_arg(made, DNNL_ARG_MULTIPLE_SRC + i, mds[i],
                                              NNFI_ARG_INPUT, (size_t)i, NULL);

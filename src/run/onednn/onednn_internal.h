@@ -15,6 +15,7 @@ struct nnfi_engine {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     nnfi_layout *layouts; /* each layout once */
+    bool channels_last;   /* values between convolutions are [N, D..., C] in memory */
 };
 
 /* What a handler works on. */
@@ -59,6 +60,9 @@ nnf_status nnfi_onednn_error(dnnl_status_t status, const char *what);
 nnf_status nnfi_operand_md(nnfi_md *out, const nnfi_operand *operand);
 nnf_status nnfi_plain_md(nnfi_md *out, int ndim, const int64_t *shape);
 nnf_status nnfi_any_md(nnfi_md *out, int ndim, const int64_t *shape);
+/* The engine's own layout for values with channels and space; any, where it leaves that to oneDNN.
+ */
+nnf_status nnfi_engine_md(const nnfi_engine *engine, nnfi_md *out, int ndim, const int64_t *shape);
 /* The layout that a descriptor says, for a value of that shape: NULL where it is row-major. */
 nnf_status nnfi_engine_layout(nnfi_engine *engine, const nnfi_layout **out, nnfi_const_md md,
                               int ndim, const int64_t *shape);
