@@ -57,7 +57,7 @@ static void assert_rounded(nnf_dtype dtype, double actual, __float128 exact, __f
     /* Below 2^-60 of the larger addend the error is held against that. Above it f64 has 106 bits
      * to be exact in, and __float128 no more than 113. */
     bool tiny = fabsq(exact) < ldexpq(addend, dtype == NNF_F64 ? -30 : -60);
-    if (error <= 0.5001Q * unit || (tiny && error <= ldexpq(addend, -90) + 0.5Q * unit)) return;
+    if (error <= 0.5001 * unit || (tiny && error <= ldexpq(addend, -90) + 0.5 * unit)) return;
     fail_msg("%s %s: %.20g, %.3f units off", nnf_dtype_name(dtype), what, actual,
              (double)(error / unit));
 }
