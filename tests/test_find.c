@@ -53,12 +53,15 @@ static nnf_module *residual_graph(void) {
     return graph;
 }
 
-static void an_activation_after_an_add_has_no_row(void **state) {
+static void an_activation_after_an_add_alone_has_no_row(void **state) {
     (void)state;
-    nnf_module *graph = residual_graph();
+    nnf_module *graph = new_graph();
+    nnf_value x = add_input(graph, 2, (const int64_t[]){2, 3});
+    add_module(graph, "add", new_add());
+    add_module(graph, "relu", new_relu());
+    assert_ok(nnf_graph_add_output(graph, call(graph, "relu", call2(graph, "add", x, x))));
     nnf_chain_list *list = find(graph);
-    assert_int_equal(list->n_chains, 1);
-    assert_int_equal(list->chains[0].chain.length, 2);
+    assert_int_equal(list->n_chains, 0);
     assert_int_equal(list->n_left, 1);
     assert_string_equal(list->left[0].type, "ReLU");
     assert_string_equal(reason_of(list, "relu"), "there is no row for the sequence 'Add, ReLU'");
@@ -73,7 +76,7 @@ static void nnf_fuse_fuses_what_is_found_in_place(void **state) {
     nnf_fuse_report report = {0};
     assert_ok(nnf_fuse(fused, NULL, &report));
     assert_int_equal(report.n_fused, 1);
-    assert_string_equal(calls_text(fused), "conv:Conv2d add:Add relu:ReLU");
+    assert_string_equal(calls_text(fused), "conv:ConvAddReLU2d");
     nnf_tensor *x = random_tensor(NNF_F32, 4, (const int64_t[]){1, 4, 5, 5}, -1, 1, 5);
     assert_same_function(graph, fused, x, 1e-5);
     nnf_tensor_release(x);
@@ -149,20 +152,20 @@ static void what_cannot_be_folded_is_left_alone_with_that_reason(void **state) {
 
 static void an_activation_after_a_full_chain_has_no_row(void **state) {
     (void)state;
-    nnf_module *graph = new_graph(), *tanh;
+    nnf_module *graph = new_graph(), *root;
     nnf_value x = add_input(graph, 4, (const int64_t[]){1, 2, 5, 5});
-    assert_ok(nnf_activation_new(&tanh, NNF_TANH));
+    assert_ok(nnf_activation_new(&root, NNF_SQRT));
     add_module(graph, "first", new_relu());
     add_module(graph, "conv", new_conv(2, false, 2, 4, 1));
     add_module(graph, "bn", new_norm(2, 4));
-    add_module(graph, "tanh", tanh);
+    add_module(graph, "sqrt", root);
     x = call(graph, "bn", call(graph, "conv", call(graph, "first", x)));
-    assert_ok(nnf_graph_add_output(graph, call(graph, "tanh", x)));
+    assert_ok(nnf_graph_add_output(graph, call(graph, "sqrt", x)));
     nnf_module_eval(graph);
     nnf_chain_list *list = find(graph);
     assert_int_equal(list->n_chains, 1);
-    assert_string_equal(reason_of(list, "tanh"),
-                        "there is no row for the sequence 'Conv2d, BatchNorm2d, Tanh'");
+    assert_string_equal(reason_of(list, "sqrt"),
+                        "there is no row for the sequence 'Conv2d, BatchNorm2d, Sqrt'");
     assert_string_equal(reason_of(list, "first"), "its input 'x' is no layer's output");
     nnf_chain_list_release(list);
     nnf_module_release(graph);
@@ -178,7 +181,7 @@ static void only_a_graph_has_chains_to_find(void **state) {
 }
 
 TEST_MAIN(cmocka_unit_test(the_longest_chain_is_found),
-          cmocka_unit_test(an_activation_after_an_add_has_no_row),
+          cmocka_unit_test(an_activation_after_an_add_alone_has_no_row),
           cmocka_unit_test(nnf_fuse_fuses_what_is_found_in_place),
           cmocka_unit_test(a_second_reader_or_a_graph_output_ends_a_chain),
           cmocka_unit_test(a_batch_norm_in_training_mode_ends_a_chain),

@@ -110,9 +110,12 @@ def resnet20(nnfuse, folder):
     found = json.loads(subprocess.run(
         [nnfuse, "inspect", source, "--json"], stdout=subprocess.PIPE, check=True).stdout)
     with_bn = [c for c in found["chains"] if "BatchNorm2d" in c["types"]]
-    with_relu = [c for c in with_bn if "ReLU" in c["types"]]
-    print(f"  {len(with_bn)} chains with a batch norm, {len(with_relu)} of them with a ReLU")
-    expect((len(with_bn), len(with_relu)) == (19, 10), "resnet20: 19 chains, 10 with a ReLU")
+    residual = [c for c in with_bn if "Add" in c["types"]]
+    with_relu = [c for c in with_bn if "ReLU" in c["types"] and c not in residual]
+    print(f"  {len(with_bn)} chains with a batch norm, {len(with_relu)} of them with a ReLU right "
+          f"behind it, {len(residual)} with a residual")
+    expect((len(with_bn), len(with_relu), len(residual)) == (19, 10, 9),
+           "resnet20: 19 chains, 10 with a ReLU, 9 with a residual")
     if fuse(nnfuse, source, target) is None:
         return
     expect(count(onnx.load(target), "BatchNormalization") == 0, "resnet20: no batch norm left")

@@ -133,6 +133,7 @@ void nnf_fuse_report_clear(nnf_fuse_report *report) {
 
 typedef struct surgery {
     nnfi_replacement *replacements; /* owns their paths and modules until they are committed */
+    nnfi_reads *reads;              /* [n]: what they read */
     size_t n;
     nnfi_surgery *prepared;
 } surgery;
@@ -140,20 +141,23 @@ typedef struct surgery {
 static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
     const nnfi_call *first = calls[job->calls[0]], *last = calls[job->calls[job->n - 1]];
+    nnfi_reads *reads = &to->reads[to->n];
     nnfi_replacement *replacement = &to->replacements[to->n];
+    NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->n, reads));
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
         .path = nnfi_strdup(first->path),
-        .inputs = first->inputs,
-        .n_inputs = first->n_inputs,
+        .inputs = reads->inputs,
+        .n_inputs = reads->n_inputs,
         .outputs = last->outputs,
         .n_outputs = 1,
+        .captures = reads->captures,
+        .n_captures = reads->n_captures,
     };
-    if (!replacement->path) return nnfi_error_memory(1, "a path");
     replacement->module = nnf_module_retain(job->fused[0]);
     to->n++;
-    return NNF_OK;
+    return replacement->path ? NNF_OK : nnfi_error_memory(1, "a path");
 }
 
 static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const nnfi_plan *plan) {
@@ -161,10 +165,19 @@ static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const n
     for (size_t j = 0; j < batch->n_jobs; j++)
         n += batch->jobs[j].plan == plan;
     out->replacements = nnfi_calloc(n, sizeof *out->replacements);
-    if (!out->replacements) return nnfi_error_memory(n * sizeof *out->replacements, "chains");
+    out->reads = nnfi_calloc(n, sizeof *out->reads);
+    if (!out->replacements || !out->reads)
+        return nnfi_error_memory(n * sizeof *out->replacements, "chains");
     for (size_t j = 0; j < batch->n_jobs; j++)
         if (batch->jobs[j].plan == plan) NNFI_TRY(add_replacement(out, &batch->jobs[j]));
     return nnfi_surgery_prepare(&out->prepared, plan->module, out->replacements, out->n);
+}
+
+static void surgery_clear(surgery *work) {
+    for (size_t i = 0; i < work->n; i++)
+        nnfi_free(work->reads[i].inputs);
+    nnfi_free(work->reads);
+    nnfi_free(work->replacements);
 }
 
 static void discard_surgery(surgery *work) {
@@ -173,12 +186,12 @@ static void discard_surgery(surgery *work) {
         nnfi_free(work->replacements[i].path);
         nnf_module_release(work->replacements[i].module);
     }
-    nnfi_free(work->replacements);
+    surgery_clear(work);
 }
 
 static void commit_surgery(surgery *work) {
     nnfi_surgery_commit(work->prepared);
-    nnfi_free(work->replacements);
+    surgery_clear(work);
 }
 
 /* ---- The tree ---- */

@@ -1,11 +1,13 @@
 /* Finding what fuses in a Graph. The calls are visited once, in execution order; at each, a finder
  * may take it and calls behind it as a job. There is one finder, for chains; one for patterns
  * (small DAGs with one result) belongs in front of it in find_jobs, and leaves a job as well. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "fuse/batch.h"
 #include "fuse/known_modules.h"
 #include "fuse/sequences.h"
+#include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 
@@ -104,38 +106,57 @@ static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const n
         nnfi_batch_drop_last(&find->batch);
         return keep_reason(find, calls, n, status);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         plan->taken[calls[i]] = true;
-        find->job_of[calls[i]] = find->batch.n_jobs;
-    }
     return NNF_OK;
 }
 
 /* A longer row does not help where a call is many times longer than any network is deep. */
 #define MAX_LENGTH 64
 
-/* The longest chain of the tables that begins with `first` and can be fused. */
-static nnf_status find_chain(finder *find, size_t first) {
+/* The longest chain of the tables that begins with `first` and can be fused; `residual`: one with a
+ * residual in it. */
+static nnf_status find_chain(finder *find, size_t first, bool residual) {
     size_t calls[MAX_LENGTH], n = 0;
     const nnfi_chain_row *ends[MAX_LENGTH];
+    size_t least = residual ? MAX_LENGTH : 0; /* calls that the chain must have at least */
     int32_t state = NNFI_START;
     for (size_t call = first; call != NNFI_NO_CALL && n < MAX_LENGTH;) {
         state = nnfi_sequences_step(&find->sequences, state, type_of(find, call));
-        if (state == NNFI_NO_STATE || nnfi_plan_is_shared(find->plan, call)) break;
+        if (state == NNFI_NO_STATE || find->plan->taken[call] ||
+            nnfi_plan_is_shared(find->plan, call))
+            break;
+        bool adds = n > 0 && nnfi_takes_residual(find->plan->graph->calls[call]->module);
+        if (adds && n < least) least = n + 1;
         ends[n] = nnfi_sequences_row(&find->sequences, state);
         calls[n++] = call;
         call = nnfi_plan_next(find->plan, call);
     }
     bool made = false;
-    for (; n > 0 && !made; n--)
+    for (; n > 0 && n >= least && !made; n--)
         if (ends[n - 1]) NNFI_TRY(try_chain(find, calls, n, ends[n - 1], &made));
     return NNF_OK;
 }
 
+static int by_first_call(const void *a, const void *b) {
+    size_t x = ((const nnfi_job *)a)->calls[0], y = ((const nnfi_job *)b)->calls[0];
+    return (x > y) - (x < y);
+}
+
+/* Residuals first, and from the end: where both inputs of an Add are convolutions, it belongs to
+ * the one that runs last, whose output is then still at hand. */
 static nnf_status find_jobs(finder *find) {
     const nnfi_plan *plan = find->plan;
-    for (size_t call = 0; call < plan->graph->n_calls; call++)
-        if (!plan->taken[call]) NNFI_TRY(find_chain(find, call));
+    size_t n_calls = plan->graph->n_calls;
+    for (size_t call = n_calls; call-- > 0;)
+        if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, true));
+    for (size_t call = 0; call < n_calls; call++)
+        if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, false));
+    if (find->batch.n_jobs > 0)
+        qsort(find->batch.jobs, find->batch.n_jobs, sizeof *find->batch.jobs, by_first_call);
+    for (size_t j = 0; j < find->batch.n_jobs; j++)
+        for (size_t i = 0; i < find->batch.jobs[j].n; i++)
+            find->job_of[find->batch.jobs[j].calls[i]] = j + 1;
     return NNF_OK;
 }
 

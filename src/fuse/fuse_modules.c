@@ -3,6 +3,7 @@
 
 #include "fuse/batch.h"
 #include "fuse/known_modules.h"
+#include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 #include "support/text.h"
@@ -83,11 +84,23 @@ static nnf_status resolve(nnfi_batch *batch, nnfi_job *job, const nnf_chain *cha
     return NNF_OK;
 }
 
+static nnf_status check_no_residual(const nnfi_job *job) {
+    for (size_t i = 1; i < job->n; i++)
+        if (nnfi_takes_residual(job->modules[i]))
+            return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                             "'%s' takes a second input, and only a Graph says which",
+                             job->names[i]);
+    return NNF_OK;
+}
+
 static nnf_status fuse_known(nnfi_job *job, const nnfi_request *request) {
     nnfi_chain_row row;
     job->moves_hooks = true;
     NNFI_TRY(nnfi_row_of_modules(&row, job->modules, job->n, request->options->additional));
-    if (job->plan) NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
+    if (job->plan)
+        NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
+    else
+        NNFI_TRY(check_no_residual(job));
     return nnfi_fuse_by_row(job->fused, job->modules, job->n, request->is_qat, &row);
 }
 

@@ -83,7 +83,10 @@ bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t
     index -= n_additional;
     if (index >= nnfi_n_default_chains) return false;
     const char *const *types = nnfi_default_chains[index];
-    *row = (nnfi_chain_row){types, types[2] ? 3 : 2, nnfi_fuse_sequence, NULL};
+    size_t n = 0;
+    while (n < NNFI_LONGEST_CHAIN && types[n])
+        n++;
+    *row = (nnfi_chain_row){types, n, nnfi_fuse_sequence, NULL};
     return true;
 }
 

@@ -12,7 +12,8 @@ typedef struct nnfi_chain_row {
 } nnfi_chain_row;
 
 /* The default table (chains.c). */
-extern const char *const nnfi_default_chains[][3]; /* shorter ones end with NULL */
+#define NNFI_LONGEST_CHAIN 4
+extern const char *const nnfi_default_chains[][NNFI_LONGEST_CHAIN]; /* shorter: NULL at the end */
 extern const size_t nnfi_n_default_chains;
 
 /* Row `index` of `additional` (which may be NULL) followed by the default table; false past the

@@ -7,7 +7,8 @@
 #include "nn/nn_internal.h"
 #include "support/error.h"
 
-/* A sequence of the default table has at most 3 modules; a caller's own may be longer. */
+/* A sequence of the default table has at most NNFI_LONGEST_CHAIN modules; a caller's own may be
+ * longer. */
 #define MAX_SEQUENCE 16
 
 static bool is_linear(const nnf_module *module) {

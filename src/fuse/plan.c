@@ -1,6 +1,7 @@
 #include "fuse/plan.h"
 
 #include "fuse/known_modules.h"
+#include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 
@@ -63,11 +64,27 @@ static bool is_bound(const nnfi_call *call, size_t index) {
     return nnf_module_tensor(call->module, slot) || nnf_module_is_parametrized(call->module, slot);
 }
 
-/* An input beside the first one that is known only when the call runs; NNF_NO_VALUE: none. */
-static nnf_value other_input(const nnfi_call *call) {
-    for (size_t i = 1; i < call->n_inputs; i++)
-        if (!is_bound(call, i)) return call->inputs[i];
+/* Whether a value that is read beside the first input need not be given to the module: it holds or
+ * knows it. */
+static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index) {
+    if (is_bound(call, index)) return true;
+    const nnfi_value *value = &plan->graph->values[call->inputs[index]];
+    return value->constant && !value->is_input &&
+           nnfi_activation_knows(call->module, index, value->constant);
+}
+
+/* An input beside `value` that the call must be given; NNF_NO_VALUE: none. */
+static nnf_value other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
+    for (size_t i = 0; i < call->n_inputs; i++)
+        if (call->inputs[i] != value && (i == 0 || !is_known(plan, call, i)))
+            return call->inputs[i];
     return call->n_captures ? call->captures[0] : NNF_NO_VALUE;
+}
+
+/* What is added to `value` by a call that takes a residual; NNF_NO_VALUE where it is none. */
+static nnf_value residual_of(const nnfi_call *call, nnf_value value) {
+    if (!nnfi_takes_residual(call->module) || call->n_inputs != 2) return NNF_NO_VALUE;
+    return call->inputs[call->inputs[0] == value];
 }
 
 static size_t n_readers(const nnfi_plan *plan, nnf_value value) {
@@ -92,8 +109,9 @@ size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
     if (other_output(plan, call) != NNF_NO_VALUE) return NNFI_NO_CALL;
     size_t next = (size_t)plan->uses.readers[plan->uses.first_reader[value]];
     const nnfi_call *reader = plan->graph->calls[next];
+    if (residual_of(reader, value) != NNF_NO_VALUE) return next;
     if (reader->n_inputs == 0 || reader->inputs[0] != value) return NNFI_NO_CALL;
-    return other_input(reader) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
+    return other_input(plan, reader, value) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
 }
 
 static nnf_status not_fusable_value(const char *format, const char *path, const char *value) {
@@ -121,10 +139,11 @@ static nnf_status why_readers(const nnfi_plan *plan, const nnfi_call *call,
     if (n > 1)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the output of '%s' is %sread by '%s'", call->path,
                          also ? "also " : "", reader->path);
-    nnf_value second = reader->inputs[0] == value ? other_input(reader) : reader->inputs[0];
+    nnf_value second = other_input(plan, reader, value);
     const char *name = second == NNF_NO_VALUE ? "" : plan->graph->values[second].name;
-    return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' reads '%s' too, which is not a constant",
-                     reader->path, name);
+    bool constant = second != NNF_NO_VALUE && plan->graph->values[second].constant;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' reads '%s' too%s", reader->path, name,
+                     constant ? "" : ", which is not a constant");
 }
 
 nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t index, const nnf_module *wanted) {
@@ -173,6 +192,15 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
     return status;
 }
 
+static nnf_status infer(nnfi_plan *plan) {
+    if (!plan->inferred) {
+        plan->inferred = true;
+        return nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos);
+    }
+    if (plan->infos) return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "the shapes in this graph are not known");
+}
+
 /* A batch norm runs over axis 1; so does a fold into a linear map only where that is its channel
  * axis, which for one that counts from the end (Linear) depends on the rank. */
 static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
@@ -181,10 +209,7 @@ static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
     if (!type->linear_map) return NNF_OK;
     NNFI_TRY(type->linear_map(first->module, &map));
     if (map.channel_axis >= 0) return NNF_OK;
-    if (!plan->inferred) {
-        NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
-        plan->inferred = true;
-    }
+    NNFI_TRY(infer(plan));
     int ndim = plan->infos[first->outputs[0]].ndim;
     if (ndim >= 0 && ndim + map.channel_axis == 1) return NNF_OK;
     if (ndim < 0)
@@ -198,16 +223,71 @@ static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
                      first->path, ndim, ndim + map.channel_axis);
 }
 
+static bool same_type(const nnf_type_info *a, const nnf_type_info *b) {
+    if (a->dtype != b->dtype || a->ndim < 0 || a->ndim != b->ndim) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (!nnfi_dim_equal(a->shape[i], b->shape[i])) return false;
+    return true;
+}
+
+/* No broadcasting, for sure: a fused type adds in place. */
+static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const nnfi_call *call) {
+    nnf_value value = before->outputs[0], residual = residual_of(call, value);
+    if (residual == NNF_NO_VALUE) return NNF_OK;
+    NNFI_TRY(infer(plan));
+    if (same_type(&plan->infos[value], &plan->infos[residual])) return NNF_OK;
+    char text[2][NNFI_INFO_TEXT];
+    return nnf_error(
+        NNF_ERROR_NOT_FUSABLE,
+        "'%s' adds '%s', %s, to the output of '%s', %s: they must be known to have the same shape",
+        call->path, plan->graph->values[residual].name,
+        nnfi_info_text(text[0], NNFI_INFO_TEXT, &plan->infos[residual]), before->path,
+        nnfi_info_text(text[1], NNFI_INFO_TEXT, &plan->infos[value]));
+}
+
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused) {
     const nnfi_call *first = plan->graph->calls[calls[0]], *last = plan->graph->calls[calls[n - 1]];
     nnf_value used = other_output(plan, last);
     if (used != NNF_NO_VALUE)
         return not_fusable_value("'%s' has a second output ('%s') that is used", last->path,
                                  plan->graph->values[used].name);
+    for (size_t i = 1; i < n; i++)
+        NNFI_TRY(
+            check_residual(plan, plan->graph->calls[calls[i - 1]], plan->graph->calls[calls[i]]));
     if (nnfi_fused_base(fused) == first->module) return NNF_OK; /* nothing was folded into it */
     for (size_t i = 1; i < first->n_inputs; i++)
         if (!is_bound(first, i))
             return not_fusable_value("'%s' gets '%s' when it runs, so that is no constant",
                                      first->path, plan->graph->values[first->inputs[i]].name);
     return check_channel_axis(plan, first);
+}
+
+nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, nnfi_reads *out) {
+    const nnfi_call *first = plan->graph->calls[calls[0]];
+    size_t n_inputs = first->n_inputs, most = first->n_captures;
+    for (size_t i = 1; i < n; i++) {
+        const nnfi_call *call = plan->graph->calls[calls[i]];
+        n_inputs += residual_of(call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
+        most += call->n_inputs;
+    }
+    nnf_value *inputs = nnfi_alloc((n_inputs + most + 1) * sizeof *inputs);
+    if (!inputs) return nnfi_error_memory((n_inputs + most) * sizeof *inputs, "a chain's inputs");
+    *out = (nnfi_reads){.inputs = inputs, .captures = inputs + n_inputs};
+    while (out->n_inputs < first->n_inputs) {
+        inputs[out->n_inputs] = first->inputs[out->n_inputs];
+        out->n_inputs++;
+    }
+    while (out->n_captures < first->n_captures) {
+        out->captures[out->n_captures] = first->captures[out->n_captures];
+        out->n_captures++;
+    }
+    for (size_t i = 1; i < n; i++) {
+        const nnfi_call *call = plan->graph->calls[calls[i]];
+        nnf_value residual = residual_of(call, plan->graph->calls[calls[i - 1]]->outputs[0]);
+        if (residual != NNF_NO_VALUE) inputs[out->n_inputs++] = residual;
+        for (size_t k = 1; residual == NNF_NO_VALUE && k < call->n_inputs; k++)
+            if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots)
+                out->captures[out->n_captures++] = call->inputs[k];
+    }
+    return NNF_OK;
 }

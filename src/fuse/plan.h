@@ -14,7 +14,7 @@ typedef struct nnfi_plan {
     bool *taken;      /* [n_calls] */
     nnf_type_info *infos; /* inferred when somebody asks for the first time */
     size_t n_infos;
-    bool inferred;
+    bool inferred; /* or tried to, if infos is NULL */
 } nnfi_plan;
 #define NNFI_NO_CALL SIZE_MAX
 
@@ -28,8 +28,8 @@ bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call);
 /* Whether a call of the module is left when those that are taken are gone. */
 bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module);
 
-/* The call that reads what `call` gives, as its one input that is not constant, where nothing else
- * does; else NNFI_NO_CALL. */
+/* The call that reads what `call` gives, as its one input that is not constant or beside a
+ * residual, where nothing else does; else NNFI_NO_CALL. */
 size_t nnfi_plan_next(const nnfi_plan *plan, size_t call);
 /* Why it is not `wanted` (may be NULL: any call), as an error. */
 nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t call, const nnf_module *wanted);
@@ -39,7 +39,16 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
                            size_t *calls);
 
 /* Whether `fused` may stand for these calls: what was folded into the first module must be there
- * for every call (its weights constant) and mean the same on its input. */
+ * for every call (its weights constant) and mean the same on its input; a residual must have the
+ * shape and dtype of what it is added to. */
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused);
+
+/* What one call for all of these reads: what the first one does, then the residual; and what later
+ * ones' nodes name beside that. Both are in one block: free `inputs`. */
+typedef struct nnfi_reads {
+    nnf_value *inputs, *captures;
+    size_t n_inputs, n_captures;
+} nnfi_reads;
+nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, nnfi_reads *out);
 
 #endif

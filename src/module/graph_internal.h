@@ -23,7 +23,9 @@ typedef struct nnfi_call {
     size_t n_inputs;
     nnf_value *outputs; /* NNF_NO_VALUE: nobody wants it */
     size_t n_outputs;
-    nnf_value *captures; /* values that a subgraph in the node reads (If, Loop, Scan) */
+    nnf_value *captures; /* values that the module's forward is not given: those that a subgraph in
+                            the node reads (If, Loop, Scan), and constants that the nodes of a fused
+                            call name though its modules know them (a Clip's bounds) */
     size_t n_captures;
 } nnfi_call;
 
@@ -87,6 +89,8 @@ typedef struct nnfi_replacement {
     size_t n_inputs;
     const nnf_value *outputs;
     size_t n_outputs;
+    const nnf_value *captures;
+    size_t n_captures;
 } nnfi_replacement;
 typedef struct nnfi_surgery nnfi_surgery;
 nnf_status nnfi_surgery_prepare(nnfi_surgery **out, nnf_module *graph,

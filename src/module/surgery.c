@@ -75,6 +75,7 @@ static void count_needs(prospect *state) {
         const nnfi_replacement *replacement = &state->replacements[i];
         count_values(state->needed, replacement->inputs, replacement->n_inputs);
         count_values(state->needed, replacement->outputs, replacement->n_outputs);
+        count_values(state->needed, replacement->captures, replacement->n_captures);
     }
 }
 
@@ -132,7 +133,9 @@ static nnf_status make_calls(nnfi_surgery *surgery, const nnfi_replacement *repl
                                  .inputs = (nnf_value *)replacement->inputs,
                                  .n_inputs = replacement->n_inputs,
                                  .outputs = (nnf_value *)replacement->outputs,
-                                 .n_outputs = replacement->n_outputs};
+                                 .n_outputs = replacement->n_outputs,
+                                 .captures = (nnf_value *)replacement->captures,
+                                 .n_captures = replacement->n_captures};
         NNFI_TRY(nnfi_call_new(&surgery->made[i], &model));
     }
     return NNF_OK;

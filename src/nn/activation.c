@@ -1,5 +1,6 @@
 /* Activations: one row for each, all of them one forward over the kernels' table. */
 #include <math.h>
+#include <string.h>
 
 #include "nn/nn_internal.h"
 
@@ -66,6 +67,18 @@ static nnf_status bound(double *out, nnf_tensor *const *inputs, size_t n_inputs,
     NNFI_TRY(nnf_tensor_data(tensor, &data));
     *out = nnfi_load_f64(nnf_tensor_dtype(tensor), data, 0);
     return NNF_OK;
+}
+
+bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_tensor *constant) {
+    const char *type = nnf_module_type_name(module);
+    if (!strcmp(type, "ReLU6")) return true;
+    if (strcmp(type, "Clip") || index < 1 || index > 2 || nnf_tensor_numel(constant) != 1)
+        return false;
+    const nnf_activation_options *options = nnf_module_options(module);
+    uint64_t element = 0; /* of any float dtype */
+    if (nnf_tensor_read(constant, 0, 1, &element) != NNF_OK) return false;
+    double bound = nnfi_load_f64(nnf_tensor_dtype(constant), &element, 0);
+    return bound == (index == 1 ? options->alpha : options->beta);
 }
 
 static nnf_status forward_activation(nnf_session *session, nnf_module *module,

@@ -1,9 +1,36 @@
 /* Modules that hold others, or nothing: Sequential, Module, Identity, Opaque. */
 #include <stdio.h>
+#include <string.h>
 
 #include "nn/nn_internal.h"
 
 /* ---- Running children one after another ---- */
+
+bool nnfi_takes_residual(const nnf_module *module) {
+    return !strcmp(nnf_module_type_name(module), "Add");
+}
+
+size_t nnfi_n_residuals(const nnf_module *container) {
+    size_t n = 0;
+    if (!(nnf_module_get_type(container)->flags & NNF_TYPE_FUSED)) return 0;
+    for (size_t i = 1; i < nnf_module_n_children(container); i++)
+        n += nnfi_takes_residual(nnf_module_child(container, i));
+    return n;
+}
+
+/* How many inputs child `index` gets: those of the container but its residual, or the value so far,
+ * with the residual where it takes that. */
+static size_t child_n_inputs(const nnf_module *parent, size_t index, size_t n_inputs,
+                             size_t n_residuals) {
+    if (index == 0) return n_inputs - n_residuals;
+    return n_residuals && nnfi_takes_residual(nnf_module_child(parent, index)) ? 2 : 1;
+}
+
+static nnf_status check_residual(const nnf_module *module, size_t n_inputs, size_t n_residuals) {
+    if (n_inputs > n_residuals) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "%s needs at least %zu inputs, not %zu: the last is added",
+                     nnf_module_type_name(module), n_residuals + 1, n_inputs);
+}
 
 /* infer of one child; a type without one tells nothing. */
 static nnf_status infer_child(const nnf_module *parent, size_t index,
@@ -24,19 +51,22 @@ nnf_status nnfi_infer_children(const nnf_module *module, const nnf_type_info *co
         NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 1, 1, n_outputs, 1));
         return nnf_type_info_copy(&outputs[0], inputs[0]);
     }
+    size_t n_residuals = nnfi_n_residuals(module);
+    NNFI_TRY(check_residual(module, n_inputs, n_residuals));
     nnf_type_info between[2]; /* what goes into a child and what comes out, in turns */
     nnf_type_info_init(&between[0]);
     nnf_type_info_init(&between[1]);
-    const nnf_type_info *given = NULL;
+    const nnf_type_info *given[2] = {NULL, n_inputs ? inputs[n_inputs - 1] : NULL};
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n && status == NNF_OK; i++) {
         bool last = i + 1 == n;
         nnf_type_info *result = &between[i % 2];
         nnf_type_info_clear(result);
         nnf_type_info_init(result);
-        status = infer_child(module, i, i == 0 ? inputs : &given, i == 0 ? n_inputs : 1,
+        status = infer_child(module, i, i == 0 ? inputs : given,
+                             child_n_inputs(module, i, n_inputs, n_residuals),
                              last ? outputs : result, last ? n_outputs : 1);
-        given = result;
+        given[0] = result;
     }
     nnf_type_info_clear(&between[0]);
     nnf_type_info_clear(&between[1]);
@@ -54,17 +84,19 @@ nnf_status nnfi_forward_children(nnf_session *session, nnf_module *module,
         outputs[0] = nnf_tensor_retain(inputs[0]);
         return NNF_OK;
     }
-    nnf_tensor *given = NULL;
+    size_t n_residuals = nnfi_n_residuals(module);
+    NNFI_TRY(check_residual(module, n_inputs, n_residuals));
+    nnf_tensor *given[2] = {NULL, n_inputs ? inputs[n_inputs - 1] : NULL};
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n && status == NNF_OK; i++) {
         bool last = i + 1 == n;
         nnf_tensor *result = NULL;
-        status =
-            nnf_session_call(session, nnf_module_child_name(module, i), nnf_module_child(module, i),
-                             i == 0 ? inputs : &given, i == 0 ? n_inputs : 1,
-                             last ? outputs : &result, last ? n_outputs : 1);
-        nnf_tensor_release(given);
-        given = result;
+        status = nnf_session_call(session, nnf_module_child_name(module, i),
+                                  nnf_module_child(module, i), i == 0 ? inputs : given,
+                                  child_n_inputs(module, i, n_inputs, n_residuals),
+                                  last ? outputs : &result, last ? n_outputs : 1);
+        nnf_tensor_release(given[0]);
+        given[0] = result;
     }
     return status;
 }

@@ -1,5 +1,6 @@
 /* Fused types: containers whose children "0", "1" ... run in order. One table says what each is
- * made of; the names are torch.ao.nn.intrinsic's where PyTorch has the type. */
+ * made of; the names are torch.ao.nn.intrinsic's where PyTorch has the type. A child Add takes the
+ * container's last input, the residual, beside the value so far. */
 #include <string.h>
 
 #include "nn/nn_internal.h"
@@ -10,6 +11,11 @@ typedef struct fused_type {
     nnf_module_type type; /* first, so that a module's type leads to its row */
     const char *children[MOST_CHILDREN];
 } fused_type;
+
+/* In a row: any of nnfi_fused_activations, for which PyTorch has no names of their own. */
+#define ACTIVATION "Activation"
+#define NAME(activation, unused) activation
+static const char *const activations[] = {NNFI_FUSED_ACTIVATIONS(NAME, 0)};
 
 static nnf_status check_fused(const nnf_module *module);
 
@@ -24,17 +30,23 @@ static nnf_status check_fused(const nnf_module *module);
             __VA_ARGS__                                     \
         }                                                   \
     }
-#define SPATIAL_ROWS(d)                                                            \
-    ROW("ConvReLU" d, "Conv" d, "ReLU"), ROW("ConvBn" d, "Conv" d, "BatchNorm" d), \
-        ROW("ConvBnReLU" d, "Conv" d, "BatchNorm" d, "ReLU"),                      \
-        ROW("BNReLU" d, "BatchNorm" d, "ReLU"),                                    \
-        ROW("ConvTransposeReLU" d, "ConvTranspose" d, "ReLU")
+#define SPATIAL_ROWS(d)                                                                          \
+    ROW("ConvReLU" d, "Conv" d, "ReLU"), ROW("ConvBn" d, "Conv" d, "BatchNorm" d),               \
+        ROW("ConvBnReLU" d, "Conv" d, "BatchNorm" d, "ReLU"), ROW("ConvAdd" d, "Conv" d, "Add"), \
+        ROW("ConvAddReLU" d, "Conv" d, "Add", "ReLU"),                                           \
+        ROW("ConvAddActivation" d, "Conv" d, "Add", ACTIVATION),                                 \
+        ROW("ConvActivation" d, "Conv" d, ACTIVATION), ROW("BNReLU" d, "BatchNorm" d, "ReLU"),   \
+        ROW("ConvTransposeReLU" d, "ConvTranspose" d, "ReLU"),                                   \
+        ROW("ConvTransposeActivation" d, "ConvTranspose" d, ACTIVATION)
 
 static const fused_type rows[] = {
     SPATIAL_ROWS("1d"),
     SPATIAL_ROWS("2d"),
     SPATIAL_ROWS("3d"),
     ROW("LinearReLU", "Linear", "ReLU"),
+    ROW("LinearLeakyReLU", "Linear", "LeakyReLU"),
+    ROW("LinearTanh", "Linear", "Tanh"),
+    ROW("LinearActivation", "Linear", ACTIVATION),
     ROW("LinearBn1d", "Linear", "BatchNorm1d"),
     ROW("LinearBnReLU1d", "Linear", "BatchNorm1d", "ReLU"),
 };
@@ -49,11 +61,18 @@ static size_t n_children(const fused_type *row) {
     return n;
 }
 
+static bool is_made_of(const char *child, const char *type) {
+    if (strcmp(child, ACTIVATION)) return !strcmp(child, type);
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (!strcmp(activations[i], type)) return true;
+    return false;
+}
+
 const char *nnfi_fused_name_of(const char *const *types, size_t n) {
     for (size_t i = 0; i < N_ROWS; i++) {
         size_t same = 0;
         while (same < n && same < n_children(&rows[i]) &&
-               !strcmp(rows[i].children[same], types[same]))
+               is_made_of(rows[i].children[same], types[same]))
             same++;
         if (same == n && same == n_children(&rows[i])) return rows[i].type.name;
     }
@@ -70,9 +89,11 @@ static nnf_status check_child(const fused_type *row, size_t index, const nnf_mod
     if (!child)
         return nnf_error(NNF_ERROR_INVALID, "module %zu of a %s is NULL", index, row->type.name);
     const char *given = nnf_module_type_before_parametrizations(child);
-    if (!strcmp(given, row->children[index])) return NNF_OK;
-    return nnf_error(NNF_ERROR_INVALID, "module %zu of a %s must be a %s, not a %s", index,
-                     row->type.name, row->children[index], given);
+    const char *wanted = row->children[index];
+    if (is_made_of(wanted, given)) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "module %zu of a %s must be %s%s, not a %s", index,
+                     row->type.name, strcmp(wanted, ACTIVATION) ? "a " : "another activation than ",
+                     strcmp(wanted, ACTIVATION) ? wanted : "ReLU", given);
 }
 
 static nnf_status check_fused(const nnf_module *module) {

@@ -44,6 +44,20 @@ extern const nnfi_type_family nnfi_fused_family;
 /* The name of the container over exactly these types ("Conv2d", "ReLU": "ConvReLU2d"), or NULL. */
 const char *nnfi_fused_name_of(const char *const *types, size_t n);
 
+/* The activations beside ReLU that end a fused type: row(name, ...) for each, with commas. */
+#define NNFI_FUSED_ACTIVATIONS(row, ...)                                                 \
+    row("ReLU6", __VA_ARGS__), row("Clip", __VA_ARGS__), row("LeakyReLU", __VA_ARGS__),  \
+        row("Sigmoid", __VA_ARGS__), row("Tanh", __VA_ARGS__), row("SiLU", __VA_ARGS__), \
+        row("Hardswish", __VA_ARGS__), row("Hardsigmoid", __VA_ARGS__), row("GELU", __VA_ARGS__)
+
+/* Whether a module in a chain takes a second input that comes from elsewhere: Add, its residual. */
+bool nnfi_takes_residual(const nnf_module *module);
+/* How many of a container's inputs, counted from the last, are its children's residuals: 0 or 1. */
+size_t nnfi_n_residuals(const nnf_module *container);
+/* Whether the module knows by itself what its input `index`, a constant, says: a Clip's bounds are
+ * in its options, ReLU6's are its type. Inside a fused type it runs without that input. */
+bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_tensor *constant);
+
 /* infer and forward of containers whose children run one after another (fused types too). */
 nnf_status nnfi_infer_children(const nnf_module *module, const nnf_type_info *const *inputs,
                                size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);

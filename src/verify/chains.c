@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "module/graph_internal.h"
-#include "nnfuse/nn.h"
+#include "nn/nn_internal.h"
 #include "nnfuse/session.h"
 #include "support/memory.h"
 #include "verify/verify_internal.h"
@@ -34,25 +34,38 @@ static bool is_fused_or_linear(const nnf_module *module) {
     return type->linear_map != NULL || (type->flags & NNF_TYPE_FUSED) != 0;
 }
 
+/* The value that the call makes its output of, beside constants and the value named `residual` (may
+ * be NULL); NNF_NO_VALUE where there are more. */
+static nnf_value value_before(const nnfi_graph *graph, const nnfi_call *call,
+                              const char *residual) {
+    if (call->n_inputs == 2 && residual != NULL && nnfi_takes_residual(call->module)) {
+        for (size_t i = 0; i < 2; i++) {
+            nnf_value value = call->inputs[i];
+            if (value == NNF_NO_VALUE || strcmp(graph->values[value].name, residual) != 0) continue;
+            return call->inputs[1 - i];
+        }
+    }
+    for (size_t i = 1; i < call->n_inputs; i++) {
+        nnf_value other = call->inputs[i];
+        if (other != NNF_NO_VALUE && graph->values[other].constant == NULL) return NNF_NO_VALUE;
+    }
+    return call->n_inputs > 0 ? call->inputs[0] : NNF_NO_VALUE;
+}
+
 /* Walks back in a from the value `last` to the call that reads the value named `first`, through
- * calls that read one value that is no constant. False where there is no such way, or where it is a
- * single call: nothing was fused. */
-static bool find_chain(chain *found, const search *s, const char *first, const char *last) {
+ * calls that read one value that is no constant, or that and the residual. False where there is no
+ * such way, or where it is a single call: nothing was fused. */
+static bool find_chain(chain *found, const search *s, const char *first, const char *last,
+                       const char *residual) {
     nnf_value value = nnfi_graph_find_value(s->graph_a, last);
     found->length = 0;
     while (value != NNF_NO_VALUE && found->length < MAX_CHAIN) {
         int64_t at = s->uses.producer[value];
         if (at < 0) return false;
         const nnfi_call *call = s->graph_a->calls[at];
-        if (call->n_inputs == 0 || call->n_outputs != 1 || call->inputs[0] == NNF_NO_VALUE) {
-            return false;
-        }
-        for (size_t i = 1; i < call->n_inputs; i++) {
-            nnf_value other = call->inputs[i];
-            if (other != NNF_NO_VALUE && s->graph_a->values[other].constant == NULL) return false;
-        }
+        value = value_before(s->graph_a, call, residual);
+        if (call->n_outputs != 1 || value == NNF_NO_VALUE) return false;
         found->calls[found->length++] = (size_t)at;
-        value = call->inputs[0];
         if (strcmp(s->graph_a->values[value].name, first) == 0) break;
         if (found->length == MAX_CHAIN) return false;
     }
@@ -135,17 +148,25 @@ static nnf_status make_input(nnf_tensor **out, const search *s, const chain *fou
 
 /* ---- Running a chain beside the call that stands for it ---- */
 
-/* Runs modules one after the other on one input. */
+/* Runs modules one after the other on one input. Where one adds a residual and there is none yet, a
+ * random one is made, of the shape of what it is added to. */
 static nnf_status run_modules(nnf_tensor **out, nnf_module *const *modules, size_t n,
-                              nnf_tensor *input, int threads) {
+                              nnf_tensor *input, nnf_tensor **residual, const search *s) {
     nnf_tensor *value = nnf_tensor_retain(input);
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n && status == NNF_OK; i++) {
         nnf_session *session = NULL;
-        nnf_session_options options = {.threads = threads};
+        nnf_session_options options = {.threads = s->options->threads};
         nnf_tensor *next = NULL;
-        status = nnf_session_new(&session, modules[i], &options);
-        if (status == NNF_OK) status = nnf_session_run(session, &value, 1, &next, 1);
+        bool adds = nnfi_takes_residual(modules[i]);
+        if (adds && *residual == NULL)
+            status = nnfi_random_tensor(
+                residual, nnf_tensor_dtype(value), nnf_tensor_ndim(value), nnf_tensor_shape(value),
+                nnfi_random_start(s->options->seed, "residual"), s->options->int_max);
+        nnf_tensor *inputs[] = {value, *residual};
+        size_t n_inputs = adds || nnfi_n_residuals(modules[i]) ? 2 : 1;
+        if (status == NNF_OK) status = nnf_session_new(&session, modules[i], &options);
+        if (status == NNF_OK) status = nnf_session_run(session, inputs, n_inputs, &next, 1);
         nnf_session_release(session);
         nnf_tensor_release(value);
         value = next;
@@ -161,12 +182,12 @@ static nnf_status compare_chain(nnf_verify_report *report, const search *s, cons
         modules[i] = s->graph_a->calls[found->calls[i]]->module;
     }
     const char *path = s->graph_a->calls[found->calls[0]]->path;
-    nnf_tensor *input = NULL, *before = NULL, *after = NULL;
+    nnf_tensor *input = NULL, *residual = NULL, *before = NULL, *after = NULL;
     nnf_status status = make_input(&input, s, found);
     if (status == NNF_OK) {
-        status = run_modules(&before, modules, found->length, input, s->options->threads);
+        status = run_modules(&before, modules, found->length, input, &residual, s);
     }
-    if (status == NNF_OK) status = run_modules(&after, &fused, 1, input, s->options->threads);
+    if (status == NNF_OK) status = run_modules(&after, &fused, 1, input, &residual, s);
     if (status == NNF_OK) {
         nnf_verify_row *row = nnfi_report_add(report);
         status = row == NULL ? NNF_ERROR_MEMORY
@@ -174,6 +195,7 @@ static nnf_status compare_chain(nnf_verify_report *report, const search *s, cons
         if (status == NNF_OK) report->ok = report->ok && row->ok;
     }
     nnf_tensor_release(input);
+    nnf_tensor_release(residual);
     nnf_tensor_release(before);
     nnf_tensor_release(after);
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
@@ -187,12 +209,15 @@ static nnf_status check_calls(nnf_verify_report *report, const search *s) {
             nnf_graph_call_n_inputs(s->b, i) == 0) {
             continue;
         }
-        nnf_value input = nnf_graph_call_inputs(s->b, i)[0];
+        const nnf_value *inputs = nnf_graph_call_inputs(s->b, i);
+        nnf_value input = inputs[0], residual = NNF_NO_VALUE;
+        if (nnfi_n_residuals(module)) residual = inputs[nnf_graph_call_n_inputs(s->b, i) - 1];
         nnf_value output = nnf_graph_call_outputs(s->b, i)[0];
         if (input == NNF_NO_VALUE) continue;
         chain found;
-        bool fused = find_chain(&found, s, nnf_graph_value_name(s->b, input),
-                                nnf_graph_value_name(s->b, output));
+        bool fused =
+            find_chain(&found, s, nnf_graph_value_name(s->b, input),
+                       nnf_graph_value_name(s->b, output), nnf_graph_value_name(s->b, residual));
         if (fused) NNFI_TRY(compare_chain(report, s, &found, module));
         if (!nnfi_progress("verifying", (double)(i + 1) / (double)n)) {
             return nnf_error(NNF_ERROR_CANCELLED, "verifying was cancelled");

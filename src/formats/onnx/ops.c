@@ -342,10 +342,10 @@ static bool complete_clip_6(nnfi_node_call *call, nnfi_options *options) {
 }
 
 static bool complete_clip(nnfi_node_call *call, nnfi_options *options) {
-    double low, high;
-    if (constant_number(call, 1, &low) && constant_number(call, 2, &high)) {
-        name_clip(call, &options->activation, low, high);
-    }
+    nnf_activation_options *clip = &options->activation;
+    constant_number(call, 1, &clip->alpha); /* inputs as well: a fused Clip runs without them */
+    constant_number(call, 2, &clip->beta);
+    name_clip(call, clip, clip->alpha, clip->beta);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "formats/onnx/write.h"
+#include "nn/nn_internal.h"
 #include "support/memory.h"
 
 /* A slot whose tensor is not the constant that the call reads: it needs an initializer. */
@@ -207,33 +208,101 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
     return NNF_OK;
 }
 
+/* The name of what a leaf adds that is not its call's first; NULL where it adds nothing. */
+static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *leaf) {
+    const nnfi_call *call = plan->graph->calls[leaf->call];
+    if (!nnfi_n_residuals(call->module) || !nnfi_takes_residual(leaf->module)) return NULL;
+    nnf_value residual = call->inputs[call->n_inputs - 1];
+    return residual == NNF_NO_VALUE ? NULL : plan->graph->values[residual].name;
+}
+
+/* Which of its inputs the leaf gets from the one before: the second where its node in the source
+ * has the residual first. */
+static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_leaf *leaf) {
+    const char *residual = residual_name(plan, leaf), *first = NULL;
+    if (residual && leaf->node >= 0) NNFI_TRY(original_input(plan, &first, leaf->node, 0));
+    *out = first && strcmp(first, residual) == 0;
+    return NNF_OK;
+}
+
 /* A value between two leaves gets the name that the second one read in the source, so that its node
  * may stay as it is. */
 static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *next) {
     nnfi_write_plan *plan = p->plan;
     const char *name = NULL;
-    if (next->node >= 0) NNFI_TRY(original_input(plan, &name, next->node, 0));
-    if (!name || !*name) {
-        *out = nnfi_write_plan_name(plan, next->path);
-    } else {
-        *out = nnfi_write_plan_name(plan, name);
-    }
+    size_t index;
+    NNFI_TRY(inner_input(plan, &index, next));
+    if (next->node >= 0) NNFI_TRY(original_input(plan, &name, next->node, index));
+    *out = nnfi_write_plan_name(plan, name && *name ? name : next->path);
     return *out ? NNF_OK : no_memory();
 }
 
-/* Inputs behind the first of a leaf that is not its call's first, as the source had them. */
-static nnf_status set_later_inputs(planner *p, nnfi_leaf *leaf) {
-    nnfi_write_plan *plan = p->plan;
-    for (size_t k = 1; leaf->node >= 0; k++) {
+/* A value that the call's nodes name though its module does not need it; NULL: it is none. */
+static const char *captured_name(const nnfi_write_plan *plan, const nnfi_leaf *leaf,
+                                 const char *name) {
+    const nnfi_call *call = plan->graph->calls[leaf->call];
+    for (size_t i = 0; i < call->n_captures; i++) {
+        const char *captured = plan->graph->values[call->captures[i]].name;
+        if (strcmp(captured, name) == 0) return captured;
+    }
+    return NULL;
+}
+
+static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int64_t node) {
+    nnfi_reader reader =
+        nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
+    nnfi_field field;
+    *n = 0;
+    for (bool more;;) {
+        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
+        if (!more) return NNF_OK;
+        *n += field.number == NODE_INPUT;
+    }
+}
+
+/* Inputs behind the first that are no slots, as the source had them. */
+static nnf_status set_captured_inputs(nnfi_write_plan *plan, nnfi_leaf *leaf, size_t n_original) {
+    for (size_t k = 1 + nnf_module_get_type(leaf->module)->n_slots; k < n_original; k++) {
         const char *name;
         NNFI_TRY(original_input(plan, &name, leaf->node, k));
-        if (!name) return NNF_OK;
-        if (k <= nnf_module_get_type(leaf->module)->n_slots || !*name) continue;
-        return nnf_error(NNF_ERROR_UNSUPPORTED,
-                         "'%s' cannot be written: a %s inside of it reads '%s' too", leaf->path,
-                         nnf_module_type_name(leaf->module), name);
+        if (!name || !*name) continue;
+        leaf->inputs[k] = captured_name(plan, leaf, name);
+        if (!leaf->inputs[k])
+            return nnf_error(NNF_ERROR_UNSUPPORTED,
+                             "'%s' cannot be written: a %s inside of it reads '%s' too", leaf->path,
+                             nnf_module_type_name(leaf->module), name);
     }
     return NNF_OK;
+}
+
+/* The inputs of a leaf that is its call's first. */
+static nnf_status set_first_inputs(planner *p, nnfi_leaf *leaf) {
+    nnfi_write_plan *plan = p->plan;
+    const nnfi_call *call = plan->graph->calls[leaf->call];
+    size_t n = call->n_inputs - nnfi_n_residuals(call->module);
+    leaf->n_inputs = count_inputs(leaf->module, n);
+    leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
+    if (!leaf->inputs) return no_memory();
+    for (size_t k = 0; k < n; k++) {
+        if (call->inputs[k] == NNF_NO_VALUE) continue;
+        leaf->inputs[k] = plan->graph->values[call->inputs[k]].name;
+    }
+    return NNF_OK;
+}
+
+/* The inputs of a leaf behind another, which gives it `between`. */
+static nnf_status set_inner_inputs(planner *p, nnfi_leaf *leaf, const char *between) {
+    nnfi_write_plan *plan = p->plan;
+    const char *residual = residual_name(plan, leaf);
+    size_t n_original = 0, index;
+    if (!residual && leaf->node >= 0) NNFI_TRY(n_original_inputs(plan, &n_original, leaf->node));
+    leaf->n_inputs = count_inputs(leaf->module, residual ? 2 : n_original > 1 ? n_original : 1);
+    leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
+    if (!leaf->inputs) return no_memory();
+    NNFI_TRY(inner_input(plan, &index, leaf));
+    leaf->inputs[index] = between;
+    if (residual) leaf->inputs[!index] = residual;
+    return set_captured_inputs(plan, leaf, n_original);
 }
 
 /* The leaves [first, end) of one call. */
@@ -243,19 +312,11 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
     for (size_t i = first; i < end; i++) {
         nnfi_leaf *leaf = &plan->leaves[i];
         bool is_first = i == first, is_last = i + 1 == end;
-        leaf->n_inputs = count_inputs(leaf->module, is_first ? call->n_inputs : 1);
         leaf->n_outputs = is_last ? call->n_outputs : 1;
-        leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
         leaf->outputs = nnfi_write_plan_names(plan, leaf->n_outputs);
-        if (!leaf->inputs || !leaf->outputs) return no_memory();
-        for (size_t k = 0; is_first && k < call->n_inputs; k++) {
-            if (call->inputs[k] == NNF_NO_VALUE) continue;
-            leaf->inputs[k] = plan->graph->values[call->inputs[k]].name;
-        }
-        if (!is_first) {
-            leaf->inputs[0] = plan->leaves[i - 1].outputs[0];
-            NNFI_TRY(set_later_inputs(p, leaf));
-        }
+        if (!leaf->outputs) return no_memory();
+        NNFI_TRY(is_first ? set_first_inputs(p, leaf)
+                          : set_inner_inputs(p, leaf, plan->leaves[i - 1].outputs[0]));
         for (size_t k = 0; is_last && k < call->n_outputs; k++) {
             if (call->outputs[k] == NNF_NO_VALUE) continue;
             leaf->outputs[k] = plan->graph->values[call->outputs[k]].name;
@@ -390,7 +451,8 @@ static void count_reads(planner *p) {
         for (size_t k = 0; k < call->n_inputs; k++) {
             if (call->inputs[k] != NNF_NO_VALUE) p->reads[call->inputs[k]]++;
         }
-        for (size_t k = 0; k < call->n_captures; k++) {
+        /* a program's nodes have what the modules say */
+        for (size_t k = 0; p->plan->source && k < call->n_captures; k++) {
             if (call->captures[k] != NNF_NO_VALUE) p->reads[call->captures[k]]++;
         }
     }
