@@ -17,9 +17,16 @@ typedef enum nnf_kernels {
     NNF_KERNELS_ONEDNN /* NNF_ERROR_UNSUPPORTED where the library was built without it */
 } nnf_kernels;
 
+/* One layer has run: its path, its type, its wall-clock time. What a session adds to the layers is
+ * a
+ * "(reorder)" between two layouts or a "(copy)", with the path "". */
+typedef void (*nnf_profile)(const char *path, const char *type, double seconds, void *payload);
+
 typedef struct nnf_session_options {
     int threads; /* 0: OMP_NUM_THREADS or the number of cores */
     nnf_kernels kernels;
+    nnf_profile profile; /* NULL: nobody is told, and no clock is read */
+    void *profile_payload;
 } nnf_session_options;
 
 /* A session over `module` (retained). options NULL: defaults. */

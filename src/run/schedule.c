@@ -86,11 +86,23 @@ static void run_copy(const nnfi_schedule *schedule, const nnfi_stage *stage) {
     memcpy(to->data, from->data, to->operand.bytes);
 }
 
+static const char *stage_type(const nnfi_stage *stage) {
+    if (stage->module) return nnf_module_type_name(stage->module);
+    return stage->step ? "(reorder)" : "(copy)";
+}
+
 static nnf_status run_stage(nnfi_schedule *schedule, nnfi_stage *stage) {
     if (stage->moves) NNFI_TRY(nnfi_stage_bind(schedule, stage));
     if (stage->step) return stage->step->run(stage->step);
     if (stage->module) return run_forward(schedule, stage);
     run_copy(schedule, stage);
+    return NNF_OK;
+}
+
+static nnf_status run_profiled(nnfi_schedule *schedule, nnfi_stage *stage) {
+    double start = nnfi_profile_start(schedule->session);
+    NNFI_TRY(run_stage(schedule, stage));
+    nnfi_profile_end(schedule->session, stage->path ? stage->path : "", stage_type(stage), start);
     return NNF_OK;
 }
 
@@ -140,7 +152,7 @@ nnf_status nnfi_schedule_run(nnfi_schedule *schedule, nnf_tensor *const *inputs,
     nnf_status status = enter_inputs(schedule, inputs);
     if (!status) status = enter_outputs(schedule);
     for (size_t s = 0; !status && s < schedule->n_stages; s++)
-        status = run_stage(schedule, &schedule->stages[s]);
+        status = run_profiled(schedule, &schedule->stages[s]);
     for (size_t i = 0; !status && i < n_outputs; i++)
         outputs[i] = nnf_tensor_retain(schedule->values[schedule->output_values[i]].tensor);
     leave_inputs(schedule);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -47,6 +48,8 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
     session->kernels = &nnfi_reference_kernels;
     session->set = set;
     session->threads = threads > 0 ? threads : default_threads();
+    session->profile = options ? options->profile : NULL;
+    session->profile_payload = options ? options->profile_payload : NULL;
     *out = session;
     return NNF_OK;
 }
@@ -67,6 +70,21 @@ int nnf_session_threads(const nnf_session *session) {
 
 const nnfi_kernels *nnfi_session_kernels(const nnf_session *session) {
     return session->kernels;
+}
+
+/* ---- Profiles ---- */
+
+double nnfi_profile_start(const nnf_session *session) {
+    struct timespec now = {0};
+    if (session->profile) clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void nnfi_profile_end(const nnf_session *session, const char *path, const char *type,
+                      double start) {
+    if (!session->profile) return;
+    double seconds = nnfi_profile_start(session) - start;
+    session->profile(path, type, seconds, session->profile_payload);
 }
 
 /* ---- Paths in errors ---- */
@@ -279,11 +297,21 @@ static nnf_status run_forward(call_frame *frame) {
     return NNF_OK;
 }
 
+/* Tells of a layer that ran; one that runs its children leaves the word to them. */
+static void profile_call(const call_frame *frame, double start) {
+    if (!frame->session->profile || runs_children(frame->type)) return;
+    nnfi_text path = current_path(frame->session);
+    nnfi_profile_end(frame->session, path.length > 0 ? path.data : "", frame->type->name, start);
+    nnfi_text_clear(&path);
+}
+
 static nnf_status run_frame(call_frame *frame) {
     nnf_module *module = frame->module;
     NNFI_TRY(nnfi_module_run_pre_hooks(module, frame->given, frame->n_inputs));
     if (!frame->type->forward) return cannot_run(frame->session, module);
+    double start = nnfi_profile_start(frame->session);
     NNFI_TRY(run_forward(frame));
+    profile_call(frame, start);
     return nnfi_module_run_forward_hooks(module, frame->given, frame->n_inputs, frame->outputs,
                                          frame->n_outputs);
 }

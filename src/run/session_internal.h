@@ -14,6 +14,8 @@ struct nnf_session {
     nnfi_engine *engine;        /* of the set; NULL until the first run */
     nnfi_schedule *schedule;    /* for the last run's input shapes; NULL: none */
     int threads;
+    nnf_profile profile; /* may be NULL */
+    void *profile_payload;
     /* The names of the calls that run now, outermost first: the path in error messages. */
     const char **names;
     size_t n_names, names_capacity;
@@ -29,5 +31,10 @@ struct nnf_session {
 nnf_status nnfi_session_forward(nnf_session *session, const char *path, nnf_module *module,
                                 nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
                                 size_t n_outputs);
+
+/* What session->profile is told: nnfi_profile_start gives the time, where somebody wants to know.
+ */
+double nnfi_profile_start(const nnf_session *session);
+void nnfi_profile_end(const nnf_session *session, const char *path, const char *type, double start);
 
 #endif
