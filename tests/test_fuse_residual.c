@@ -86,6 +86,42 @@ static void a_residual_fuses_in_every_dimension_and_order(void **state) {
     }
 }
 
+/* A kernel set that has no primitive for a fused type leaves it to its children. */
+static void a_fused_type_without_a_primitive_gives_its_result_all_the_same(void **state) {
+    (void)state;
+    nnf_module *graph = new_graph(), *fused;
+    nnf_type_info info;
+    nnf_type_info_init(&info);
+    info.ndim = 4;
+    for (int i = 0; i < 4; i++)
+        info.shape[i] = (nnf_dim){4, 0};
+    info.dtype = NNF_F64;
+    nnf_value x;
+    assert_ok(nnf_graph_add_input(graph, &x, "x", &info));
+    add_module(graph, "conv", same_conv(2, 4, 9));
+    add_module(graph, "bn", new_norm(2, 4));
+    add_module(graph, "add", new_add());
+    add_module(graph, "act", new_activation(NNF_GELU));
+    nnf_value y = call2(graph, "add", call(graph, "bn", call(graph, "conv", x)), x);
+    assert_ok(nnf_graph_add_output(graph, call(graph, "act", y)));
+    assert_ok(nnf_module_to(graph, NNF_F64));
+    nnf_module_eval(graph);
+    assert_ok(nnf_module_copy(&fused, graph));
+    assert_ok(nnf_fuse(fused, NULL, NULL));
+    assert_string_equal(calls_text(fused), "conv:ConvAddActivation2d");
+    nnf_tensor *in = random_tensor(NNF_F64, 4, (const int64_t[]){4, 4, 4, 4}, -1, 1, 11);
+    nnf_tensor *expected = run_with(graph, in, NNF_KERNELS_REFERENCE);
+    for (int kernels = NNF_KERNELS_REFERENCE; kernels <= NNF_KERNELS_ONEDNN; kernels++) {
+        nnf_tensor *out = run_with(fused, in, (nnf_kernels)kernels);
+        if (out) assert_tensors_close(out, expected, 1e-13);
+        nnf_tensor_release(out);
+    }
+    nnf_tensor_release(in);
+    nnf_tensor_release(expected);
+    nnf_module_release(fused);
+    nnf_module_release(graph);
+}
+
 static void every_activation_fuses_behind_every_base(void **state) {
     (void)state;
     static const nnf_activation kinds[] = {NNF_RELU6, NNF_CLIP,     NNF_LEAKY_RELU, NNF_SIGMOID,
@@ -348,6 +384,7 @@ static void a_residual_survives_being_written(void **state) {
 }
 
 TEST_MAIN(cmocka_unit_test(a_residual_fuses_in_every_dimension_and_order),
+          cmocka_unit_test(a_fused_type_without_a_primitive_gives_its_result_all_the_same),
           cmocka_unit_test(every_activation_fuses_behind_every_base),
           cmocka_unit_test(linear_layers_keep_pytorchs_names),
           cmocka_unit_test(the_convolution_that_runs_last_takes_the_add),

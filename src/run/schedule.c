@@ -67,6 +67,20 @@ nnf_status nnfi_stage_bind(nnfi_schedule *schedule, nnfi_stage *stage) {
                              schedule->block);
 }
 
+/* A container passes on what its last child gives instead of filling the tensor that stands there:
+ * its numbers go where the schedule has the value. Takes the reference. */
+static nnf_status take_output(const nnfi_planned *value, nnf_tensor *given) {
+    if (!given || given == value->tensor) return NNF_OK;
+    nnf_tensor *plain = NULL;
+    const void *data = NULL;
+    nnf_status status = nnf_tensor_contiguous(&plain, given);
+    if (status == NNF_OK) status = nnf_tensor_data(plain, &data);
+    if (status == NNF_OK) memcpy(value->data, data, (size_t)nnf_tensor_nbytes(plain));
+    nnf_tensor_release(plain);
+    nnf_tensor_release(given);
+    return status;
+}
+
 /* A module that the kernel set leaves to its type. */
 static nnf_status run_forward(nnfi_schedule *schedule, const nnfi_stage *stage) {
     nnf_tensor **inputs = schedule->tensors, **outputs = inputs + stage->n_inputs;
@@ -75,8 +89,14 @@ static nnf_status run_forward(nnfi_schedule *schedule, const nnfi_stage *stage) 
         inputs[i] = stage->operands[i] < 0 ? NULL : schedule->values[stage->operands[i]].tensor;
     nnf_status status = nnfi_session_forward(schedule->session, stage->path, stage->module, inputs,
                                              stage->n_inputs, outputs, stage->n_outputs);
-    for (size_t i = stage->n_inputs; i < n; i++)
-        if (stage->operands[i] < 0) nnf_tensor_release(inputs[i]);
+    for (size_t i = stage->n_inputs; i < n; i++) {
+        if (stage->operands[i] < 0) {
+            nnf_tensor_release(inputs[i]);
+            continue;
+        }
+        nnf_status taken = take_output(&schedule->values[stage->operands[i]], inputs[i]);
+        if (status == NNF_OK) status = taken;
+    }
     return status;
 }
 
