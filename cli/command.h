@@ -23,11 +23,11 @@ typedef struct string_list {
 typedef struct cli_settings {
     const char *operands[2]; /* MODEL, or A and B */
     size_t n_operands;
-    const char *out, *labels;
+    const char *out, *labels, *against;
     string_list chains, inputs, outputs, shapes;
     bool dry_run, no_verify, no_fuse, json, quiet, verbose, help;
     double tolerance; /* 0: by dtype */
-    int64_t int_max, seed, threads;
+    int64_t int_max, seed, threads, runs, warmup;
 } cli_settings;
 
 /* A subcommand. */
@@ -37,9 +37,9 @@ typedef struct cli_command {
     unsigned bit; /* in the options table */
     int (*run)(const cli_settings *settings);
 } cli_command;
-enum { FOR_FUSE = 1, FOR_INSPECT = 2, FOR_RUN = 4, FOR_VERIFY = 8, FOR_ALL = 15 };
+enum { FOR_FUSE = 1, FOR_INSPECT = 2, FOR_RUN = 4, FOR_VERIFY = 8, FOR_BENCH = 16, FOR_ALL = 31 };
 
-extern const cli_command command_fuse, command_inspect, command_run, command_verify;
+extern const cli_command command_fuse, command_inspect, command_run, command_verify, command_bench;
 
 /* Prints "nnfuse: <sentence>" to standard error; returns `status`. */
 int fail(int status, const char *format, ...) NNF_PRINTF(2, 3);

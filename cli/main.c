@@ -10,7 +10,7 @@
 #include "report.h"
 
 static const cli_command *const commands[] = {&command_fuse, &command_inspect, &command_run,
-                                              &command_verify};
+                                              &command_verify, &command_bench};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* ---- Messages ---- */
@@ -93,7 +93,7 @@ static int unknown_command(const char *word) {
 }
 
 static int run_command(const cli_command *command, int argc, char **argv) {
-    cli_settings settings = {.int_max = 1, .seed = 1};
+    cli_settings settings = {.int_max = 1, .seed = 1, .runs = 20, .warmup = 3};
     int status = options_parse(&settings, command, argc, argv);
     if (status == STATUS_DONE && settings.help) {
         print_command_help(command);

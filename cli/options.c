@@ -34,25 +34,31 @@ static const option options[] = {
     {"output", 'o', "[NAME=]Y.npy", FOR_RUN, LIST, AT(outputs), 0,
      "write the model's output NAME there; may be repeated\n"
      "(default: print a summary of every output)"},
-    {"shape", 0, "NAME=1,3,224", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(shapes), 0,
+    {"shape", 0, "NAME=1,3,224", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, LIST, AT(shapes), 0,
      "the shape of a random input; may be repeated\n"
      "(default: the file's, with 1 for an unknown first dimension)"},
     {"labels", 0, "Y.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, TEXT, AT(labels), 0,
      "the right answers, integers [N]: prints how many a classifier\n"
      "gets right on its input"},
-    {"no-fuse", 0, NULL, FOR_RUN, FLAG, AT(no_fuse), 0, "run the file as it stands"},
+    {"against", 0, "OTHER", FOR_BENCH, TEXT, AT(against), 0,
+     "another model, which takes turns with MODEL"},
+    {"runs", 0, "N", FOR_BENCH, COUNT, AT(runs), 1, "runs that count (default: 20)"},
+    {"warmup", 0, "N", FOR_BENCH, COUNT, AT(warmup), 0,
+     "runs before them, which do not (default: 3)"},
+    {"no-fuse", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_fuse), 0, "run files as they stand"},
     {"tolerance", 't', "T", FOR_FUSE | FOR_VERIFY, NUMBER, AT(tolerance), 0,
      "the difference that is allowed, relative to the output's largest\n"
      "value (default: float32 and float64 1e-4, float16 1e-2, bfloat16 5e-2)"},
-    {"int-max", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY, COUNT, AT(int_max), 1,
+    {"int-max", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(int_max), 1,
      "random integer inputs are 0 to N (default: 1)"},
-    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY, COUNT, AT(seed), 1,
+    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(seed), 1,
      "the seed of random inputs (default: 1)"},
-    {"threads", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY, COUNT, AT(threads), 1,
+    {"threads", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(threads), 1,
      "threads to run on (default: OMP_NUM_THREADS, or the cores)"},
     {"json", 0, NULL, FOR_ALL, FLAG, AT(json), 0, "print the result as one JSON object"},
     {"verbose", 'v', NULL, FOR_FUSE, FLAG, AT(verbose), 0, "print long lists to their end"},
-    {"quiet", 'q', NULL, FOR_FUSE | FOR_RUN | FOR_VERIFY, FLAG, AT(quiet), 0, "print errors only"},
+    {"quiet", 'q', NULL, FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, FLAG, AT(quiet), 0,
+     "print errors only"},
     {"help", 'h', NULL, FOR_ALL, FLAG, AT(help), 0, "print this help"},
 };
 enum { N_OPTIONS = sizeof options / sizeof options[0] };
