@@ -65,7 +65,8 @@ NNF_API nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor);
 
 /* A new tensor over the same storage with another shape. Strides and offset count elements;
  * the offset from the tensor's own first element; strides NULL means contiguous (only allowed where
- * `tensor` is contiguous). Every element must lie inside the storage: NNF_ERROR_SHAPE otherwise. It has its own identity, as a copy has. */
+ * `tensor` is contiguous). Every element must lie inside the storage: NNF_ERROR_SHAPE otherwise. It
+ * has its own identity, as a copy has. */
 NNF_API nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
                                    const int64_t *shape, const int64_t *strides, int64_t offset);
 

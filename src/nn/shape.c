@@ -33,7 +33,8 @@ static nnf_status infer_shape(const nnf_module *module, const nnf_type_info *con
     int64_t end = clamp(options->end < 0 ? options->end + ndim : options->end, 0, ndim);
     count = nnfi_dim(end > start ? end - start : 0);
     nnfi_info_set_shape(&outputs[0], 1, &count);
-    return nnf_type_info_set_values(&outputs[0], inputs[0]->shape + start, (int)count.value);
+    const nnf_dim *dims = end > start ? inputs[0]->shape + start : &count; /* a scalar has none */
+    return nnf_type_info_set_values(&outputs[0], dims, (int)count.value);
 }
 
 static nnf_status forward_shape(nnf_session *session, nnf_module *module, nnf_tensor *const *inputs,
