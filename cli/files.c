@@ -2,23 +2,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* One command writes one file at a time. The handler reads the path only where `temporary_set`. */
-static char temporary_path[4096];
-static volatile int temporary_set;
+/* One command writes one model at a time: a file and perhaps its data file. The handler reads a
+ * path only where it is set. */
+typedef struct temporary {
+    char path[4096];
+    volatile sig_atomic_t set;
+} temporary;
+static temporary model_file, data_file;
 
-void files_set_temporary(const char *path) {
-    temporary_set = 0;
-    if (path == NULL || strlen(path) >= sizeof temporary_path) return;
-    strcpy(temporary_path, path);
-    temporary_set = 1;
+static void set_temporary(temporary *file, const char *path) {
+    file->set = 0;
+    if (path == NULL || strlen(path) >= sizeof file->path) return;
+    strcpy(file->path, path);
+    file->set = 1;
 }
 
-const char *files_temporary(void) {
-    return temporary_set ? temporary_path : NULL;
+void files_set_temporary(const char *path, const char *data_path) {
+    set_temporary(&model_file, path);
+    set_temporary(&data_file, data_path);
+}
+
+void files_remove_temporary(void) {
+    if (model_file.set) unlink(model_file.path);
+    if (data_file.set) unlink(data_file.path);
 }
 
 const char *input_name(const char *path) {
@@ -71,14 +82,14 @@ nnf_status file_open(file_writer *writer, const char *path) {
     if (writer->temporary == NULL) return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory", path);
     snprintf(writer->temporary, size, "%s.%ld.tmp", path, (long)getpid());
     int fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd >= 0) files_set_temporary(writer->temporary);
+    if (fd >= 0) files_set_temporary(writer->temporary, NULL);
     writer->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
     if (writer->file != NULL) return NNF_OK;
     nnf_status status = nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
     if (fd >= 0) {
         close(fd);
         unlink(writer->temporary);
-        files_set_temporary(NULL);
+        files_set_temporary(NULL, NULL);
     }
     free(writer->temporary);
     return status;
@@ -101,7 +112,7 @@ nnf_status file_close(file_writer *writer, nnf_status status) {
         status = write_error(writer);
     }
     if (status != NNF_OK) unlink(writer->temporary);
-    files_set_temporary(NULL);
+    files_set_temporary(NULL, NULL);
     free(writer->temporary);
     return status;
 }

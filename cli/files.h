@@ -24,9 +24,9 @@ nnf_status file_write(file_writer *writer, const void *data, size_t size);
 /* Renames; or, where `status` is an error, removes the file and passes the status on. */
 nnf_status file_close(file_writer *writer, nnf_status status);
 
-/* The temporary file that a signal must not leave behind; NULL: there is none any more. */
-void files_set_temporary(const char *path);
-/* Its path, or NULL; for the signal handler. */
-const char *files_temporary(void);
+/* The files that a signal must not leave behind; NULL: there is none any more. */
+void files_set_temporary(const char *path, const char *data_path);
+/* Removes them; for the signal handler. */
+void files_remove_temporary(void);
 
 #endif

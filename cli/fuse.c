@@ -181,23 +181,29 @@ static int write_file(fuse_job *job) {
     progress_library_writes(true);
     nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, NULL);
     /* From here on its name is known, and a signal removes it at once. */
-    if (saved == NNF_OK) files_set_temporary(nnf_pending_file_path(pending));
+    if (saved == NNF_OK) {
+        files_set_temporary(nnf_pending_file_path(pending), nnf_pending_file_data_path(pending));
+    }
     progress_library_writes(false);
     if (interrupted() != 0) {
         nnf_pending_file_discard(pending);
-        files_set_temporary(NULL);
+        files_set_temporary(NULL, NULL);
         return fail(128 + interrupted(), "interrupted; nothing was written");
     }
     if (saved != NNF_OK) return fail_library(saved);
     int status = STATUS_DONE;
     if (!job->settings->no_verify) status = verify_file(job, nnf_pending_file_path(pending));
     if (status == STATUS_DONE) {
+        /* The model may have its name already while this goes on: a signal waits. */
+        progress_library_writes(true);
+        files_set_temporary(NULL, NULL);
         saved = nnf_pending_file_commit(pending);
+        progress_library_writes(false);
         if (saved != NNF_OK) status = fail_library(saved);
     } else {
         nnf_pending_file_discard(pending);
     }
-    files_set_temporary(NULL);
+    files_set_temporary(NULL, NULL);
     struct stat info;
     if (status == STATUS_DONE && stat(job->out, &info) == 0) job->bytes = info.st_size;
     return status;
@@ -213,15 +219,31 @@ static int verify_memory(fuse_job *job, const void *data, size_t size) {
     return status;
 }
 
-static int write_stdout(fuse_job *job) {
+/* Standard output, a device or a pipe: nothing that could be read again or renamed. */
+static bool is_stream(const char *path) {
+    struct stat info;
+    if (strcmp(path, "-") == 0) return true;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+static int put_stream(const char *path, const void *data, size_t size) {
+    bool to_stdout = strcmp(path, "-") == 0;
+    FILE *file = to_stdout ? stdout : fopen(path, "wb");
+    bool done = file != NULL && fwrite(data, 1, size, file) == size && fflush(file) == 0;
+    int reason = errno;
+    if (file != NULL && !to_stdout) fclose(file);
+    if (done) return STATUS_DONE;
+    return fail(STATUS_OUTPUT, "cannot write %s: %s", to_stdout ? "standard output" : path,
+                strerror(reason));
+}
+
+static int write_stream(fuse_job *job) {
     void *data = NULL;
     size_t size = 0;
     nnf_status saved = nnf_onnx_save_memory(job->fused, &data, &size, NULL);
     if (saved != NNF_OK) return fail_library(saved);
     int status = job->settings->no_verify ? STATUS_DONE : verify_memory(job, data, size);
-    if (status == STATUS_DONE && (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)) {
-        status = fail(STATUS_OUTPUT, "cannot write standard output: %s", strerror(errno));
-    }
+    if (status == STATUS_DONE) status = put_stream(job->out, data, size);
     nnf_free(data);
     job->bytes = (int64_t)size;
     return status;
@@ -229,7 +251,7 @@ static int write_stdout(fuse_job *job) {
 
 static int write_model(fuse_job *job) {
     if (job->settings->dry_run) return STATUS_DONE;
-    return strcmp(job->out, "-") == 0 ? write_stdout(job) : write_file(job);
+    return is_stream(job->out) ? write_stream(job) : write_file(job);
 }
 
 /* ---- Telling ---- */

@@ -29,8 +29,7 @@ static void on_signal(int number) {
     signal_number = number;
     if (library_writes && !again) return;
     if (number == SIGPIPE) return; /* the write fails, and the command ends in its own way */
-    const char *temporary = files_temporary();
-    if (temporary != NULL) unlink(temporary);
+    files_remove_temporary();
     _exit(128 + number);
 }
 

@@ -48,9 +48,12 @@ NNF_API nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_modul
                                          const char *path, const nnf_onnx_save_options *options);
 NNF_API const char *
 nnf_pending_file_path(const nnf_pending_file *pending); /* of the temporary file */
+/* The external data file that was written for it; NULL: there is none. It has its own name, which
+ * no file had, at once. */
+NNF_API const char *nnf_pending_file_data_path(const nnf_pending_file *pending);
 /* ... and renames it. Frees `pending` whatever comes of it; on an error the file is gone. */
 NNF_API nnf_status nnf_pending_file_commit(nnf_pending_file *pending);
-/* ... or removes it. */
+/* ... or removes it, with its data file. */
 NNF_API void nnf_pending_file_discard(nnf_pending_file *pending);
 
 #ifdef __cplusplus

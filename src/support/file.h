@@ -26,6 +26,8 @@ nnf_status nnfi_output_write(nnfi_output *output, const void *data, size_t size)
 /* Flushes to the disk (fsync) and closes, so that it can be read under its temporary name. */
 nnf_status nnfi_output_finish(nnfi_output *output);
 const char *nnfi_output_path(const nnfi_output *output); /* the temporary name */
+/* The name it will have: the path it was opened for, with symbolic links followed. */
+const char *nnfi_output_target(const nnfi_output *output);
 /* Renames to the path it was opened for, keeping that file's permissions where one was there; frees
  * `output`; on an error the temporary file is removed. */
 nnf_status nnfi_output_commit(nnfi_output *output);

@@ -178,6 +178,10 @@ const char *nnfi_output_path(const nnfi_output *output) {
     return output->temporary ? output->temporary : output->path;
 }
 
+const char *nnfi_output_target(const nnfi_output *output) {
+    return output->path;
+}
+
 /* So that the new name survives a crash as well. The file is there already: where a file system
  * cannot do it for folders, that is no failure. */
 static void sync_folder(const char *path) {

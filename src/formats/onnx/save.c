@@ -8,7 +8,7 @@
 
 struct nnf_pending_file {
     nnfi_output *model;
-    char *data_path; /* of an external data file that is in its place already; may be NULL */
+    char *data_path; /* of an external data file that is in its place already, or NULL */
 };
 
 /* ---- To memory ---- */
@@ -103,17 +103,17 @@ static nnf_status save_data(const nnfi_file_layout *layout, const char *path) {
     return status;
 }
 
-static nnf_status save_model(nnf_pending_file *pending, const nnfi_file_layout *layout,
-                             const char *path) {
-    NNFI_TRY(nnfi_output_open(&pending->model, path));
+static nnf_status save_model(nnf_pending_file *pending, const nnfi_file_layout *layout) {
     NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, to_output,
                                  pending->model));
     return nnfi_output_finish(pending->model);
 }
 
-/* The folder and the data file's name decide what the model says of external data. */
-static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, const char *path) {
+/* The folder and the data file's name decide what the model says of external data. The data file
+ * gets its own name at once: the model's text has it, and is read under its temporary name. */
+static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan) {
     nnfi_file_layout layout = {.plan = plan, .same_folder = true};
+    const char *path = nnfi_output_target(pending->model);
     char *folder = nnfi_path_folder(path), *data_path = NULL;
     nnf_status status = folder ? NNF_OK : nnfi_error_memory(strlen(path), "a path");
     if (status == NNF_OK && plan->source && plan->source->n_files > 0) {
@@ -133,7 +133,7 @@ static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, const c
             layout.data_name = NULL; /* it pointed there; the model's text has it now */
         }
     }
-    if (status == NNF_OK) status = save_model(pending, &layout, path);
+    if (status == NNF_OK) status = save_model(pending, &layout);
     nnfi_file_layout_clear(&layout);
     nnfi_free(folder);
     nnfi_free(data_path);
@@ -150,7 +150,8 @@ nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph
     if (!pending) return nnfi_error_memory(sizeof *pending, "an output file");
     nnf_status status = nnfi_write_plan_make(&plan, graph, options);
     if (status == NNF_OK) {
-        status = save(pending, &plan, path);
+        status = nnfi_output_open(&pending->model, path);
+        if (status == NNF_OK) status = save(pending, &plan);
         nnfi_write_plan_clear(&plan);
     }
     if (status != NNF_OK) {
@@ -163,6 +164,10 @@ nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph
 
 const char *nnf_pending_file_path(const nnf_pending_file *pending) {
     return nnfi_output_path(pending->model);
+}
+
+const char *nnf_pending_file_data_path(const nnf_pending_file *pending) {
+    return pending->data_path;
 }
 
 nnf_status nnf_pending_file_commit(nnf_pending_file *pending) {
