@@ -166,8 +166,9 @@ static uint32_t read_all(const nnf_module *module, const char *name) {
     const void *data = NULL;
     check(nnf_tensor_data(tensor, &data));
     const uint32_t *words = data;
+    const int64_t n = nnf_tensor_numel(tensor);
     uint32_t mix = 0;
-    for (int64_t i = 0; i < nnf_tensor_numel(tensor); i++)
+    for (int64_t i = 0; i < n; i++)
         mix ^= words[i];
     return mix;
 }

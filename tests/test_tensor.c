@@ -292,19 +292,22 @@ static void failing_deallocate(void *old, void *payload) {
 
 /* Everything that allocates, in one go; tensors made on the way are released also where it fails.
  */
-static nnf_status use_everything(nnf_tensor **made, const unsigned char *bytes, int *released) {
+static nnf_status use_everything(nnf_tensor **made, nnfi_affine **affine,
+                                 const unsigned char *bytes, int *released) {
     const int64_t shape[2] = {4, 3}, turned[2] = {1, 4};
-    const double scale[4] = {1, 2, 3, 4}, low[4] = {0};
-    const nnfi_fold fold = {{1, 1, 4, 3}, scale, low, scale, low};
-    const nnfi_fold other = {{1, 3, 4, 1}, scale, low, NULL, NULL};
+    const double scale[4] = {1, 2, 3, 4};
+    const nnfi_channel_view rows = {1, 1, 4, 3}, columns = {1, 3, 4, 1};
     const void *data;
     void *own;
     NNFI_TRY(nnf_tensor_borrow(&made[0], NNF_F32, 2, shape, bytes + 1, count_release, released));
     NNFI_TRY(nnf_tensor_view(&made[1], made[0], 2, shape, turned, 0));
     NNFI_TRY(nnf_tensor_contiguous(&made[2], made[1]));
-    NNFI_TRY(nnfi_tensor_fold(&made[3], made[0], NNF_F32, &fold));
-    NNFI_TRY(nnfi_tensor_fold(&made[4], made[3], NNF_F32, &fold));
-    NNFI_TRY(nnfi_tensor_fold(&made[5], made[4], NNF_F32, &other));
+    NNFI_TRY(nnf_tensor_from_data(&made[9], NNF_F64, 1, shape, scale));
+    NNFI_TRY(nnfi_affine_new(affine, 4, made[9], NULL, NULL, NULL, 0.0));
+    NNFI_TRY(nnfi_tensor_fold(&made[3], made[0], NNF_F32, &rows, *affine));
+    NNFI_TRY(nnfi_tensor_fold(&made[4], made[3], NNF_F32, &rows, *affine));
+    NNFI_TRY(nnfi_tensor_fold(&made[5], made[4], NNF_F32, &columns, *affine));
+    NNFI_TRY(nnfi_tensor_fold(&made[10], NULL, NNF_F32, NULL, *affine));
     NNFI_TRY(nnf_tensor_copy(&made[6], made[5]));
     NNFI_TRY(nnf_tensor_mut_data(made[6], &own));
     NNFI_TRY(nnf_tensor_convert(&made[7], made[5], NNF_F64));
@@ -314,7 +317,7 @@ static nnf_status use_everything(nnf_tensor **made, const unsigned char *bytes, 
 
 static void failing_allocations_leak_nothing(void **state) {
     (void)state;
-    enum { MADE = 9 };
+    enum { MADE = 11 };
     static unsigned char bytes[4 * 12 + 1];
     nnf_status status = NNF_ERROR_MEMORY;
     int tries = 0;
@@ -325,12 +328,14 @@ static void failing_allocations_leak_nothing(void **state) {
                                        .deallocate = failing_deallocate,
                                        .allocator_payload = &self};
         nnf_tensor *made[MADE] = {NULL};
+        nnfi_affine *affine = NULL;
         int released = 0;
         assert_ok(nnf_library_set_options(&options));
-        status = use_everything(made, bytes, &released);
+        status = use_everything(made, &affine, bytes, &released);
         bool borrowed = made[0] != NULL;
         for (int i = 0; i < MADE; i++)
             nnf_tensor_release(made[i]);
+        nnfi_affine_release(affine);
         assert_ok(nnf_library_set_options(NULL));
         assert_true(status == NNF_OK || status == NNF_ERROR_MEMORY);
         assert_int_equal(self.out, 0);

@@ -61,10 +61,14 @@ typedef struct nnf_linear_map {
     int channel_axis; /* of the output: 1 for Conv; for Linear the last axis, written as -1 */
 } nnf_linear_map;
 
-/* A module seen as y[c] = scale[c] x[c] + shift[c] along axis 1, each a double-double (hi + lo). */
+/* A module seen as y[c] = (x[c] - mean[c]) * weight[c] / sqrt(var[c] + eps) + bias[c] along axis 1.
+ * Each tensor is one of floating point of shape [channels], one reference, or NULL: a weight of 1,
+ * a bias or mean of 0, and with no var nothing is divided by. Folding keeps the values that they
+ * have then. */
 typedef struct nnf_affine_map {
     int64_t channels;
-    double *scale_hi, *scale_lo, *shift_hi, *shift_lo; /* [channels] each; nnf_affine_map_clear */
+    nnf_tensor *weight, *bias, *mean, *var;
+    double eps;
 } nnf_affine_map;
 NNF_API void nnf_affine_map_clear(nnf_affine_map *map);
 

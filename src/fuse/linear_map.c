@@ -31,9 +31,9 @@ static nnf_status output_channels(nnfi_channel_view *view, const nnf_linear_map 
 /* Puts parameter `name` of `module` through the fold; where it has none, through a fold of zeros.
  */
 static nnf_status fold_parameter(nnf_module *module, const char *name, nnf_dtype dtype,
-                                 const nnfi_fold *fold) {
-    nnf_tensor *folded = NULL;
-    nnf_status status = nnfi_tensor_fold(&folded, nnf_module_tensor(module, name), dtype, fold);
+                                 const nnfi_channel_view *view, nnfi_affine *affine) {
+    nnf_tensor *folded = NULL, *base = nnf_module_tensor(module, name);
+    nnf_status status = nnfi_tensor_fold(&folded, base, dtype, view, affine);
     if (status == NNF_OK) status = nnf_module_set_parameter(module, name, folded);
     nnf_tensor_release(folded);
     return status == NNF_OK ? status : nnfi_error_prefix(status, "the folded %s: ", name);
@@ -45,8 +45,7 @@ static nnf_status make_plain(nnf_module *module, const char *name) {
     return nnf_module_remove_parametrizations(module, name);
 }
 
-static nnf_status fold_after(nnf_module *module, const nnf_linear_map *map,
-                             const nnf_affine_map *affine) {
+static nnf_status fold_after(nnf_module *module, const nnf_linear_map *map, nnfi_affine *affine) {
     NNFI_TRY(make_plain(module, map->weight));
     NNFI_TRY(make_plain(module, map->bias));
     const nnf_tensor *weight = nnf_module_tensor(module, map->weight);
@@ -62,32 +61,38 @@ static nnf_status fold_after(nnf_module *module, const nnf_linear_map *map,
                          nnf_module_type_name(module), nnf_dtype_name(nnf_tensor_dtype(weight)));
 
     nnf_dtype dtype = nnf_tensor_dtype(bias ? bias : weight);
-    nnfi_fold weight_fold = {.scale_hi = affine->scale_hi, .scale_lo = affine->scale_lo};
-    NNFI_TRY(output_channels(&weight_fold.view, map, weight));
-    nnfi_fold bias_fold = {{1, 1, map->out_channels, 1},
-                           affine->scale_hi,
-                           affine->scale_lo,
-                           affine->shift_hi,
-                           affine->shift_lo};
-    NNFI_TRY(fold_parameter(module, map->weight, nnf_tensor_dtype(weight), &weight_fold));
-    return fold_parameter(module, map->bias, dtype, &bias_fold);
+    nnfi_channel_view view;
+    NNFI_TRY(output_channels(&view, map, weight));
+    NNFI_TRY(fold_parameter(module, map->weight, nnf_tensor_dtype(weight), &view, affine));
+    return fold_parameter(module, map->bias, dtype, NULL, affine);
+}
+
+/* The affine map of a module: its numbers as they are now. */
+static nnf_status affine_of(nnfi_affine **out, const nnf_module *module) {
+    nnf_affine_map map = {0};
+    NNFI_TRY(nnf_module_get_type(module)->affine_map(module, &map));
+    nnf_status status =
+        nnfi_affine_new(out, map.channels, map.weight, map.bias, map.mean, map.var, map.eps);
+    nnf_affine_map_clear(&map);
+    return status == NNF_OK ? status
+                            : nnfi_error_prefix(status, "the %s: ", nnf_module_type_name(module));
 }
 
 nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *linear, const nnf_module *affine) {
     nnf_linear_map map;
-    nnf_affine_map after;
+    nnfi_affine *after;
     NNFI_TRY(nnf_module_get_type(linear)->linear_map(linear, &map));
-    NNFI_TRY(nnf_module_get_type(affine)->affine_map(affine, &after));
+    NNFI_TRY(affine_of(&after, affine));
     nnf_module *folded = NULL;
     nnf_status status = NNF_OK;
-    if (after.channels != map.out_channels)
+    if (nnfi_affine_channels(after) != map.out_channels)
         status = nnf_error(NNF_ERROR_NOT_FUSABLE,
                            "the %s has num_features %lld, but the %s has %lld output channels",
-                           nnf_module_type_name(affine), (long long)after.channels,
+                           nnf_module_type_name(affine), (long long)nnfi_affine_channels(after),
                            nnf_module_type_name(linear), (long long)map.out_channels);
     if (status == NNF_OK) status = nnfi_module_shallow_copy(&folded, linear);
-    if (status == NNF_OK) status = fold_after(folded, &map, &after);
-    nnf_affine_map_clear(&after);
+    if (status == NNF_OK) status = fold_after(folded, &map, after);
+    nnfi_affine_release(after);
     if (status == NNF_OK)
         *out = folded;
     else

@@ -61,9 +61,9 @@ nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor
 }
 
 void nnf_affine_map_clear(nnf_affine_map *map) {
-    nnfi_free(map->scale_hi);
-    nnfi_free(map->scale_lo);
-    nnfi_free(map->shift_hi);
-    nnfi_free(map->shift_lo);
+    nnf_tensor_release(map->weight);
+    nnf_tensor_release(map->bias);
+    nnf_tensor_release(map->mean);
+    nnf_tensor_release(map->var);
     *map = (nnf_affine_map){0};
 }

@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include "nn/window.h"
-#include "tensor/dd.h"
 
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR, BATCHES_TRACKED, N_SLOTS };
 static const nnf_slot slots[N_SLOTS] = {{"weight", NNF_SLOT_PARAMETER},
@@ -250,58 +249,6 @@ static nnf_status batchnorm_forward(nnf_session *session, nnf_module *module,
 
 /* ---- The affine view ---- */
 
-static nnf_status read_slot(const nnf_module *module, int slot, int64_t channels, const void **data,
-                            nnf_dtype *dtype) {
-    const nnf_tensor *tensor = nnf_module_tensor(module, slots[slot].name);
-    *data = NULL;
-    *dtype = NNF_F32;
-    if (!tensor) return NNF_OK;
-    *dtype = nnf_tensor_dtype(tensor);
-    if (!nnf_dtype_is_float(*dtype) || nnf_tensor_ndim(tensor) != 1 ||
-        nnf_tensor_shape(tensor)[0] != channels || !nnf_tensor_is_contiguous(tensor)) {
-        char text[NNFI_SHAPE_TEXT];
-        return nnf_error(
-            NNF_ERROR_NOT_FUSABLE, "the %s of %s is a %s of shape %s, not [%lld]", slots[slot].name,
-            nnf_module_type_name(module), nnf_dtype_name(*dtype),
-            nnfi_shape_text(text, sizeof text, nnf_tensor_ndim(tensor), nnf_tensor_shape(tensor)),
-            (long long)channels);
-    }
-    return nnf_tensor_data(tensor, data);
-}
-
-/* Everything in double-double: what a fold adds to the bias, beta - mean * scale, may cancel. */
-static nnf_status map_channels(const nnf_module *module, nnf_affine_map *map) {
-    const nnf_batchnorm_options *options = nnf_module_options(module);
-    const void *data[N_SLOTS];
-    nnf_dtype dtype[N_SLOTS];
-    for (int i = WEIGHT; i <= RUNNING_VAR; i++)
-        NNFI_TRY(read_slot(module, i, map->channels, &data[i], &dtype[i]));
-    for (int64_t c = 0; c < map->channels; c++) {
-        double value[N_SLOTS] = {[WEIGHT] = 1.0};
-        for (int i = WEIGHT; i <= RUNNING_VAR; i++)
-            if (data[i]) value[i] = nnfi_load_f64(dtype[i], data[i], c);
-        nnfi_dd sum = nnfi_dd_two_sum(value[RUNNING_VAR], options->eps);
-        if (!(sum.hi > 0.0) || !isfinite(sum.hi))
-            return nnf_error(NNF_ERROR_NOT_FUSABLE,
-                             "channel %lld of %s has running_var + eps = %g, which has no inverse "
-                             "square root",
-                             (long long)c, nnf_module_type_name(module), sum.hi);
-        nnfi_dd scale = nnfi_dd_mul_d(nnfi_dd_rsqrt(sum), value[WEIGHT]);
-        nnfi_dd moved = nnfi_dd_mul_d(scale, value[RUNNING_MEAN]);
-        nnfi_dd shift = nnfi_dd_add((nnfi_dd){value[BIAS], 0.0}, nnfi_dd_neg(moved));
-        if (!isfinite(scale.hi) || !isfinite(shift.hi))
-            return nnf_error(NNF_ERROR_NOT_FUSABLE,
-                             "channel %lld of %s has the scale %g and the shift %g, which are not "
-                             "finite",
-                             (long long)c, nnf_module_type_name(module), scale.hi, shift.hi);
-        map->scale_hi[c] = scale.hi;
-        map->scale_lo[c] = scale.lo;
-        map->shift_hi[c] = shift.hi;
-        map->shift_lo[c] = shift.lo;
-    }
-    return NNF_OK;
-}
-
 /* A slot that is an input of the graph (affine, but no tensor) can be anything when run. */
 static nnf_status check_foldable(const nnf_module *module) {
     const nnf_batchnorm_options *options = nnf_module_options(module);
@@ -323,22 +270,17 @@ static nnf_status check_foldable(const nnf_module *module) {
 
 static nnf_status batchnorm_affine_map(const nnf_module *module, nnf_affine_map *out) {
     NNFI_TRY(check_foldable(module));
-    nnf_affine_map map = {
-        .channels = nnf_tensor_numel(nnf_module_tensor(module, slots[RUNNING_MEAN].name))};
-    double **arrays[] = {&map.scale_hi, &map.scale_lo, &map.shift_hi, &map.shift_lo};
-    nnf_status status = NNF_OK;
-    for (int i = 0; i < 4 && status == NNF_OK; i++) {
-        *arrays[i] = nnfi_calloc((size_t)map.channels, sizeof(double));
-        if (!*arrays[i])
-            status = nnfi_error_memory((size_t)map.channels * sizeof(double), "an affine map");
-    }
-    if (status == NNF_OK) status = map_channels(module, &map);
-    if (status == NNF_OK) {
-        *out = map;
-    } else {
-        nnf_affine_map_clear(&map);
-    }
-    return status;
+    const nnf_batchnorm_options *options = nnf_module_options(module);
+    nnf_tensor *held[N_SLOTS];
+    for (int i = WEIGHT; i <= RUNNING_VAR; i++)
+        held[i] = nnf_tensor_retain(nnf_module_tensor(module, slots[i].name));
+    *out = (nnf_affine_map){.channels = nnf_tensor_numel(held[RUNNING_MEAN]),
+                            .weight = held[WEIGHT],
+                            .bias = held[BIAS],
+                            .mean = held[RUNNING_MEAN],
+                            .var = held[RUNNING_VAR],
+                            .eps = options->eps};
+    return NNF_OK;
 }
 
 /* ---- Rows, constructor ---- */

@@ -1,23 +1,9 @@
-#include <math.h>
 #include <string.h>
 
 #include "support/memory.h"
 #include "tensor/folded.h"
 #include "tensor/numbers.h"
 #include "tensor/object.h"
-
-static nnf_status check_numbers(const nnfi_fold *fold) {
-    int64_t n = fold->view.groups * fold->view.channels;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(fold->scale_hi[i]) || !isfinite(fold->scale_lo[i]))
-            return nnf_error(NNF_ERROR_NOT_FUSABLE, "channel %lld: the scale is %g", (long long)i,
-                             fold->scale_hi[i]);
-        if (fold->shift_hi && (!isfinite(fold->shift_hi[i]) || !isfinite(fold->shift_lo[i])))
-            return nnf_error(NNF_ERROR_NOT_FUSABLE, "channel %lld: the shift is %g", (long long)i,
-                             fold->shift_hi[i]);
-    }
-    return NNF_OK;
-}
 
 /* base NULL: as many elements as the view has. */
 static nnf_status check_view(const nnf_tensor *base, const nnfi_channel_view *view,
@@ -30,38 +16,33 @@ static nnf_status check_view(const nnf_tensor *base, const nnfi_channel_view *vi
                      nnfi_shape_text(text, sizeof text, 4, sizes));
 }
 
-/* The fold that a contiguous tensor is, where one of `view` can be composed with it; retained. */
-static nnfi_folded *fold_before(const nnf_tensor *base, const nnfi_channel_view *view) {
+/* The fold that a contiguous tensor is, where another of `view` can come after it; retained. */
+static nnfi_folded *fold_before(const nnf_tensor *base, const nnfi_channel_view *view,
+                                bool is_bias) {
     if (base->numel != nnfi_storage_numel(base->storage)) return NULL;
     nnfi_folded *folded = nnfi_storage_folded(base->storage);
-    if (!folded || memcmp(&folded->view, view, sizeof *view) == 0) return folded;
+    if (!folded) return NULL;
+    bool same = memcmp(&folded->view, view, sizeof *view) == 0 && folded->is_bias == is_bias;
+    if (same) return folded;
     nnfi_folded_release(folded);
     return NULL;
 }
 
-/* NULL in *out where the two cannot be composed. */
-static nnf_status compose(nnfi_folded **out, const nnf_tensor *base, const nnfi_fold *fold) {
-    *out = NULL;
-    nnfi_folded *before = fold_before(base, &fold->view);
-    if (!before) return NNF_OK;
-    nnf_status status =
-        nnfi_folded_new(out, before->dtype, before->base, before->base_offset, fold, before);
-    nnfi_folded_release(before);
-    if (status == NNF_OK && !(*out)->precise) {
-        nnfi_folded_release(*out);
-        *out = NULL;
-    }
-    return status;
-}
-
 static nnf_status fold_contiguous(nnfi_folded **out, const nnf_tensor *base,
-                                  const nnfi_fold *fold) {
-    NNFI_TRY(compose(out, base, fold));
-    if (*out) return NNF_OK;
+                                  const nnfi_channel_view *view, bool is_bias,
+                                  nnfi_affine *affine) {
+    nnfi_folded *before = fold_before(base, view, is_bias);
+    if (before) {
+        nnf_status status = nnfi_folded_new(out, before->dtype, before->base, before->base_offset,
+                                            view, is_bias, affine, before);
+        nnfi_folded_release(before);
+        return status;
+    }
     const void *ignored;
     if (nnfi_storage_is_deferred(base->storage))
         NNFI_TRY(nnfi_storage_data(base->storage, &ignored));
-    return nnfi_folded_new(out, base->dtype, base->storage, base->offset, fold, NULL);
+    return nnfi_folded_new(out, base->dtype, base->storage, base->offset, view, is_bias, affine,
+                           NULL);
 }
 
 /* The tensor of a fold, which it takes over. */
@@ -78,21 +59,26 @@ static nnf_status wrap(nnf_tensor **out, nnfi_folded *folded, int ndim, const in
 }
 
 nnf_status nnfi_tensor_fold(nnf_tensor **out, nnf_tensor *base, nnf_dtype dtype,
-                            const nnfi_fold *fold) {
+                            const nnfi_channel_view *view, nnfi_affine *affine) {
     if (base) dtype = base->dtype;
     if (!nnf_dtype_is_float(dtype))
         return nnf_error(NNF_ERROR_DTYPE, "a tensor of %s cannot be scaled", nnf_dtype_name(dtype));
-    int64_t numel;
-    NNFI_TRY(check_view(base, &fold->view, &numel));
-    NNFI_TRY(check_numbers(fold));
+    int64_t numel, channels = nnfi_affine_channels(affine);
+    const nnfi_channel_view each = {1, 1, channels, 1};
+    bool is_bias = !view;
+    if (is_bias) view = &each;
+    NNFI_TRY(check_view(base, view, &numel));
+    if (view->groups * view->channels != channels)
+        return nnf_error(NNF_ERROR_SHAPE, "%lld channels cannot be folded into %lld",
+                         (long long)channels, (long long)(view->groups * view->channels));
     nnfi_folded *folded;
     if (!base) {
-        NNFI_TRY(nnfi_folded_new(&folded, dtype, NULL, 0, fold, NULL));
+        NNFI_TRY(nnfi_folded_new(&folded, dtype, NULL, 0, view, is_bias, affine, NULL));
         return wrap(out, folded, 1, &numel);
     }
     nnf_tensor *whole;
     NNFI_TRY(nnf_tensor_contiguous(&whole, base));
-    nnf_status status = fold_contiguous(&folded, whole, fold);
+    nnf_status status = fold_contiguous(&folded, whole, view, is_bias, affine);
     nnf_tensor_release(whole);
     NNFI_TRY(status);
     return wrap(out, folded, base->ndim, base->shape);

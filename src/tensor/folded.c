@@ -5,7 +5,6 @@
 
 #include "support/memory.h"
 #include "tensor/channel_view.h"
-#include "tensor/dd.h"
 #include "tensor/numbers.h"
 
 /* Elements that one thread computes before it takes the next ones: they stay in its cache between
@@ -14,7 +13,7 @@
 /* Fewer elements than this are not worth waking other threads. */
 #define PARALLEL_ELEMENTS 65536
 /* Elements that go through double at once. */
-#define PIECE 256
+#define PIECE NNFI_AFFINE_PIECE
 /* Elements in a row with one scale, from which on a loop over them is better than one over all. */
 #define LONG_RUN 16
 
@@ -27,7 +26,9 @@ void nnfi_folded_release(nnfi_folded *folded) {
     if (!folded) return;
     if (atomic_fetch_sub_explicit(&folded->references, 1, memory_order_acq_rel) != 1) return;
     nnfi_storage_release(folded->base);
-    nnfi_free(folded->scale_hi);
+    for (size_t i = 0; i < folded->n_affines; i++)
+        nnfi_affine_release(folded->affines[i]);
+    nnfi_free(atomic_load_explicit(&folded->scales, memory_order_relaxed));
     nnfi_free(folded);
 }
 
@@ -35,114 +36,136 @@ bool nnfi_folded_is_shared(const nnfi_folded *folded) {
     return atomic_load_explicit(&folded->references, memory_order_acquire) != 1;
 }
 
-/* Whether a * b keeps both halves of double-double: below 2^-900 the low one may be too small for a
- * double, above 2^900 a sum may overflow. */
-static bool product_is_precise(nnfi_dd a, nnfi_dd b) {
-    double size = fabs(a.hi * b.hi);
-    return a.hi == 0.0 || b.hi == 0.0 || (size > 0x1p-900 && size < 0x1p900);
-}
-
-/* One channel: scale * before.scale, scale * before.shift + shift. */
-static void compose(nnfi_folded *folded, size_t channel, const nnfi_folded *before) {
-    nnfi_dd scale = {folded->scale_hi[channel], folded->scale_lo[channel]};
-    nnfi_dd old_scale = {before->scale_hi[channel], before->scale_lo[channel]};
-    nnfi_dd product = nnfi_dd_mul(scale, old_scale);
-    folded->precise = folded->precise && product_is_precise(scale, old_scale);
-    folded->scale_hi[channel] = product.hi;
-    folded->scale_lo[channel] = product.lo;
-    if (!before->has_shift) return;
-    nnfi_dd old_shift = {before->shift_hi[channel], before->shift_lo[channel]};
-    nnfi_dd shift = {folded->shift_hi[channel], folded->shift_lo[channel]};
-    folded->precise = folded->precise && product_is_precise(scale, old_shift);
-    shift = nnfi_dd_add(nnfi_dd_mul(scale, old_shift), shift);
-    folded->precise = folded->precise && isfinite(shift.hi);
-    folded->shift_hi[channel] = shift.hi;
-    folded->shift_lo[channel] = shift.lo;
-}
-
 nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *base,
-                           int64_t base_offset, const nnfi_fold *fold, const nnfi_folded *before) {
-    const nnfi_channel_view *view = &fold->view;
-    size_t n = (size_t)(view->groups * view->channels);
-    bool has_shift = fold->shift_hi || (before && before->has_shift);
-    nnfi_folded *folded = nnfi_calloc(1, sizeof *folded);
-    double *numbers = nnfi_calloc(n, (has_shift ? 4 : 2) * sizeof *numbers);
-    if (!folded || !numbers) {
-        nnfi_free(folded);
-        nnfi_free(numbers);
-        return nnfi_error_memory(n * 4 * sizeof *numbers, "the scales of a fold");
-    }
+                           int64_t base_offset, const nnfi_channel_view *view, bool is_bias,
+                           nnfi_affine *affine, const nnfi_folded *before) {
+    size_t n_before = before ? before->n_affines : 0;
+    size_t size = sizeof(nnfi_folded) + (n_before + 1) * sizeof(nnfi_affine *);
+    nnfi_folded *folded = nnfi_calloc(1, size);
+    if (!folded) return nnfi_error_memory(size, "a fold");
     atomic_init(&folded->references, 1);
+    atomic_init(&folded->scales, NULL);
     folded->dtype = dtype;
     folded->numel = view->groups * view->outer * view->channels * view->inner;
     folded->base = base ? nnfi_storage_retain(base) : NULL;
     folded->base_offset = base_offset;
     folded->view = *view;
-    folded->has_shift = has_shift;
-    folded->precise = true;
-    folded->scale_hi = numbers;
-    folded->scale_lo = numbers + n;
-    if (n > 0) memcpy(folded->scale_hi, fold->scale_hi, n * sizeof *numbers);
-    if (n > 0) memcpy(folded->scale_lo, fold->scale_lo, n * sizeof *numbers);
-    if (has_shift) {
-        folded->shift_hi = numbers + 2 * n;
-        folded->shift_lo = numbers + 3 * n;
-    }
-    if (fold->shift_hi && n > 0) {
-        memcpy(folded->shift_hi, fold->shift_hi, n * sizeof *numbers);
-        memcpy(folded->shift_lo, fold->shift_lo, n * sizeof *numbers);
-    }
-    for (size_t i = 0; before && i < n; i++)
-        compose(folded, i, before);
+    folded->is_bias = is_bias;
+    for (size_t i = 0; i < n_before; i++)
+        folded->affines[i] = nnfi_affine_retain(before->affines[i]);
+    folded->affines[n_before] = nnfi_affine_retain(affine);
+    folded->n_affines = n_before + 1;
     *out = folded;
     return NNF_OK;
 }
 
-/* Rounds hi + lo, which stands for 2^300 times a number below the normal doubles, to a multiple of
- * 2^300 times the smallest double: adding 2^52 of these and a half as many does it. */
-static double round_subnormal(nnfi_dd scaled) {
-    const double units = 0x1.8p-722;
-    nnfi_dd sum = nnfi_dd_two_sum(units, scaled.hi);
-    return (sum.hi + (sum.lo + scaled.lo)) - units;
-}
+/* ---- Scales ---- */
 
-/* base * scale + shift where the two cancel: the exact products' parts and the shift's, summed as
- * if in 159 bits (Ogita, Rump and Oishi, "Accurate sum and dot product", 2005: SumK). */
-static double cancelled_value(double base, nnfi_dd scale, nnfi_dd shift) {
-    enum { PARTS = 6, PASSES = 2 };
-    nnfi_dd high = nnfi_dd_two_prod(base, scale.hi), low = nnfi_dd_two_prod(base, scale.lo);
-    double parts[PARTS] = {low.lo, shift.lo, low.hi, high.lo, shift.hi, high.hi};
-    for (int pass = 0; pass < PASSES; pass++) {
-        for (int i = 1; i < PARTS; i++) {
-            nnfi_dd sum = nnfi_dd_two_sum(parts[i], parts[i - 1]);
-            parts[i] = sum.hi;
-            parts[i - 1] = sum.lo;
+/* Products in doubles are off by at most 2^-50 for each map. */
+static void multiply_scales(const nnfi_folded *folded, int64_t first, int64_t n, double *scales) {
+    double factors[NNFI_AFFINE_PIECE];
+    nnfi_affine_scales(folded->affines[0], first, n, scales);
+    for (size_t a = 1; a < folded->n_affines; a++) {
+        nnfi_affine_scales(folded->affines[a], first, n, factors);
+        for (int64_t i = 0; i < n; i++) {
+            scales[i] *= factors[i];
+            bool fits = fabs(scales[i]) > 0x1p-600 && fabs(scales[i]) < 0x1p600;
+            if (scales[i] != 0.0 && !fits) scales[i] = NAN;
         }
     }
-    double rest = 0.0;
-    for (int i = 0; i < PARTS - 1; i++)
-        rest += parts[i];
-    return rest + parts[PARTS - 1];
 }
 
-/* base * scale + shift, rounded once. Products and sums near the ends of the doubles' range, where
- * double-double would lose its low half or overflow on the way, are computed 2^300 times larger or
- * smaller. */
-static double value_of(double base, nnfi_dd scale, nnfi_dd shift) {
-    double product = base * scale.hi;
-    if (!isfinite(base)) return product + shift.hi;
-    double largest = fmax(fabs(product), fabs(shift.hi));
-    if (largest < 0x1p1000 && largest > 0x1p-700) {
-        double value = nnfi_dd_add(nnfi_dd_mul_d(scale, base), shift).hi;
-        bool cancels = fabs(value) < 0x1p-30 * largest;
-        return cancels ? cancelled_value(base, scale, shift) : value;
+static nnfi_triple exact_scale(const nnfi_folded *folded, int64_t channel) {
+    nnfi_triple scale = nnfi_affine_exact_scale(folded->affines[0], channel);
+    for (size_t a = 1; a < folded->n_affines; a++)
+        scale = nnfi_triple_mul(scale, nnfi_affine_exact_scale(folded->affines[a], channel));
+    return scale;
+}
+
+/* The 106 leading bits of the scales that fit. */
+static void refine_scales(const nnfi_folded *folded, int64_t first, int64_t n, double *high,
+                          double *low) {
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(high[i])) continue;
+        nnfi_triple scale = exact_scale(folded, first + i);
+        high[i] = ldexp(scale.part[0], scale.exponent);
+        low[i] = ldexp(scale.part[1], scale.exponent);
     }
-    if (scale.hi == 0.0) return product + shift.hi;
-    double factor = largest < 1.0 ? 0x1p300 : 0x1p-300;
-    nnfi_dd scaled_shift = {shift.hi * factor, shift.lo * factor};
-    nnfi_dd sum = nnfi_dd_add(nnfi_dd_mul_d(scale, base * factor), scaled_shift);
-    bool subnormal = factor > 1.0 && fabs(sum.hi) < 0x1p-722;
-    return (subnormal ? round_subnormal(sum) : sum.hi) / factor;
+}
+
+nnf_status nnfi_folded_prepare(nnfi_folded *folded) {
+    if (folded->is_bias || atomic_load_explicit(&folded->scales, memory_order_acquire))
+        return NNF_OK;
+    int64_t n = folded->view.groups * folded->view.channels;
+    size_t each = (folded->dtype == NNF_F64 ? 2 : 1) * sizeof(double);
+    double *scales = nnfi_calloc((size_t)n, each), *none = NULL;
+    if (!scales) return nnfi_error_memory((size_t)n * each, "the scales of a fold");
+    for (int64_t i = 0; i < n; i += NNFI_AFFINE_PIECE) {
+        int64_t count = n - i < NNFI_AFFINE_PIECE ? n - i : NNFI_AFFINE_PIECE;
+        multiply_scales(folded, i, count, scales + i);
+        if (folded->dtype == NNF_F64) refine_scales(folded, i, count, scales + i, scales + n + i);
+    }
+    /* Another thread may have been faster with the same numbers. */
+    if (!atomic_compare_exchange_strong(&folded->scales, &none, scales)) nnfi_free(scales);
+    return NNF_OK;
+}
+
+/* ---- Elements ---- */
+
+double nnfi_folded_exact(const nnfi_folded *folded, int64_t channel, double base) {
+    if (!isfinite(base)) { /* the sign of an infinity is all that scales can change */
+        for (size_t a = 0; a < folded->n_affines; a++)
+            base *= nnfi_affine_exact_scale(folded->affines[a], channel).part[0];
+        return base;
+    }
+    nnfi_triple value = nnfi_triple_of(base);
+    if (!folded->is_bias)
+        return nnfi_triple_round(nnfi_triple_mul(value, exact_scale(folded, channel)));
+    for (size_t a = 0; a < folded->n_affines; a++)
+        value = nnfi_affine_exact(folded->affines[a], channel, value);
+    return nnfi_triple_round(value);
+}
+
+/* A piece of biases through one map in doubles; sizes bound what rounding may have done to them:
+ * errors are below 2^-48 of these. */
+static void map_piece(const nnfi_affine *affine, int64_t first, int64_t n, double *values,
+                      double *sizes) {
+    double scale[PIECE], bias[PIECE], mean[PIECE];
+    nnfi_affine_scales(affine, first, n, scale);
+    nnfi_affine_read(affine, NNFI_AFFINE_BIAS, first, n, bias);
+    nnfi_affine_read(affine, NNFI_AFFINE_MEAN, first, n, mean);
+    for (int64_t i = 0; i < n; i++) {
+        values[i] = (values[i] - mean[i]) * scale[i] + bias[i];
+        sizes[i] = (sizes[i] + fabs(mean[i])) * fabs(scale[i]) + fabs(bias[i]);
+    }
+}
+
+/* In doubles first; f64 and where that may be off by more than 2^-38 of the value, exactly. */
+static void fold_biases(const nnfi_folded *folded, int64_t first, int64_t n, void *elements) {
+    double values[PIECE], quick[PIECE], sizes[PIECE];
+    nnfi_to_f64(folded->dtype, elements, values, n);
+    for (int64_t i = 0; i < n; i++) {
+        quick[i] = values[i];
+        sizes[i] = fabs(values[i]);
+    }
+    for (size_t a = 0; a < folded->n_affines && folded->dtype != NNF_F64; a++)
+        map_piece(folded->affines[a], first, n, quick, sizes);
+    for (int64_t i = 0; i < n; i++) {
+        bool enough = folded->dtype != NNF_F64 && sizes[i] > 0x1p-900 && sizes[i] < 0x1p900 &&
+                      fabs(quick[i]) >= 0x1p-10 * sizes[i];
+        values[i] = enough ? quick[i] : nnfi_folded_exact(folded, first + i, values[i]);
+    }
+    nnfi_from_f64(folded->dtype, values, elements, n);
+}
+
+/* base times a scale of 106 bits, rounded once. */
+static double scaled_f64(const nnfi_folded *folded, int64_t channel, double base, double high,
+                         double low) {
+    double product = base * high;
+    bool fits = fabs(product) > 0x1p-900 && fabs(product) < 0x1p1000;
+    if (fits) return product + (fma(base, high, -product) + base * low);
+    bool exact = base == 0.0 || high == 0.0;
+    return exact ? product : nnfi_folded_exact(folded, channel, base);
 }
 
 /* The channels of n elements. */
@@ -153,23 +176,21 @@ static void list_channels(const nnfi_channel_view *view, int64_t first, int64_t 
             out[i++] = at.channel;
 }
 
-/* A piece of at most PIECE elements, each with its own channel, in place. */
+/* A piece of at most PIECE weights, each with its own channel, in place. */
 static void fold_piece(const nnfi_folded *folded, int64_t first, int64_t n, void *elements) {
     int64_t channels[PIECE];
     double values[PIECE];
+    const double *high = folded->scales, *low = high + folded->view.groups * folded->view.channels;
     list_channels(&folded->view, first, n, channels);
     nnfi_to_f64(folded->dtype, elements, values, n);
-    if (!folded->has_shift && folded->dtype != NNF_F64) {
-        for (int64_t i = 0; i < n; i++)
-            values[i] *= folded->scale_hi[channels[i]];
-    } else {
-        for (int64_t i = 0; i < n; i++) {
-            int64_t c = channels[i];
-            nnfi_dd shift = {0.0, 0.0};
-            if (folded->has_shift) shift = (nnfi_dd){folded->shift_hi[c], folded->shift_lo[c]};
-            values[i] =
-                value_of(values[i], (nnfi_dd){folded->scale_hi[c], folded->scale_lo[c]}, shift);
-        }
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = channels[i];
+        if (isnan(high[c]))
+            values[i] = nnfi_folded_exact(folded, c, values[i]);
+        else if (folded->dtype == NNF_F64)
+            values[i] = scaled_f64(folded, c, values[i], high[c], low[c]);
+        else
+            values[i] *= high[c];
     }
     nnfi_from_f64(folded->dtype, values, elements, n);
 }
@@ -191,21 +212,25 @@ static void scale_any(nnf_dtype dtype, unsigned char *elements, int64_t n, doubl
     }
 }
 
-/* Elements with long runs of one scale and no shift. For f32 and narrower dtypes one product in
- * double is enough: dropping scale_lo and rounding the product are off by 2^-53 each, relative to
- * the value; together that is at most 2^-28 of f32's unit in the last place, so that the rounded
- * value is within 0.5 + 2^-28 of the exact one. */
+/* Weights with long runs of one scale, narrower than f64. For these one product in double is
+ * enough: scale and product are off by at most 2^-49 of the value, which is 2^-25 of f32's unit in
+ * the last place. */
 static void fold_runs(const nnfi_folded *folded, int64_t first, int64_t n,
                       unsigned char *elements) {
     size_t size = nnf_dtype_size(folded->dtype);
+    const double *scales = folded->scales;
     nnfi_place at = nnfi_place_of(&folded->view, first);
     for (int64_t i = 0; i < n; nnfi_place_next_run(&at)) {
         int64_t run = nnfi_place_run(&at, n - i);
+        double scale = scales[at.channel];
         void *start = elements + (size_t)i * size;
-        if (folded->dtype == NNF_F32)
-            scale_f32(start, run, folded->scale_hi[at.channel]);
-        else
-            scale_any(folded->dtype, start, run, folded->scale_hi[at.channel]);
+        for (int64_t k = 0; k < run && isnan(scale); k += PIECE)
+            fold_piece(folded, first + i + k, run - k < PIECE ? run - k : PIECE,
+                       (unsigned char *)start + (size_t)k * size);
+        if (folded->dtype == NNF_F32 && !isnan(scale))
+            scale_f32(start, run, scale);
+        else if (!isnan(scale))
+            scale_any(folded->dtype, start, run, scale);
         i += run;
     }
 }
@@ -217,13 +242,13 @@ static void fold_block(const nnfi_folded *folded, const unsigned char *source, i
         memset(out, 0, (size_t)n * size);
     else if (source + (size_t)first * size != out)
         memcpy(out, source + (size_t)first * size, (size_t)n * size);
-    bool plain = !folded->has_shift && folded->dtype != NNF_F64;
-    if (plain && folded->view.inner >= LONG_RUN) {
+    if (!folded->is_bias && folded->dtype != NNF_F64 && folded->view.inner >= LONG_RUN) {
         fold_runs(folded, first, n, out);
         return;
     }
     for (int64_t i = 0; i < n; i += PIECE)
-        fold_piece(folded, first + i, n - i < PIECE ? n - i : PIECE, out + (size_t)i * size);
+        (folded->is_bias ? fold_biases : fold_piece)(
+            folded, first + i, n - i < PIECE ? n - i : PIECE, out + (size_t)i * size);
 }
 
 const unsigned char *nnfi_folded_source(const nnfi_folded *folded) {

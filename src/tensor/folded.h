@@ -1,10 +1,12 @@
-/* The values base * scale[channel] + shift[channel], not computed yet. Never changes once made;
- * shared by the storages and readers that need it. */
+/* A weight or a bias with affine maps folded into it, not computed yet. Never changes once made,
+ * but for the scales, which are found when they are first needed; shared by the storages and
+ * readers that need it. */
 #ifndef NNFI_FOLDED_H
 #define NNFI_FOLDED_H
 
 #include <stdatomic.h>
 
+#include "tensor/affine.h"
 #include "tensor/storage.h"
 
 struct nnfi_folded {
@@ -14,24 +16,31 @@ struct nnfi_folded {
     nnfi_storage *base;  /* NULL: zeros */
     int64_t base_offset; /* elements */
     nnfi_channel_view view;
-    bool has_shift;
-    bool precise; /* false: composing left the range where double-double keeps its precision */
-    double *scale_hi, *scale_lo, *shift_hi, *shift_lo; /* [groups * channels]; one block */
+    bool is_bias; /* the whole maps are applied, not only their scales */
+    /* [groups * channels] of the maps' scales' products, for f64 once more what these miss; NaN
+     * where doubles don't do. NULL: not found yet. */
+    _Atomic(double *) scales;
+    size_t n_affines; /* applied in this order */
+    nnfi_affine *affines[];
 };
 
-/* Retains base; takes a copy of the fold's numbers. `before`: a fold of the same view and base that
- * this one comes after; NULL: none. */
+/* Retains what it is given. `before`: the fold that this one comes after; NULL: none. */
 nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *base,
-                           int64_t base_offset, const nnfi_fold *fold, const nnfi_folded *before);
+                           int64_t base_offset, const nnfi_channel_view *view, bool is_bias,
+                           nnfi_affine *affine, const nnfi_folded *before);
 nnfi_folded *nnfi_folded_retain(nnfi_folded *folded);
 void nnfi_folded_release(nnfi_folded *folded); /* NULL is allowed */
 bool nnfi_folded_is_shared(const nnfi_folded *folded);
 
 /* NNF_ERROR_NOT_FUSABLE where finite elements would leave the dtype's range. */
-nnf_status nnfi_folded_check_range(const nnfi_folded *folded);
+nnf_status nnfi_folded_check_range(nnfi_folded *folded);
 
 /* The base's elements that it is computed from, unaligned perhaps; NULL: zeros. */
 const unsigned char *nnfi_folded_source(const nnfi_folded *folded);
+/* To be called before elements are computed: finds the scales. */
+nnf_status nnfi_folded_prepare(nnfi_folded *folded);
+/* One element, whatever its size or what it cancels to, as a double. */
+double nnfi_folded_exact(const nnfi_folded *folded, int64_t channel, double base);
 /* Elements [first, first + count) from its source. `out` may be where these stand in the source. */
 void nnfi_folded_compute(const nnfi_folded *folded, const unsigned char *source, int64_t first,
                          int64_t count, void *out);

@@ -171,17 +171,19 @@ static void *steal_base(nnfi_storage *storage, void **block) {
 }
 
 static nnf_status make_data(nnfi_storage *storage) {
-    void *block, *data;
+    void *block = NULL, *data = NULL;
     nnfi_folded *folded = storage->folded;
-    if (!folded) {
-        NNFI_TRY(allocate(storage, false, &block, &data));
-        memcpy(data, storage->borrowed, (size_t)storage->numel * nnf_dtype_size(storage->dtype));
-    } else if ((data = steal_base(storage, &block)) != NULL) {
-        nnfi_folded_compute(folded, data, 0, storage->numel, data);
-    } else {
-        NNFI_TRY(allocate(storage, false, &block, &data));
-        nnfi_folded_compute(folded, nnfi_folded_source(folded), 0, storage->numel, data);
+    if (folded) {
+        NNFI_TRY(nnfi_folded_prepare(folded));
+        data = steal_base(storage, &block);
     }
+    const unsigned char *source = data;
+    if (!data) NNFI_TRY(allocate(storage, false, &block, &data));
+    if (!folded)
+        memcpy(data, storage->borrowed, (size_t)storage->numel * nnf_dtype_size(storage->dtype));
+    else
+        nnfi_folded_compute(folded, source ? source : nnfi_folded_source(folded), 0, storage->numel,
+                            data);
     nnfi_folded_release(folded);
     storage->folded = NULL;
     storage->block = block;
@@ -218,12 +220,14 @@ const unsigned char *nnfi_storage_bytes(const nnfi_storage *storage) {
 
 /* Holds no lock while it computes. The retained fold keeps its base from being overwritten by
  * another thread that makes the storage's data meanwhile. */
-void nnfi_storage_read(nnfi_storage *storage, int64_t first, int64_t count, void *out) {
+nnf_status nnfi_storage_read(nnfi_storage *storage, int64_t first, int64_t count, void *out) {
     size_t size = nnf_dtype_size(storage->dtype);
     nnfi_folded *folded = nnfi_storage_is_deferred(storage) ? nnfi_storage_folded(storage) : NULL;
-    if (folded)
+    nnf_status status = folded ? nnfi_folded_prepare(folded) : NNF_OK;
+    if (status == NNF_OK && folded)
         nnfi_folded_compute(folded, nnfi_folded_source(folded), first, count, out);
-    else if (count > 0)
+    else if (status == NNF_OK && count > 0)
         memcpy(out, nnfi_storage_bytes(storage) + (size_t)first * size, (size_t)count * size);
     nnfi_folded_release(folded);
+    return status;
 }

@@ -33,7 +33,7 @@ nnf_status nnfi_storage_data(nnfi_storage *storage, const void **data);
 /* The same for its only owner to write; NULL where it has others or the bytes aren't its own. */
 nnf_status nnfi_storage_own_data(nnfi_storage *storage, void **data);
 /* Elements [first, first + count), computed for this call only where they aren't there. */
-void nnfi_storage_read(nnfi_storage *storage, int64_t first, int64_t count, void *out);
+nnf_status nnfi_storage_read(nnfi_storage *storage, int64_t first, int64_t count, void *out);
 
 /* Its elements where they stand, unaligned perhaps; NULL where they must be computed. */
 const unsigned char *nnfi_storage_bytes(const nnfi_storage *storage);

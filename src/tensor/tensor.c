@@ -255,10 +255,8 @@ static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, i
 /* The bytes of a tensor that is not contiguous are made first: they are needed in no order. */
 static nnf_status read_elements(const nnf_tensor *tensor, int64_t first, int64_t count, void *out) {
     if (count == 0) return NNF_OK;
-    if (tensor->contiguous) {
-        nnfi_storage_read(tensor->storage, tensor->offset + first, count, out);
-        return NNF_OK;
-    }
+    if (tensor->contiguous)
+        return nnfi_storage_read(tensor->storage, tensor->offset + first, count, out);
     if (nnfi_storage_is_deferred(tensor->storage)) {
         const void *ignored;
         NNFI_TRY(nnfi_storage_data(tensor->storage, &ignored));

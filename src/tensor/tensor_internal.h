@@ -26,18 +26,24 @@ typedef struct nnfi_channel_view {
     int64_t groups, outer, channels, inner;
 } nnfi_channel_view;
 
-/* A new tensor whose value is base * scale[channel] + shift[channel], rounded once to base's dtype
- * when it is read. Scale and shift are double-double, [groups * channels] each, copied; shift_hi
- * NULL: no shift. base NULL: zeros of `dtype`, in one dimension (a bias that was not there).
+/* y[c] = (x[c] - mean[c]) * weight[c] / sqrt(var[c] + eps) + bias[c], a snapshot of the tensors
+ * ([channels] each; NULL: a weight of 1, a bias and mean of 0, var + eps = 1).
+ * NNF_ERROR_NOT_FUSABLE "channel C ..." where one of these is not finite or has no square root. */
+typedef struct nnfi_affine nnfi_affine;
+nnf_status nnfi_affine_new(nnfi_affine **out, int64_t channels, nnf_tensor *weight,
+                           nnf_tensor *bias, nnf_tensor *mean, nnf_tensor *var, double eps);
+nnfi_affine *nnfi_affine_retain(nnfi_affine *affine);
+void nnfi_affine_release(nnfi_affine *affine); /* NULL is allowed */
+int64_t nnfi_affine_channels(const nnfi_affine *affine);
+
+/* A new tensor, made of the base's elements when it is read and rounded once to base's dtype:
+ * with a view, a weight: each element times the scale of its channel, weight / sqrt(var + eps);
+ * without, a bias: element c put through the whole map of channel c; base NULL: zeros of `dtype`.
  * Folding a folded tensor that has the same view composes; with another view it is computed first.
  * base is contiguous or made so. NNF_ERROR_NOT_FUSABLE "channel C ..." where an element would leave
- * the dtype's range: only channels where that could be are read. */
-typedef struct nnfi_fold {
-    nnfi_channel_view view;
-    const double *scale_hi, *scale_lo, *shift_hi, *shift_lo;
-} nnfi_fold;
+ * the dtype's range: weights are read for that only where some scale is above 1. */
 nnf_status nnfi_tensor_fold(nnf_tensor **out, nnf_tensor *base, nnf_dtype dtype,
-                            const nnfi_fold *fold);
+                            const nnfi_channel_view *view, nnfi_affine *affine);
 /* Whether its storage is a folded one that nobody has read yet. */
 bool nnfi_tensor_is_deferred(const nnf_tensor *tensor);
 
