@@ -57,6 +57,8 @@ nnf_status nnfi_onednn_pool(const nnfi_request *request, nnfi_step **step) {
         /* A window that ceil_mode lets reach past the padding counts fewer elements there. */
         if (options->average && options->count_include_pad && after > stated) return NNF_OK;
         if (before < 0 || before >= reach || after >= reach) return NNF_OK;
+        /* A dilated window may step over a small image: its maximum is -inf, oneDNN's is not. */
+        if (before > 0 && x->shape[2 + i] < options->dilation[i]) return NNF_OK;
         window.kernel[i] = options->kernel_size[i];
         window.strides[i] = options->stride[i];
         window.dilates[i] = options->dilation[i] - 1;
