@@ -124,13 +124,15 @@ static int take_chains(fuse_job *job) {
     for (size_t i = 0; i < given->n && status == STATUS_DONE; i++) {
         job->n_chains = i + 1;
         status = split_chain(&job->by_hand[i], &job->words[i], given->items[i]);
-        if (status == STATUS_DONE) status = name_types(&job->by_hand[i], job->original);
+        if (status == STATUS_DONE) status = name_types(&job->by_hand[i], job->fused);
     }
     return status;
 }
 
 static int choose_chains(fuse_job *job) {
-    nnf_status status = nnf_find_chains(&job->found, job->original, NULL);
+    nnf_status status = nnf_module_copy(&job->fused, job->original);
+    if (status == NNF_OK) status = nnf_lift_patterns(job->fused, NULL);
+    if (status == NNF_OK) status = nnf_find_chains(&job->found, job->fused, NULL);
     if (status != NNF_OK) return fail_library(status);
     if (job->settings->chains.n > 0) return take_chains(job);
     job->chains = job->found->chains;
@@ -143,9 +145,12 @@ static int fuse_chains(fuse_job *job) {
     if (chains == NULL) return fail(STATUS_INPUT, "out of memory");
     for (size_t i = 0; i < job->n_chains; i++)
         chains[i] = job->chains[i].chain;
-    nnf_status status = job->n_chains > 0 ? nnf_fuse_modules(&job->fused, job->original, chains,
-                                                             job->n_chains, NULL)
-                                          : nnf_module_copy(&job->fused, job->original);
+    nnf_status status = NNF_OK;
+    nnf_module *same = NULL;
+    const nnf_fuse_options options = {.inplace = true};
+    if (job->n_chains > 0)
+        status = nnf_fuse_modules(&same, job->fused, chains, job->n_chains, &options);
+    nnf_module_release(same);
     free(chains);
     if (status != NNF_OK) return fail_library(status);
     for (size_t i = 0; job->by_hand != NULL && i < job->n_chains; i++) {

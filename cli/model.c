@@ -222,8 +222,11 @@ int64_t model_n_parameters(nnf_module *model) {
     return status == NNF_OK ? n : 0;
 }
 
+/* The nodes of a module: a fused container's children, or what a layer was lifted from. */
 static int64_t n_leaves(const nnf_module *module) {
-    if ((nnf_module_get_type(module)->flags & NNF_TYPE_FUSED) == 0) return 1;
+    uint32_t flags = nnf_module_get_type(module)->flags;
+    if ((flags & (NNF_TYPE_FUSED | NNF_TYPE_ELEMENTWISE)) == 0) return 1;
+    if (nnf_module_n_children(module) == 0) return 1;
     int64_t n = 0;
     for (size_t i = 0; i < nnf_module_n_children(module); i++) {
         n += n_leaves(nnf_module_child(module, i));

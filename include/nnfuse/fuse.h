@@ -108,7 +108,12 @@ NNF_API nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph
                                    const nnf_mapping *additional);
 NNF_API void nnf_chain_list_release(nnf_chain_list *list);
 
-/* nnf_find_chains and nnf_fuse_modules of what it finds, in place. */
+/* Lifts small graphs that compute one layer, as exporters write it (x * sigmoid(x) is SiLU), into
+ * one call of that layer, in place, so that chains can take it. What it was made of is kept: a
+ * writer gives the original nodes. *n_lifted (may be NULL) gets how many. All or nothing. */
+NNF_API nnf_status nnf_lift_patterns(nnf_module *graph, size_t *n_lifted);
+
+/* nnf_lift_patterns, nnf_find_chains and nnf_fuse_modules of what it finds, in place. */
 NNF_API nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional,
                             nnf_fuse_report *report);
 

@@ -318,7 +318,8 @@ nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
 nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional, nnf_fuse_report *report) {
     finder found = {.list = new_list()};
     if (!found.list) return NNF_ERROR_MEMORY;
-    nnf_status status = find_all(&found, graph, additional);
+    nnf_status status = nnf_lift_patterns(graph, NULL);
+    if (status == NNF_OK) status = find_all(&found, graph, additional);
     if (status == NNF_OK) status = nnfi_batch_commit(&found.batch, report);
     finder_clear(&found);
     nnf_chain_list_release(&found.list->list);

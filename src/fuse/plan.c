@@ -262,6 +262,14 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_m
     return check_channel_axis(plan, first);
 }
 
+/* Whether the first n calls of a chain give the value, or read it as their first input. */
+static bool is_inside(const nnfi_plan *plan, const size_t *calls, size_t n, nnf_value value) {
+    if (plan->graph->calls[calls[0]]->inputs[0] == value) return true;
+    for (size_t i = 0; i < n; i++)
+        if (plan->uses.producer[value] == (int64_t)calls[i]) return true;
+    return false;
+}
+
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, nnfi_reads *out) {
     const nnfi_call *first = plan->graph->calls[calls[0]];
     size_t n_inputs = first->n_inputs, most = first->n_captures;
@@ -286,7 +294,8 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
         nnf_value residual = residual_of(call, plan->graph->calls[calls[i - 1]]->outputs[0]);
         if (residual != NNF_NO_VALUE) inputs[out->n_inputs++] = residual;
         for (size_t k = 1; residual == NNF_NO_VALUE && k < call->n_inputs; k++)
-            if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots)
+            if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots &&
+                !is_inside(plan, calls, i, call->inputs[k]))
                 out->captures[out->n_captures++] = call->inputs[k];
     }
     return NNF_OK;

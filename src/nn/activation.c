@@ -120,4 +120,10 @@ static const nnf_module_type types[] = {
     ROW("Sqrt", nnfi_infer_float_same),
     ROW("Erf", nnfi_infer_float_same),
 };
+const nnf_module_type nnfi_lifted_silu = ROW("SiLU", nnfi_infer_float_same);
+
+bool nnfi_is_lifted(const nnf_module *module) {
+    return nnf_module_get_type(module) == &nnfi_lifted_silu;
+}
+
 const nnfi_type_family nnfi_activation_family = NNFI_TYPE_FAMILY(types);

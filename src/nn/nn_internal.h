@@ -67,6 +67,13 @@ nnf_status nnfi_forward_children(nnf_session *session, nnf_module *module,
 /* Sets children "0" .. "n-1". */
 nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *children, size_t n);
 
+/* ---- Lifted layers ---- */
+
+/* Types of layers that a graph computed in several steps: the same as their namesakes, with the
+ * modules that they were as children "0", "1", ... which only a writer looks at. */
+extern const nnf_module_type nnfi_lifted_silu;
+bool nnfi_is_lifted(const nnf_module *module);
+
 /* ---- Shape inference ---- */
 
 static inline nnf_dim nnfi_dim(int64_t value) {

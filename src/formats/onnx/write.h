@@ -19,7 +19,8 @@ typedef struct nnfi_leaf {
     size_t n_inputs;
     const char **outputs;
     size_t n_outputs;
-    bool dropped; /* nobody reads it any more */
+    bool reads_back; /* its other input is what the leaf before it read: x * sigmoid(x) */
+    bool dropped;    /* nobody reads it any more */
 } nnfi_leaf;
 
 /* A tensor that becomes an initializer. */

@@ -133,7 +133,8 @@ static int64_t origin_node(const nnfi_write_plan *plan, const nnf_module *module
 
 static bool is_sequence(const nnf_module *module) {
     const nnf_module_type *type = nnf_module_get_type(module);
-    return (type->flags & NNF_TYPE_FUSED) || strcmp(type->name, "Sequential") == 0;
+    return (type->flags & NNF_TYPE_FUSED) || strcmp(type->name, "Sequential") == 0 ||
+           nnfi_is_lifted(module);
 }
 
 static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
@@ -141,6 +142,7 @@ static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
     if (is_sequence(module) && nnf_module_n_children(module) > 0) {
         for (size_t i = 0; i < nnf_module_n_children(module); i++) {
             NNFI_TRY(add_leaf(p, call, nnf_module_child(module, i)));
+            if (i > 0 && nnfi_is_lifted(module)) plan->leaves[plan->n_leaves - 1].reads_back = true;
         }
         return NNF_OK;
     }
@@ -208,8 +210,10 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
     return NNF_OK;
 }
 
-/* The name of what a leaf adds that is not its call's first; NULL where it adds nothing. */
+/* The name of a leaf's input that is not its call's first, and not from the leaf before it; NULL
+ * where it has none. */
 static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *leaf) {
+    if (leaf->reads_back) return leaf[-1].inputs[0];
     const nnfi_call *call = plan->graph->calls[leaf->call];
     if (!nnfi_n_residuals(call->module) || !nnfi_takes_residual(leaf->module)) return NULL;
     nnf_value residual = call->inputs[call->n_inputs - 1];
