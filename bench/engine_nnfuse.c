@@ -1,6 +1,7 @@
-/* One engine of bench/engines.py: runs a model through the public API. Reads lines from standard
- * input, each the path of a file with the raw float32 numbers of the model's one input; writes the
- * numbers of the first output to <path>.out and the milliseconds of the run to standard output.
+/* One engine of bench/engines.py: runs a model through the public API. Writes "ready" and its
+ * version, and reads a line before it loads the model. Then reads lines, each the path of a file
+ * with the raw float32 numbers of the model's one input; writes the numbers of the first output to
+ * <path>.out and the milliseconds of the run to standard output.
  *
  *     engine_nnfuse MODEL THREADS fuse|asis DIM...
  */
@@ -44,6 +45,10 @@ int main(int argc, char **argv) {
     nnf_module *model = NULL;
     nnf_session *session = NULL;
     nnf_session_options options = {.threads = atoi(argv[2])};
+    char path[4096], out[4104];
+    printf("ready %s\n", nnf_version());
+    fflush(stdout);
+    if (!fgets(path, sizeof path, stdin)) return 1;
     check(nnf_onnx_load(&model, argv[1], &(nnf_onnx_load_options){.map = true}));
     if (!strcmp(argv[3], "fuse")) check(nnf_fuse(model, NULL, NULL));
     check(nnf_session_new(&session, model, &options));
@@ -51,7 +56,6 @@ int main(int argc, char **argv) {
     int ndim = argc - 4;
     for (int i = 0; i < ndim; i++)
         shape[i] = atoll(argv[4 + i]);
-    char path[4096], out[4104];
     while (fgets(path, sizeof path, stdin)) {
         path[strcspn(path, "\n")] = 0;
         nnf_tensor *x = NULL, *y = NULL;

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""The same networks on nnfuse and on other engines, on one machine: `./x bench` prepares all of it.
+
+    engines.py --programs BUILD --models MODELS --out RESULTS.json [--engine NAME ...] [NAME ...]
+
+Each engine is a process of its own, with the same number of threads. They take turns: an engine
+runs a burst of fresh inputs, the others run the same ones after a pause, since an engine's threads
+go on spinning for a while after a run and take the processors from the next one. The first turn and
+the first run of each burst do not count. Outputs are compared with ONNX Runtime's.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+NETWORKS = ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "densenet121", "efficientnet_b0",
+            "regnet_y_400mf"]
+ENGINES = ["nnfuse", "nnfuse-unfused", "onnxruntime", "onnxruntime-plain", "openvino", "ncnn",
+           "pytorch"]
+BATCHES = {1: (6, 5), 8: (4, 3)}  # turns, and runs of a burst
+PAUSE = 0.1
+TOLERANCE = 1e-3
+HERE = pathlib.Path(__file__).resolve().parent
+# Debian's Python has PyTorch, this one, of a virtual environment, has the others.
+PYTHON = {"pytorch": "/usr/bin/python3"}
+
+
+class Engine:
+    """A process that runs one model (see engine_peer.py for what is said to it)."""
+
+    def __init__(self, name, arguments):
+        self.name, self.times, self.difference, self.peak = name, [], 0.0, 0
+        self.process = subprocess.Popen(
+            [str(a) for a in arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        ready = self.process.stdout.readline().split()
+        if ready[:1] != ["ready"]:
+            raise RuntimeError("does not start")
+        self.version = ready[1]
+        self.before = self.anonymous()
+        self.say("load")
+
+    def say(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise RuntimeError("has ended") from error
+
+    def anonymous(self):
+        """RssAnon in kilobytes."""
+        for line in open(f"/proc/{self.process.pid}/status", encoding="ascii"):
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1])
+        return 0
+
+    def run(self, path, shape):
+        self.say(str(path))
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError("cannot run it")
+        self.peak = max(self.peak, self.anonymous())
+        return float(answer), np.fromfile(f"{path}.out", np.float32).reshape(shape[0], -1)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+
+
+def ncnn_files(model):
+    """ncnn's own format, which pnnx converts the file to, beside it."""
+    folder = model.parent / "ncnn"
+    if (folder / f"{model.stem}.ncnn.bin").exists():
+        return folder / model.stem
+    folder.mkdir(exist_ok=True)
+    pnnx = pathlib.Path(sys.executable).parent / "pnnx"
+    if not pnnx.exists():
+        raise RuntimeError("pnnx is not installed")
+    shutil.copy(model, folder)
+    subprocess.run([pnnx, model.name, "inputshape=[1,3,224,224]"], cwd=folder, timeout=300,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    for path in folder.glob("*onnx"):
+        path.unlink()
+    return folder / model.stem
+
+
+def command(name, options, network, folder, threads, shape):
+    model = options.models / f"{network}.onnx"
+    if name.startswith("nnfuse"):
+        program, mode = options.programs / "bench" / "engine_nnfuse", "asis"
+        if name == "nnfuse":
+            fused, mode = folder / f"{network}.fused.onnx", "fuse"
+            if not fused.exists():
+                subprocess.run([options.programs / "nnfuse", "fuse", model, "-o", fused, "--quiet"],
+                               stdout=subprocess.DEVNULL, check=True)
+            model = fused
+        return [program, model, threads, mode, *shape]
+    if name == "ncnn":
+        if shape[0] > 1:
+            raise RuntimeError("takes one image at a time")
+        model = ncnn_files(model)
+    return [PYTHON.get(name, sys.executable), HERE / "engine_peer.py", name, model, threads, *shape]
+
+
+def start(options, network, folder, shape):
+    engines = []
+    for name in options.engine or ENGINES:
+        try:
+            engines.append(Engine(name, command(
+                name, options, network, folder, options.threads, shape)))
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            print(f"{network}, batch {shape[0]}: without {name}: {error}", file=sys.stderr)
+    return engines
+
+
+def burst(engine, paths, shape, outputs, counts):
+    time.sleep(PAUSE)
+    for i, path in enumerate(paths):
+        milliseconds, y = engine.run(path, shape)
+        if counts and i > 0:
+            engine.times.append(milliseconds)
+        if engine.name == "onnxruntime":
+            outputs[i] = y
+        elif i in outputs:
+            engine.difference = max(
+                engine.difference, float(np.abs(y - outputs[i]).max() / np.abs(outputs[i]).max()))
+
+
+def measure(options, network, batch, folder):
+    shape = (batch, 3, 224, 224)
+    turns, runs = BATCHES[batch]
+    paths = [folder / f"input{i}" for i in range(runs)]
+    random = np.random.default_rng(batch)
+    engines = start(options, network, folder, shape)
+    engines.sort(key=lambda e: e.name != "onnxruntime")  # it gives what the others are held against
+    for turn in range(turns):
+        outputs = {}
+        for path in paths:
+            random.standard_normal(shape, dtype=np.float32).tofile(path)
+        for engine in list(engines):
+            try:
+                burst(engine, paths, shape, outputs, turn > 0)
+            except RuntimeError as error:
+                print(f"{network}, batch {batch}: without {engine.name}: {error}", file=sys.stderr)
+                engines.remove(engine)
+                engine.close()
+    for engine in engines:
+        engine.close()
+    return {e.name: {
+        "median_ms": statistics.median(e.times), "min_ms": min(e.times), "runs": len(e.times),
+        "difference": e.difference, "anonymous_kb": e.peak, "before_kb": e.before,
+        "version": e.version} for e in engines}
+
+
+def processor():
+    for line in open("/proc/cpuinfo", encoding="utf-8"):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def instructions():
+    flags = open("/proc/cpuinfo", encoding="utf-8").read().split()
+    return "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", type=pathlib.Path, required=True)
+    parser.add_argument("--models", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", action="append", choices=ENGINES)
+    parser.add_argument("networks", nargs="*")
+    options = parser.parse_args()
+    options.models, options.programs = options.models.resolve(), options.programs.resolve()
+    results = {"processor": processor(), "instructions": instructions(), "cores": os.cpu_count(),
+               "threads": options.threads, "pause": PAUSE, "batches": {}}
+    shared_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    for batch in BATCHES:
+        rows = results["batches"][str(batch)] = {}
+        for network in options.networks or NETWORKS:
+            with tempfile.TemporaryDirectory(dir=shared_memory) as folder:
+                rows[network] = measure(options, network, batch, pathlib.Path(folder))
+            print(f"{network:16} batch {batch}  " + "  ".join(
+                f"{name} {row['median_ms']:.2f}" for name, row in rows[network].items()),
+                file=sys.stderr, flush=True)
+            options.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    wrong = [f"{network}, batch {batch}: {name} differs by {row['difference']:.1e}"
+             for batch, rows in results["batches"].items() for network, row_set in rows.items()
+             for name, row in row_set.items() if not row["difference"] <= TOLERANCE]
+    sys.exit("\n".join(wrong) if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
