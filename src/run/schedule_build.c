@@ -35,10 +35,18 @@ static bool is_known(const builder *b, nnf_value value) {
     return !self->is_input && (self->constant || b->infos[value].n_values >= 0);
 }
 
-/* The module's own tensor stands for input i. */
+/* The module's own tensor stands for input i. A fused container's inputs are its first module's,
+ * and the residual, where it adds one, behind them. */
 static bool is_bound(const nnfi_call *call, size_t i) {
-    const nnf_module_type *type = nnf_module_get_type(call->module);
-    return i > 0 && i <= type->n_slots && nnf_module_tensor(call->module, type->slots[i - 1].name);
+    const nnf_module *module = call->module;
+    if (nnf_module_get_type(module)->flags & NNF_TYPE_FUSED) {
+        const nnf_module *second = nnf_module_child(module, 1);
+        bool adds = second && !strcmp(nnf_module_type_name(second), "Add");
+        if (adds && i + 1 == call->n_inputs) return false;
+        module = nnf_module_child(module, 0);
+    }
+    const nnf_module_type *type = nnf_module_get_type(module);
+    return i > 0 && i <= type->n_slots && nnf_module_tensor(module, type->slots[i - 1].name);
 }
 
 /* Backwards, so that what only skipped calls read is skipped too. */
