@@ -113,7 +113,37 @@ static void training_mode_is_not_folded(void **state) {
     const nnf_batchnorm_options *options = nnf_module_options(bn);
     assert_true(options->training_mode);
     assert_string_equal(type_at(p.fused, "conv"), "Conv2d");
+    /* Nor does a ReLU join it: with fewer outputs than three the node would be none in training. */
+    assert_string_equal(type_at(p.fused, "relu"), "ReLU");
+    assert_int_equal(nnf_graph_n_calls(p.fused), 3);
     release_pair(&p);
+}
+
+/* chain.onnx with other version numbers: its three nodes mean the same in all of them. */
+static void every_opset_and_IR_version_is_kept(void **state) {
+    (void)state;
+    size_t size, at = 0;
+    uint8_t *bytes = read_bytes(model_path("chain.onnx"), &size);
+    while (memcmp(bytes + at, "\x42\x04\x0a\x00\x10\x11", 6) != 0)
+        assert_true(++at + 6 < size);
+    assert_memory_equal(bytes, "\x08\x08", 2); /* ir_version 8 */
+    for (uint8_t opset = 9; opset <= 28; opset++) {
+        pair p = {0};
+        bytes[1] = opset < 22 ? 4 : (uint8_t)(opset / 2);
+        bytes[at + 5] = opset;
+        assert_ok(nnf_onnx_load_memory(&p.plain, bytes, size, NULL));
+        assert_ok(nnf_onnx_load_memory(&p.fused, bytes, size, NULL));
+        assert_ok(nnf_fuse(p.fused, NULL, NULL));
+        assert_int_equal(nnf_graph_n_calls(p.fused), 1);
+        assert_ok(nnf_onnx_save_memory(p.fused, &p.bytes, &p.size, NULL));
+        assert_memory_equal(p.bytes, bytes, 2);
+        assert_true(holds(p.bytes, p.size, (const char[]){0x10, (char)opset, 0}));
+        nnf_module *again = reload(&p);
+        assert_same_results(p.plain, again);
+        nnf_module_release(again);
+        release_pair(&p);
+    }
+    free(bytes);
 }
 
 static void momentum_is_one_minus_ONNX_s(void **state) {
@@ -165,6 +195,7 @@ TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_val
           cmocka_unit_test(a_new_name_is_unique),
           cmocka_unit_test(batch_norm_over_positions_is_opaque),
           cmocka_unit_test(training_mode_is_not_folded),
+          cmocka_unit_test(every_opset_and_IR_version_is_kept),
           cmocka_unit_test(momentum_is_one_minus_ONNX_s),
           cmocka_unit_test(nodes_may_stand_in_any_order),
           cmocka_unit_test(what_only_gave_folded_constants_goes),

@@ -91,13 +91,11 @@ static size_t n_readers(const nnfi_plan *plan, nnf_value value) {
     return (size_t)(plan->uses.first_reader[value + 1] - plan->uses.first_reader[value]);
 }
 
-/* An output beside the first one that somebody needs; NNF_NO_VALUE: none. */
-static nnf_value other_output(const nnfi_plan *plan, const nnfi_call *call) {
-    for (size_t i = 1; i < call->n_outputs; i++) {
-        nnf_value value = call->outputs[i];
-        if (value == NNF_NO_VALUE) continue;
-        if (n_readers(plan, value) || plan->graph->values[value].is_output) return value;
-    }
+/* An output beside the first one; NNF_NO_VALUE: none. Also where nobody reads it: how many outputs
+ * a node has may be part of what it does (a batch norm in training has three). */
+static nnf_value other_output(const nnfi_call *call) {
+    for (size_t i = 1; i < call->n_outputs; i++)
+        if (call->outputs[i] != NNF_NO_VALUE) return call->outputs[i];
     return NNF_NO_VALUE;
 }
 
@@ -106,7 +104,7 @@ size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
     if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE) return NNFI_NO_CALL;
     nnf_value value = call->outputs[0];
     if (plan->graph->values[value].is_output || n_readers(plan, value) != 1) return NNFI_NO_CALL;
-    if (other_output(plan, call) != NNF_NO_VALUE) return NNFI_NO_CALL;
+    if (other_output(call) != NNF_NO_VALUE) return NNFI_NO_CALL;
     size_t next = (size_t)plan->uses.readers[plan->uses.first_reader[value]];
     const nnfi_call *reader = plan->graph->calls[next];
     if (residual_of(reader, value) != NNF_NO_VALUE) return next;
@@ -150,12 +148,12 @@ nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t index, const nnf
     const nnfi_call *call = plan->graph->calls[index];
     if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' gives no output", call->path);
-    nnf_value value = call->outputs[0], other = other_output(plan, call);
+    nnf_value value = call->outputs[0], other = other_output(call);
     if (plan->graph->values[value].is_output)
         return not_fusable_value("the output of '%s' ('%s') is an output of the graph", call->path,
                                  plan->graph->values[value].name);
     if (other != NNF_NO_VALUE)
-        return not_fusable_value("'%s' has a second output ('%s') that is used", call->path,
+        return not_fusable_value("'%s' has a second output, '%s'", call->path,
                                  plan->graph->values[other].name);
     if (n_readers(plan, value) == 0)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "nothing reads the output of '%s'", call->path);
@@ -247,9 +245,9 @@ static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const
 
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused) {
     const nnfi_call *first = plan->graph->calls[calls[0]], *last = plan->graph->calls[calls[n - 1]];
-    nnf_value used = other_output(plan, last);
+    nnf_value used = other_output(last);
     if (used != NNF_NO_VALUE)
-        return not_fusable_value("'%s' has a second output ('%s') that is used", last->path,
+        return not_fusable_value("'%s' has a second output, '%s'", last->path,
                                  plan->graph->values[used].name);
     for (size_t i = 1; i < n; i++)
         NNFI_TRY(
