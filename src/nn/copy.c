@@ -95,7 +95,8 @@ void nnfi_strided_copy(const nnfi_copy *copy) {
     int64_t n = simple.ndim > 1 ? simple.shape[0] : 1, slab = 1;
     for (int i = simple.ndim > 1 ? 1 : 0; i < simple.ndim; i++)
         slab *= simple.shape[i];
-#pragma omp parallel for num_threads(simple.threads) if (simple.threads > 1 && n * slab > 32768)
+    if (n * slab <= 32768) simple.threads = 1;
+#pragma omp parallel for num_threads(simple.threads) if (simple.threads > 1)
     for (int64_t i = 0; i < n; i++)
         copy_slab(&simple, i);
 }
