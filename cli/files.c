@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One command writes one model at a time: a file and perhaps its data file. The handler reads a
@@ -77,6 +78,12 @@ nnf_status file_open(file_writer *writer, const char *path) {
         writer->file = stdout;
         return NNF_OK;
     }
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* a rename would replace a device */
+        writer->file = fopen(path, "wb");
+        if (writer->file != NULL) return NNF_OK;
+        return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
+    }
     size_t size = strlen(path) + 32;
     writer->temporary = malloc(size);
     if (writer->temporary == NULL) return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory", path);
@@ -105,7 +112,9 @@ nnf_status file_write(file_writer *writer, const void *data, size_t size) {
 
 nnf_status file_close(file_writer *writer, nnf_status status) {
     if (writer->temporary == NULL) {
-        return status == NNF_OK && fflush(writer->file) != 0 ? write_error(writer) : status;
+        if (fflush(writer->file) != 0 && status == NNF_OK) status = write_error(writer);
+        if (writer->file != stdout) fclose(writer->file);
+        return status;
     }
     if (fclose(writer->file) != 0 && status == NNF_OK) status = write_error(writer);
     if (status == NNF_OK && rename(writer->temporary, writer->path) != 0) {

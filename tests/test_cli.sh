@@ -87,7 +87,12 @@ cmp -s m.onnx f.onnx || fail "a file fused onto itself differs"
 expect_files "./f.onnx ./m.fused.onnx ./m.onnx "
 "$NNFUSE" fuse - <"$model" >piped.onnx 2>err || fail "fuse - gives $?"
 cmp -s piped.onnx f.onnx || fail "through pipes the file differs"
-rm piped.onnx m.onnx m.fused.onnx
+mkfifo pipe
+cat pipe >piped.onnx &
+expect 0 "7 chains fused" "$NNFUSE" fuse "$model" -o pipe
+wait
+cmp -s piped.onnx f.onnx || fail "through a named pipe the file differs"
+rm piped.onnx m.onnx m.fused.onnx pipe
 
 # A difference leaves no file, and what was there stays
 cp f.onnx before.onnx
@@ -99,10 +104,45 @@ expect 0 "the same" "$NNFUSE" verify "$model" f.onnx
 expect 3 "different" "$NNFUSE" verify "$model" f.onnx --tolerance 1e-12
 rm before.onnx
 
+# External data: a refused file takes its data file with it, and an older one stays
+external=$NNFUSE_ROOT/tests/goldens/onnx/external_chain.onnx
+mkdir e && cp f.onnx e/f.onnx.data
+expect 3 "nothing was written" "$NNFUSE" fuse "$external" -o e/f.onnx --tolerance 1e-13
+expect_files "./e/f.onnx.data ./f.onnx "
+cmp -s f.onnx e/f.onnx.data || fail "a refused file changed data that was there"
+expect 0 "1 chain fused" "$NNFUSE" fuse "$external" -o e/f.onnx
+expect_files "./e/f.onnx ./e/f.onnx.1.data ./e/f.onnx.data ./f.onnx "
+cmp -s f.onnx e/f.onnx.data || fail "the new data file took the place of the old one"
+expect 0 "the same" "$NNFUSE" verify "$external" e/f.onnx
+rm -r e
+
+# A signal while the written file is checked leaves neither it nor its data file
+for number in 2 15; do # SIGINT, SIGTERM
+    mkdir e
+    # A shell has a background command ignore SIGINT, and a command leaves ignored signals alone.
+    python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$NNFUSE" fuse "$external" -o e/f.onnx \
+        --shape x=20000,2,16,16 >out 2>err &
+    pid=$!
+    while [ -z "$(find e -name '.f.onnx.nnfuse-*' -size +0)" ] && kill -0 $pid 2>/dev/null; do
+        sleep 0.01
+    done
+    sleep 0.03
+    kill -$number $pid
+    wait $pid
+    actual=$?
+    [ $actual -eq $((128 + number)) ] || fail "exit status $actual after signal $number"
+    expect_files "./f.onnx "
+    rm -rf e
+done
+
 # Places that cannot be written
 expect 4 "no/f.onnx" "$NNFUSE" fuse "$model" -o no/f.onnx
 expect 4 "no/y.npy" "$NNFUSE" run "$model" --output no/y.npy
 if [ -w /dev/full ]; then
+    expect 4 "/dev/full" "$NNFUSE" fuse "$model" -o /dev/full
+    expect 4 "/dev/full" "$NNFUSE" run "$model" --output /dev/full
     "$NNFUSE" inspect "$model" >/dev/full 2>err
     [ $? -eq 4 ] || fail "a full standard output is not told"
 fi

@@ -146,9 +146,25 @@ def external():
          outputs=[h.make_tensor_value_info("y", F, [600])])
 
 
+def external_chain():
+    """A chain whose weight, and a constant that stays, are in external_chain.data."""
+    nodes, init = chain()
+    nodes[2].output[0] = "r"
+    nodes.append(h.make_node("Add", ["r", "shift"], ["y"], name="/Add"))
+    model = save("external_chain", nodes, init + [weights("shift", 3, 16, 16)],
+                 inputs=[h.make_tensor_value_info("x", F, ["batch", 2, 16, 16])],
+                 outputs=[h.make_tensor_value_info("y", F, ["batch", 3, 16, 16])])
+    data = os.path.join(FOLDER, "external_chain.data")
+    if os.path.exists(data):
+        os.remove(data)  # onnx appends
+    onnx.save(model, os.path.join(FOLDER, "external_chain.onnx"), save_as_external_data=True,
+              location="external_chain.data", size_threshold=128)
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     traps()
     layers()
     typed()
     external()
+    external_chain()
