@@ -1,6 +1,6 @@
 /* Verifying: equal models are told equal, different ones different, and inputs are what was asked
  * for. Graphs here are built by hand; expected numbers are computed by hand. */
-#include "test_support.h"
+#include "onnx_support.h"
 
 #include <math.h>
 #include <string.h>
@@ -243,6 +243,32 @@ static void different_interfaces_are_an_error(void **state) {
     nnf_module_release(b);
 }
 
+/* A node of a domain that nobody knows stands behind the chain: conv and bn are checked alone. */
+static void each_chain_is_checked_alone_where_a_node_cannot_run(void **state) {
+    (void)state;
+    nnf_module *plain = load_model("custom_domain.onnx"), *fused = load_model("custom_domain.onnx");
+    assert_ok(nnf_fuse(fused, NULL, NULL));
+    nnf_module *written = round_trip(fused), *conv = NULL;
+    nnf_verify_report report = verify(plain, written, NULL);
+    assert_true(report.ok);
+    assert_true(report.by_chain);
+    assert_non_null(strstr(report.why_by_chain, "'frobnicate_2'"));
+    assert_int_equal(report.n_rows, 1);
+    assert_string_equal(report.rows[0].name, "conv");
+    nnf_verify_report_clear(&report);
+    void *data;
+    assert_ok(nnf_module_get(&conv, written, "conv"));
+    assert_ok(nnf_tensor_mut_data(nnf_module_tensor(conv, "bias"), &data));
+    ((float *)data)[0] += 1;
+    report = verify(plain, written, NULL);
+    assert_false(report.ok);
+    assert_false(report.rows[0].ok);
+    nnf_verify_report_clear(&report);
+    nnf_module_release(plain);
+    nnf_module_release(fused);
+    nnf_module_release(written);
+}
+
 TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(differences_are_relative_to_the_largest_value),
           cmocka_unit_test(an_output_of_zeros_compares_absolutely),
@@ -251,4 +277,5 @@ TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(shapes_come_from_the_options),
           cmocka_unit_test(unknown_dimensions_are_named),
           cmocka_unit_test(random_inputs_are_normal_and_repeat),
-          cmocka_unit_test(different_interfaces_are_an_error))
+          cmocka_unit_test(different_interfaces_are_an_error),
+          cmocka_unit_test(each_chain_is_checked_alone_where_a_node_cannot_run))
