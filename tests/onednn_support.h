@@ -53,8 +53,9 @@ static inline nnf_value add_shaped_input(nnf_module *graph, const char *name) {
     return value;
 }
 
-/* Whether `actual` is within 1e-5 of the largest number of `expected`. */
-static inline bool agree(const nnf_tensor *actual, const nnf_tensor *expected, double *error) {
+/* Whether `actual` is within `tolerance` times the largest number of `expected`. */
+static inline bool agree(const nnf_tensor *actual, const nnf_tensor *expected, double tolerance,
+                         double *error) {
     int64_t n = nnf_tensor_numel(expected);
     double largest = 0, difference = 0;
     const void *a, *e;
@@ -73,14 +74,14 @@ static inline bool agree(const nnf_tensor *actual, const nnf_tensor *expected, d
         difference = isnan(is - wanted) ? INFINITY : fmax(difference, fabs(is - wanted));
     }
     *error = largest > 0 ? difference / largest : difference;
-    return difference <= 1e-5 * largest;
+    return difference <= tolerance * largest;
 }
 
 /* Runs both sessions on random numbers in these shapes. Returns whether the graph took them; fails
  * where the sessions do not agree on that, or on the numbers. */
 static inline bool same_by_both(nnf_session *reference, nnf_session *tested, const char *what,
                                 const shape *shapes, size_t n_inputs, size_t n_outputs,
-                                uint64_t seed) {
+                                double tolerance, uint64_t seed) {
     nnf_tensor *inputs[MOST_VALUES], *wanted[MOST_VALUES], *got[MOST_VALUES];
     for (size_t i = 0; i < n_inputs; i++)
         inputs[i] = random_tensor(NNF_F32, shapes[i].ndim, shapes[i].dims, -1, 1.25, seed + i);
@@ -91,7 +92,7 @@ static inline bool same_by_both(nnf_session *reference, nnf_session *tested, con
                  nnf_error_message());
     for (size_t i = 0; i < n_outputs && status == NNF_OK; i++) {
         double error = 0;
-        if (!agree(got[i], wanted[i], &error))
+        if (!agree(got[i], wanted[i], tolerance, &error))
             fail_msg("%s: output %zu is off by %g of the largest", what, i, error);
         nnf_tensor_release(got[i]);
         nnf_tensor_release(wanted[i]);
