@@ -91,8 +91,11 @@ nnf_status nnfi_check_arity(const nnf_module *module, const nnf_type_info *const
     size_t given = 0;
     while (given < n_inputs && inputs[given])
         given++;
-    if (given >= least && n_inputs <= most && n_outputs <= most_outputs) return NNF_OK;
+    if (given >= least && n_inputs <= most && n_outputs > 0 && n_outputs <= most_outputs)
+        return NNF_OK;
     const char *name = nnf_module_type_name(module);
+    if (n_outputs == 0)
+        return nnf_error(NNF_ERROR_INVALID, "%s gives an output, but none is asked for", name);
     if (n_outputs > most_outputs)
         return nnf_error(NNF_ERROR_INVALID, "%s gives at most %zu outputs, not %zu", name,
                          most_outputs, n_outputs);
