@@ -161,6 +161,20 @@ def external_chain():
               location="external_chain.data", size_threshold=128)
 
 
+def nested_capture():
+    """An If in an If reads what the convolution gives."""
+    info = lambda name: h.make_tensor_value_info(name, F, None)
+    inner = lambda n: h.make_graph([h.make_node("Identity", ["c"], [n])], "in_" + n, [], [info(n)])
+    outer = lambda n: h.make_graph(
+        [h.make_node("If", ["flag"], [n], then_branch=inner(n + "1"), else_branch=inner(n + "2"))],
+        "out_" + n, [], [info(n)])
+    nodes, init = chain()
+    branch = h.make_node("If", ["flag"], ["z"], then_branch=outer("t"), else_branch=outer("e"))
+    save("nested_capture", nodes + [branch], init, outputs=[info("y"), info("z")],
+         inputs=[h.make_tensor_value_info("x", F, ["batch", 2, 4, 4]),
+                 h.make_tensor_value_info("flag", T.BOOL, [])])
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     traps()
@@ -168,3 +182,4 @@ if __name__ == "__main__":
     typed()
     external()
     external_chain()
+    nested_capture()
