@@ -8,9 +8,11 @@
 #include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #define HUGE_PAGE ((uintptr_t)2 << 20)
+#define WORTH_POPULATING ((size_t)256 << 10)
 
 /* Set before everything else, from one thread; only read afterwards. */
 static nnf_library_options library;
@@ -27,25 +29,35 @@ nnf_status nnf_library_set_options(const nnf_library_options *options) {
     return NNF_OK;
 }
 
-/* Memory fresh from the system costs an interrupt for each page that is touched first, which takes
- * longer than writing the page. Larger pages are fewer. */
-static void *with_huge_pages(void *pointer, size_t size) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (pointer && size >= 2 * HUGE_PAGE) {
-        uintptr_t start = ((uintptr_t)pointer + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-        uintptr_t end = ((uintptr_t)pointer + size) / HUGE_PAGE * HUGE_PAGE;
-        madvise((void *)start, end - start, MADV_HUGEPAGE); /* an advice: it may fail */
-    }
-#else
-    (void)size;
+/* Advises on the whole units inside a block; advice may fail. */
+static void advise(void *pointer, size_t size, uintptr_t unit, int advice) {
+    uintptr_t start = ((uintptr_t)pointer + unit - 1) / unit * unit;
+    uintptr_t end = ((uintptr_t)pointer + size) / unit * unit;
+    if (end > start) madvise((void *)start, end - start, advice);
+}
 #endif
+
+/* Memory fresh from the system costs an interrupt for each page that is touched first, which takes
+ * longer than writing the page. Larger pages are fewer; and the pages of memory that is going to be
+ * written can be had all at once. */
+static void *with_pages(void *pointer, size_t size, bool written) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (pointer && size >= 2 * HUGE_PAGE) advise(pointer, size, HUGE_PAGE, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+    if (pointer && size >= WORTH_POPULATING && written)
+        advise(pointer, size, (uintptr_t)sysconf(_SC_PAGESIZE), MADV_POPULATE_WRITE);
+#endif
+#endif
+    (void)size;
+    (void)written;
     return pointer;
 }
 
 void *nnfi_alloc(size_t size) {
     if (size == 0) size = 1;
     if (library.allocate) return library.allocate(size, library.allocator_payload);
-    return with_huge_pages(malloc(size), size);
+    return with_pages(malloc(size), size, true);
 }
 
 void *nnfi_calloc(size_t count, size_t size) {
@@ -53,7 +65,7 @@ void *nnfi_calloc(size_t count, size_t size) {
     size_t bytes = count * size;
     if (bytes == 0) bytes = 1;
     /* The C library's calloc knows which pages are zero already and leaves these alone. */
-    if (!library.allocate) return with_huge_pages(calloc(1, bytes), bytes);
+    if (!library.allocate) return with_pages(calloc(1, bytes), bytes, false);
     void *pointer = nnfi_alloc(bytes);
     return pointer ? memset(pointer, 0, bytes) : NULL;
 }
