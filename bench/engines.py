@@ -26,8 +26,8 @@ NETWORKS = ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "densenet121", "
             "regnet_y_400mf"]
 ENGINES = ["nnfuse", "nnfuse-unfused", "onnxruntime", "onnxruntime-plain", "openvino", "ncnn",
            "pytorch"]
-BATCHES = {1: (6, 5), 8: (4, 3)}  # turns, and runs of a burst
-PAUSE = 0.1
+BATCHES = {1: (5, 5), 8: (3, 3)}  # turns, and runs of a burst
+PAUSE, PAUSES = 0.1, 12
 TOLERANCE = 1e-3
 HERE = pathlib.Path(__file__).resolve().parent
 # Debian's Python has PyTorch, this one, of a virtual environment, has the others.
@@ -123,8 +123,25 @@ def start(options, network, folder, shape):
     return engines
 
 
+def processors_idle():
+    """Idle and all time of the processors so far."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(number) for number in file.readline().split()[1:]]
+    return ticks[3], sum(ticks)
+
+
+def pause():
+    """Until the processors are idle, which another process may prevent for a while only."""
+    for _ in range(PAUSES):
+        idle, total = processors_idle()
+        time.sleep(PAUSE)
+        now_idle, now_total = processors_idle()
+        if now_idle - idle >= 0.9 * (now_total - total):
+            return
+
+
 def burst(engine, paths, shape, outputs, counts):
-    time.sleep(PAUSE)
+    pause()
     for i, path in enumerate(paths):
         milliseconds, y = engine.run(path, shape)
         if counts and i > 0:
