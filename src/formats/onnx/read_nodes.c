@@ -134,7 +134,13 @@ nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph 
     nodes_reader r = {&list, source, graph};
     nnf_status status = NNF_OK;
     list.nodes = nnfi_calloc(list.n, sizeof *list.nodes);
-    if (!list.nodes) return nnfi_error_memory(list.n * sizeof *list.nodes, "the graph's nodes");
+    /* One link at least: where no node reads or gives anything, the list is still an array. */
+    bool room =
+        list.nodes && nnfi_reserve(&list.links, &list.links_capacity, 1, sizeof *list.links);
+    if (!room) {
+        nnfi_node_list_clear(&list);
+        return nnfi_error_memory(list.n * sizeof *list.nodes, "the graph's nodes");
+    }
     for (size_t i = 0; i < list.n && status == NNF_OK; i++) {
         status = give_outputs(&r, i);
     }
