@@ -111,22 +111,42 @@ static void print_left_all(FILE *file, const nnf_chain_list *list) {
     }
 }
 
-/* Counts the modules of each type. */
-static void print_left_types(FILE *file, const nnf_chain_list *list) {
-    const char *separator = "  ";
+/* How many modules of a type are left. Types are few, whatever the number of modules. */
+typedef struct type_count {
+    const char *type;
+    size_t n;
+} type_count;
+
+/* The types in the order in which they come first, with their numbers; NULL: out of memory. */
+static type_count *count_types(size_t *n_types, const nnf_chain_list *list) {
+    type_count *counts = NULL;
+    *n_types = 0;
     for (size_t i = 0; i < list->n_left; i++) {
-        size_t n = 0;
-        bool seen = false;
-        for (size_t j = 0; j < list->n_left; j++) {
-            bool same = strcmp(list->left[i].type, list->left[j].type) == 0;
-            if (same && j < i) seen = true;
-            n += same;
+        size_t at = 0;
+        while (at < *n_types && strcmp(counts[at].type, list->left[i].type) != 0)
+            at++;
+        if (at == *n_types) {
+            type_count *grown = realloc(counts, (at + 1) * sizeof *counts);
+            if (grown == NULL) {
+                free(counts);
+                return NULL;
+            }
+            counts = grown;
+            counts[(*n_types)++] = (type_count){list->left[i].type, 0};
         }
-        if (seen) continue;
-        fprintf(file, "%s%zu %s", separator, n, list->left[i].type);
-        separator = ", ";
+        counts[at].n++;
     }
+    return counts;
+}
+
+static void print_left_types(FILE *file, const nnf_chain_list *list) {
+    size_t n_types;
+    type_count *counts = count_types(&n_types, list);
+    fputs(counts != NULL ? "  " : "  (out of memory)", file);
+    for (size_t i = 0; counts != NULL && i < n_types; i++)
+        fprintf(file, "%s%zu %s", i > 0 ? ", " : "", counts[i].n, counts[i].type);
     fputs("; 'nnfuse inspect' says why\n", file);
+    free(counts);
 }
 
 void print_left(FILE *file, const nnf_chain_list *list, bool all) {

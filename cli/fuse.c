@@ -21,7 +21,9 @@ typedef struct fuse_job {
     FILE *report; /* where the result is told: standard error where the model goes to standard
                      output */
     double started;
-    nnf_module *original, *fused;
+    nnf_module *original; /* to verify against: a copy, which --no-verify does without */
+    nnf_module *fused;
+    model_counts before;
     cli_bindings bindings;
     nnf_chain_list *found;
     nnf_found_chain *by_hand; /* the chains of --chain; n_chains of them */
@@ -129,36 +131,42 @@ static int take_chains(fuse_job *job) {
     return status;
 }
 
-static int choose_chains(fuse_job *job) {
-    nnf_status status = nnf_module_copy(&job->fused, job->original);
-    if (status == NNF_OK) status = nnf_lift_patterns(job->fused, NULL);
-    if (status == NNF_OK) status = nnf_find_chains(&job->found, job->fused, NULL);
-    if (status != NNF_OK) return fail_library(status);
-    if (job->settings->chains.n > 0) return take_chains(job);
-    job->chains = job->found->chains;
-    job->n_chains = job->found->n_chains;
-    return STATUS_DONE;
-}
-
-static int fuse_chains(fuse_job *job) {
-    nnf_chain *chains = calloc(job->n_chains + 1, sizeof *chains);
+/* Fuses what --chain names. */
+static int fuse_by_hand(fuse_job *job) {
+    int given = take_chains(job);
+    if (given != STATUS_DONE) return given;
+    nnf_chain *chains = calloc(job->n_chains, sizeof *chains);
     if (chains == NULL) return fail(STATUS_INPUT, "out of memory");
     for (size_t i = 0; i < job->n_chains; i++)
         chains[i] = job->chains[i].chain;
-    nnf_status status = NNF_OK;
     nnf_module *same = NULL;
     const nnf_fuse_options options = {.inplace = true};
-    if (job->n_chains > 0)
-        status = nnf_fuse_modules(&same, job->fused, chains, job->n_chains, &options);
+    nnf_status status = nnf_fuse_modules(&same, job->fused, chains, job->n_chains, &options);
     nnf_module_release(same);
     free(chains);
     if (status != NNF_OK) return fail_library(status);
-    for (size_t i = 0; job->by_hand != NULL && i < job->n_chains; i++) {
+    for (size_t i = 0; i < job->n_chains; i++) {
         nnf_module *module = NULL;
         status = nnf_module_get(&module, job->fused, job->by_hand[i].chain.names[0]);
         if (status != NNF_OK) return fail_library(status);
         job->by_hand[i].fused_type = nnf_module_type_name(module);
     }
+    return STATUS_DONE;
+}
+
+static int fuse_model(fuse_job *job) {
+    bool by_hand = job->settings->chains.n > 0;
+    nnf_status status = NNF_OK;
+    job->before = model_count(job->fused);
+    if (!job->settings->no_verify) status = nnf_module_copy(&job->original, job->fused);
+    if (status == NNF_OK && by_hand) status = nnf_lift_patterns(job->fused, NULL);
+    if (status == NNF_OK)
+        status = by_hand ? nnf_find_chains(&job->found, job->fused, NULL)
+                         : nnf_fuse_found(&job->found, job->fused, NULL, NULL);
+    if (status != NNF_OK) return fail_library(status);
+    if (by_hand) return fuse_by_hand(job);
+    job->chains = job->found->chains;
+    job->n_chains = job->found->n_chains;
     return STATUS_DONE;
 }
 
@@ -263,16 +271,17 @@ static int write_model(fuse_job *job) {
 
 static void print_counts(FILE *file, const fuse_job *job) {
     char before[NUMBER_TEXT], after[NUMBER_TEXT];
+    model_counts counts = model_count(job->fused);
     text_table table = {.n_columns = 3, .right = {[1] = true, true}};
     table_add(&table, "%s", "");
     table_add(&table, "before");
     table_add(&table, "after");
     table_add(&table, "nodes");
-    table_add(&table, "%s", number_text(before, model_n_nodes(job->original)));
-    table_add(&table, "%s", number_text(after, model_n_nodes(job->fused)));
+    table_add(&table, "%s", number_text(before, job->before.nodes));
+    table_add(&table, "%s", number_text(after, counts.nodes));
     table_add(&table, "parameters");
-    table_add(&table, "%s", number_text(before, model_n_parameters(job->original)));
-    table_add(&table, "%s", number_text(after, model_n_parameters(job->fused)));
+    table_add(&table, "%s", number_text(before, job->before.parameters));
+    table_add(&table, "%s", number_text(after, counts.parameters));
     fputc('\n', file);
     table_print(file, &table);
 }
@@ -322,17 +331,16 @@ static json_t *json_counts(int64_t before, int64_t after) {
 
 static int print_json(const fuse_job *job, int status) {
     bool written = status == STATUS_DONE && !job->settings->dry_run;
+    model_counts after = model_count(job->fused);
     json_t *object = json_object();
     json_object_set_new(object, "model", json_text(job->settings->operands[0]));
     json_object_set_new(object, "output", written ? json_text(job->out) : json_null());
     json_object_set_new(object, "bytes", written ? json_integer(job->bytes) : json_null());
     json_object_set_new(object, "chains", json_chains(job->chains, job->n_chains));
     json_object_set_new(object, "left_alone", json_left(job->found));
-    json_object_set_new(object, "nodes",
-                        json_counts(model_n_nodes(job->original), model_n_nodes(job->fused)));
-    json_object_set_new(
-        object, "parameters",
-        json_counts(model_n_parameters(job->original), model_n_parameters(job->fused)));
+    json_object_set_new(object, "nodes", json_counts(job->before.nodes, after.nodes));
+    json_object_set_new(object, "parameters",
+                        json_counts(job->before.parameters, after.parameters));
     json_object_set_new(object, "verification",
                         job->verified ? json_verification(&job->verification) : json_null());
     json_object_set_new(object, "seconds", json_real(now() - job->started));
@@ -374,10 +382,9 @@ static void job_clear(fuse_job *job) {
 static int run_fuse(const cli_settings *settings) {
     fuse_job job = {.settings = settings, .report = stdout, .started = now()};
     int status = choose_out(&job);
-    if (status == STATUS_DONE) status = model_load(&job.original, settings->operands[0]);
-    if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.original);
-    if (status == STATUS_DONE) status = choose_chains(&job);
-    if (status == STATUS_DONE) status = fuse_chains(&job);
+    if (status == STATUS_DONE) status = model_load(&job.fused, settings->operands[0]);
+    if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.fused);
+    if (status == STATUS_DONE) status = fuse_model(&job);
     if (status == STATUS_DONE) status = write_model(&job);
     status = tell(&job, status);
     job_clear(&job);

@@ -108,10 +108,11 @@ static nnf_status add_json_module(const char *path, nnf_module *module, void *pa
 
 static void print_text(const inspect_job *job) {
     char nodes[NUMBER_TEXT], parameters[NUMBER_TEXT];
+    model_counts counts = model_count(job->model);
     size_t n = job->list->n_chains;
     print_styled(stdout, BOLD, input_name(job->settings->operands[0]));
-    printf(": %s nodes, %s parameters\n", number_text(nodes, model_n_nodes(job->model)),
-           number_text(parameters, model_n_parameters(job->model)));
+    printf(": %s nodes, %s parameters\n", number_text(nodes, counts.nodes),
+           number_text(parameters, counts.parameters));
     print_ports(job, "inputs", nnf_graph_input, nnf_graph_n_inputs(job->model));
     print_ports(job, "outputs", nnf_graph_output, nnf_graph_n_outputs(job->model));
     print_tree(job);
@@ -127,10 +128,11 @@ static void print_text(const inspect_job *job) {
 static int print_json(const inspect_job *job) {
     json_t *object = json_object(), *modules = json_array();
     const nnf_module *model = job->model;
+    model_counts counts = model_count(job->model);
     nnf_status status = nnf_module_named_modules(job->model, add_json_module, modules);
     json_object_set_new(object, "model", json_text(job->settings->operands[0]));
-    json_object_set_new(object, "nodes", json_integer(model_n_nodes(model)));
-    json_object_set_new(object, "parameters", json_integer(model_n_parameters(job->model)));
+    json_object_set_new(object, "nodes", json_integer(counts.nodes));
+    json_object_set_new(object, "parameters", json_integer(counts.parameters));
     json_object_set_new(object, "inputs",
                         json_ports(job, nnf_graph_input, nnf_graph_n_inputs(model)));
     json_object_set_new(object, "outputs",

@@ -216,12 +216,6 @@ static nnf_status add_elements(const char *path, nnf_tensor *tensor, void *paylo
     return NNF_OK;
 }
 
-int64_t model_n_parameters(nnf_module *model) {
-    int64_t n = 0;
-    nnf_status status = nnf_module_named_tensors(model, NNF_SLOT_PARAMETER, add_elements, &n);
-    return status == NNF_OK ? n : 0;
-}
-
 /* The nodes of a module: a fused container's children, or what a layer was lifted from. */
 static int64_t n_leaves(const nnf_module *module) {
     uint32_t flags = nnf_module_get_type(module)->flags;
@@ -234,10 +228,13 @@ static int64_t n_leaves(const nnf_module *module) {
     return n;
 }
 
-int64_t model_n_nodes(const nnf_module *graph) {
-    int64_t n = 0;
-    for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
-        n += n_leaves(nnf_graph_call_module(graph, i));
+model_counts model_count(nnf_module *model) {
+    model_counts counts = {0, 0};
+    for (size_t i = 0; i < nnf_graph_n_calls(model); i++) {
+        counts.nodes += n_leaves(nnf_graph_call_module(model, i));
     }
-    return n;
+    nnf_status status =
+        nnf_module_named_tensors(model, NNF_SLOT_PARAMETER, add_elements, &counts.parameters);
+    if (status != NNF_OK) counts.parameters = 0;
+    return counts;
 }

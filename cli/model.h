@@ -23,9 +23,11 @@ void bindings_clear(cli_bindings *bindings);
 int split_binding(const char **name, const char **path, const char *text, const nnf_module *graph,
                   bool is_output);
 
-/* The parameters of a model: their number of elements, as PyTorch counts (no buffers). */
-int64_t model_n_parameters(nnf_module *model);
-/* Its nodes, as the file has them: a fused container counts with what it stands for. */
-int64_t model_n_nodes(const nnf_module *graph);
+/* How large a model is: its nodes as the file has them (a fused container counts with what it
+ * stands for), and the elements of its parameters, as PyTorch counts (no buffers). */
+typedef struct model_counts {
+    int64_t nodes, parameters;
+} model_counts;
+model_counts model_count(nnf_module *model);
 
 #endif

@@ -116,6 +116,9 @@ NNF_API nnf_status nnf_lift_patterns(nnf_module *graph, size_t *n_lifted);
 /* nnf_lift_patterns, nnf_find_chains and nnf_fuse_modules of what it finds, in place. */
 NNF_API nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional,
                             nnf_fuse_report *report);
+/* The same, with the chains that were fused, and what is left alone, in *found. */
+NNF_API nnf_status nnf_fuse_found(nnf_chain_list **found, nnf_module *graph,
+                                  const nnf_mapping *additional, nnf_fuse_report *report);
 
 #ifdef __cplusplus
 }

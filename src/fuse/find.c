@@ -300,28 +300,34 @@ static chain_list *new_list(void) {
     return list;
 }
 
-nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
-                           const nnf_mapping *additional) {
-    finder found = {.list = new_list()};
-    if (!found.list) return NNF_ERROR_MEMORY;
-    /* Jobs are made as if to be put in, and thrown away: the graph itself is only read. */
-    nnf_status status = find_all(&found, (nnf_module *)graph, additional);
-    if (status == NNF_OK) status = make_list(&found);
-    finder_clear(&found);
-    if (status == NNF_OK)
-        *out = &found.list->list;
+/* `found` NULL: nobody asks for the list. `fuses`: the jobs go in; else they are thrown away, and
+ * the graph is only read. */
+static nnf_status run_finder(nnf_chain_list **found, nnf_module *graph,
+                             const nnf_mapping *additional, bool fuses, nnf_fuse_report *report) {
+    finder find = {.list = new_list()};
+    if (!find.list) return NNF_ERROR_MEMORY;
+    nnf_status status = find_all(&find, graph, additional);
+    if (status == NNF_OK && found) status = make_list(&find);
+    if (status == NNF_OK && fuses) status = nnfi_batch_commit(&find.batch, report);
+    finder_clear(&find);
+    if (status == NNF_OK && found)
+        *found = &find.list->list;
     else
-        nnf_chain_list_release(&found.list->list);
+        nnf_chain_list_release(&find.list->list);
     return status;
 }
 
+nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
+                           const nnf_mapping *additional) {
+    return run_finder(out, (nnf_module *)graph, additional, false, NULL);
+}
+
+nnf_status nnf_fuse_found(nnf_chain_list **found, nnf_module *graph, const nnf_mapping *additional,
+                          nnf_fuse_report *report) {
+    NNFI_TRY(nnf_lift_patterns(graph, NULL));
+    return run_finder(found, graph, additional, true, report);
+}
+
 nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional, nnf_fuse_report *report) {
-    finder found = {.list = new_list()};
-    if (!found.list) return NNF_ERROR_MEMORY;
-    nnf_status status = nnf_lift_patterns(graph, NULL);
-    if (status == NNF_OK) status = find_all(&found, graph, additional);
-    if (status == NNF_OK) status = nnfi_batch_commit(&found.batch, report);
-    finder_clear(&found);
-    nnf_chain_list_release(&found.list->list);
-    return status;
+    return nnf_fuse_found(NULL, graph, additional, report);
 }
