@@ -67,7 +67,7 @@ static void assert_holds(const char *path, const char *text) {
 static void replace(const char *path, const char *text) {
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, path), NNF_OK);
-    assert_int_equal(nnfi_output_write(output, text, strlen(text)), NNF_OK);
+    assert_int_equal(nnfi_output_put(output, 0, text, strlen(text)), NNF_OK);
     assert_int_equal(nnfi_output_commit(output), NNF_OK);
 }
 
@@ -160,8 +160,8 @@ static void a_new_file_appears_whole_on_commit(void **state) {
     (void)state;
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, in_folder("new")), NNF_OK);
-    assert_int_equal(nnfi_output_write(output, "one ", 4), NNF_OK);
-    assert_int_equal(nnfi_output_write(output, "two", 3), NNF_OK);
+    assert_int_equal(nnfi_output_put(output, 4, "two", 3), NNF_OK);
+    assert_int_equal(nnfi_output_put(output, 0, "one ", 4), NNF_OK);
     assert_int_equal(access(in_folder("new"), F_OK), -1);
     assert_int_equal(nnfi_output_finish(output), NNF_OK);
     assert_holds(nnfi_output_path(output), "one two");
@@ -192,7 +192,7 @@ static void a_discarded_output_leaves_the_old_file(void **state) {
     put(in_folder("a"), "old");
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, in_folder("a")), NNF_OK);
-    assert_int_equal(nnfi_output_write(output, "new", 3), NNF_OK);
+    assert_int_equal(nnfi_output_put(output, 0, "new", 3), NNF_OK);
     nnfi_output_discard(output);
     nnfi_output_discard(NULL);
     assert_holds(in_folder("a"), "old");
@@ -224,7 +224,7 @@ static void links_in_a_circle_are_an_error(void **state) {
     assert_null(output);
 }
 
-static void large_pieces_and_small_ones_keep_their_order(void **state) {
+static void large_pieces_and_small_ones_stand_where_they_were_put(void **state) {
     (void)state;
     size_t size = 200000;
     char *piece = malloc(size);
@@ -233,7 +233,7 @@ static void large_pieces_and_small_ones_keep_their_order(void **state) {
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, in_folder("a")), NNF_OK);
     for (size_t at = 0, n = 1; at < size; at += n, n *= 2)
-        assert_int_equal(nnfi_output_write(output, piece + at, n < size - at ? n : size - at),
+        assert_int_equal(nnfi_output_put(output, at, piece + at, n < size - at ? n : size - at),
                          NNF_OK);
     assert_int_equal(nnfi_output_commit(output), NNF_OK);
     nnfi_bytes *bytes;
@@ -244,14 +244,37 @@ static void large_pieces_and_small_ones_keep_their_order(void **state) {
     free(piece);
 }
 
+static void parts_of_files_are_copied(void **state) {
+    (void)state;
+    put(in_folder("a"), "0123456789");
+    for (int map = 0; map < 2; map++) {
+        nnfi_bytes *from;
+        nnfi_output *output;
+        assert_int_equal(nnfi_bytes_read_range(&from, in_folder("a"), map, 2, 6), NNF_OK);
+        assert_int_equal(nnfi_output_open(&output, in_folder("b")), NNF_OK);
+        assert_false(nnfi_output_is_stream(output));
+        assert_int_equal(nnfi_output_put(output, 0, "<", 1), NNF_OK);
+        assert_int_equal(nnfi_output_copy(output, 1, from, 1, 4), NNF_OK);
+        assert_int_equal(nnfi_output_put(output, 5, ">", 1), NNF_OK);
+        assert_int_equal(nnfi_output_commit(output), NNF_OK);
+        assert_holds(in_folder("b"), "<3456>");
+        char buffer[6];
+        assert_int_equal(nnfi_output_over(&output, buffer), NNF_OK);
+        assert_int_equal(nnfi_output_copy(output, 0, from, 0, 6), NNF_OK);
+        nnfi_output_discard(output);
+        assert_memory_equal(buffer, "234567", 6);
+        nnfi_bytes_release(from);
+    }
+}
+
 static void a_full_disk_is_a_clear_error(void **state) {
     (void)state;
     if (access("/dev/full", W_OK) < 0) skip();
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, "/dev/full"), NNF_OK);
-    assert_int_equal(nnfi_output_write(output, "x", 1), NNF_OK);
-    assert_int_equal(nnfi_output_commit(output), NNF_ERROR_WRITE);
+    assert_int_equal(nnfi_output_put(output, 0, "x", 1), NNF_ERROR_WRITE);
     assert_string_equal(nnf_error_message(), "cannot write '/dev/full': No space left on device");
+    nnfi_output_discard(output);
 }
 
 static void a_device_is_written_directly(void **state) {
@@ -259,7 +282,7 @@ static void a_device_is_written_directly(void **state) {
     nnfi_output *output;
     assert_int_equal(nnfi_output_open(&output, "/dev/null"), NNF_OK);
     assert_string_equal(nnfi_output_path(output), "/dev/null");
-    assert_int_equal(nnfi_output_write(output, "x", 1), NNF_OK);
+    assert_int_equal(nnfi_output_put(output, 0, "x", 1), NNF_OK);
     assert_int_equal(nnfi_output_commit(output), NNF_OK);
     struct stat info;
     assert_int_equal(stat("/dev/null", &info), 0);
@@ -318,7 +341,8 @@ int main(void) {
         IN_FOLDER(a_discarded_output_leaves_the_old_file),
         IN_FOLDER(links_stay_links_and_their_target_is_replaced),
         IN_FOLDER(links_in_a_circle_are_an_error),
-        IN_FOLDER(large_pieces_and_small_ones_keep_their_order),
+        IN_FOLDER(large_pieces_and_small_ones_stand_where_they_were_put),
+        IN_FOLDER(parts_of_files_are_copied),
         IN_FOLDER(folders_cannot_be_written),
         cmocka_unit_test(a_full_disk_is_a_clear_error),
         cmocka_unit_test(a_device_is_written_directly),

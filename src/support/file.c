@@ -19,7 +19,14 @@ struct nnfi_bytes {
     size_t size;
     void *base;         /* what is freed or unmapped: `data` may begin inside of it */
     size_t mapped_size; /* 0: `base` is from nnfi_alloc */
+    int file;           /* that is mapped, open, to be copied from; -1: none */
+    int64_t offset;     /* of `data` in it */
 };
+
+/* Models with a data file for each tensor are mapped too, and a process may open few files: the
+ * first ones stay open. */
+#define MOST_OPEN 64
+static atomic_int n_open;
 
 /* A part of a file that somebody asked for. */
 typedef struct range {
@@ -62,6 +69,7 @@ static nnf_status wrap(nnfi_bytes **out, void *base, size_t skip, size_t size, s
     bytes->size = size;
     bytes->base = base;
     bytes->mapped_size = mapped_size;
+    bytes->file = -1;
     *out = bytes;
     return NNF_OK;
 }
@@ -120,6 +128,13 @@ static nnf_status read_part(nnfi_bytes **out, int file, const range *part, size_
     return wrap(out, data, 0, size, 0);
 }
 
+static void keep_open(nnfi_bytes *bytes, int file, int64_t offset) {
+    int number = atomic_fetch_add(&n_open, 1);
+    if (number < MOST_OPEN) bytes->file = fcntl(file, F_DUPFD_CLOEXEC, 3);
+    if (bytes->file < 0) atomic_fetch_sub(&n_open, 1);
+    bytes->offset = offset;
+}
+
 /* A mapping begins at a page; false where the system cannot map this file. */
 static bool map_part(nnfi_bytes **out, int file, const range *part, size_t size,
                      nnf_status *status) {
@@ -131,6 +146,7 @@ static bool map_part(nnfi_bytes **out, int file, const range *part, size_t size,
                       (off_t)(part->offset - (int64_t)skip));
     if (base == MAP_FAILED) return false;
     *status = wrap(out, base, skip, size, size + skip);
+    if (*status == NNF_OK) keep_open(*out, file, part->offset);
     return true;
 }
 
@@ -186,7 +202,16 @@ void nnfi_bytes_release(nnfi_bytes *bytes) {
         munmap(bytes->base, bytes->mapped_size);
     else
         nnfi_free(bytes->base);
+    if (bytes->file >= 0) {
+        close(bytes->file);
+        atomic_fetch_sub(&n_open, 1);
+    }
     nnfi_free(bytes);
+}
+
+int nnfi_bytes_file(const nnfi_bytes *bytes, int64_t *offset) {
+    *offset = bytes->offset;
+    return bytes->file;
 }
 
 const uint8_t *nnfi_bytes_data(const nnfi_bytes *bytes) {

@@ -18,12 +18,24 @@ nnfi_bytes *nnfi_bytes_retain(nnfi_bytes *bytes);
 void nnfi_bytes_release(nnfi_bytes *bytes);
 const uint8_t *nnfi_bytes_data(const nnfi_bytes *bytes);
 size_t nnfi_bytes_size(const nnfi_bytes *bytes);
+/* The open file that they are mapped from, and where in it they begin; -1: there is none. */
+int nnfi_bytes_file(const nnfi_bytes *bytes, int64_t *offset);
 
-/* A temporary file in the folder of the path that it will get. */
+/* Where bytes go: a temporary file in the folder of the path that it will get; a device or a pipe;
+ * or a buffer. */
 typedef struct nnfi_output nnfi_output;
 nnf_status nnfi_output_open(nnfi_output **out, const char *path);
-nnf_status nnfi_output_write(nnfi_output *output, const void *data, size_t size);
-/* Flushes to the disk (fsync) and closes, so that it can be read under its temporary name. */
+/* Over a buffer of the caller's that has room for all that will be put. */
+nnf_status nnfi_output_over(nnfi_output **out, void *buffer);
+/* Whether it takes bytes in their order only: a device, a pipe. All others take them in any order,
+ * and from several threads at once. */
+bool nnfi_output_is_stream(const nnfi_output *output);
+/* Puts bytes at position `at`: others', or those of `from` from `begin` on, which the system copies
+ * from file to file where it can. */
+nnf_status nnfi_output_put(const nnfi_output *output, uint64_t at, const void *data, size_t size);
+nnf_status nnfi_output_copy(const nnfi_output *output, uint64_t at, const nnfi_bytes *from,
+                            size_t begin, size_t size);
+/* Flushes to the disk (fsync), so that it can be read under its temporary name. */
 nnf_status nnfi_output_finish(nnfi_output *output);
 const char *nnfi_output_path(const nnfi_output *output); /* the temporary name */
 /* The name it will have: the path it was opened for, with symbolic links followed. */

@@ -1,5 +1,7 @@
 #define _FILE_OFFSET_BITS 64
-#define _XOPEN_SOURCE 700
+#ifdef __linux__
+#define _GNU_SOURCE /* copy_file_range */
+#endif
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +15,6 @@
 #include "support/file.h"
 #include "support/memory.h"
 
-#define BUFFER_SIZE 65536
 #define WRITE_SIZE_MAX ((size_t)1 << 30) /* some systems refuse more in one call */
 #define MAX_LINKS 40                     /* as Linux follows at most */
 
@@ -21,9 +22,8 @@ struct nnfi_output {
     char *asked;     /* the path that the caller gave: for messages */
     char *path;      /* where the file will stand: `asked` with symbolic links followed */
     char *temporary; /* NULL: a device or a pipe, written directly */
-    int file;        /* -1: closed */
-    size_t n_buffered;
-    uint8_t buffer[BUFFER_SIZE];
+    int file;        /* -1: none */
+    uint8_t *memory; /* what an output over a buffer is over */
 };
 
 static nnf_status cannot_write(const char *path, int reason) {
@@ -122,14 +122,24 @@ static nnf_status open_output(nnfi_output *output) {
     return NNF_OK;
 }
 
-nnf_status nnfi_output_open(nnfi_output **out, const char *path) {
-    nnfi_output *output = nnfi_alloc(sizeof *output);
+static nnf_status new_output(nnfi_output **out, void *memory) {
+    nnfi_output *output = nnfi_calloc(1, sizeof *output);
     if (!output) return nnfi_error_memory(sizeof *output, "an output file");
+    output->file = -1;
+    output->memory = memory;
+    *out = output;
+    return NNF_OK;
+}
+
+nnf_status nnfi_output_over(nnfi_output **out, void *buffer) {
+    return new_output(out, buffer);
+}
+
+nnf_status nnfi_output_open(nnfi_output **out, const char *path) {
+    nnfi_output *output;
+    NNFI_TRY(new_output(&output, NULL));
     output->asked = nnfi_strdup(path);
     output->path = nnfi_strdup(path);
-    output->temporary = NULL;
-    output->file = -1;
-    output->n_buffered = 0;
     nnf_status status = output->asked && output->path ? open_output(output)
                                                       : nnfi_error_memory(strlen(path), "a path");
     if (status != NNF_OK) {
@@ -140,38 +150,59 @@ nnf_status nnfi_output_open(nnfi_output **out, const char *path) {
     return NNF_OK;
 }
 
-static nnf_status write_fully(const nnfi_output *output, const uint8_t *data, size_t size) {
-    while (size > 0) {
-        ssize_t n = write(output->file, data, size < WRITE_SIZE_MAX ? size : WRITE_SIZE_MAX);
+/* ---- Bytes ---- */
+
+bool nnfi_output_is_stream(const nnfi_output *output) {
+    return !output->memory && !output->temporary;
+}
+
+nnf_status nnfi_output_put(const nnfi_output *output, uint64_t at, const void *data, size_t size) {
+    const uint8_t *bytes = data;
+    if (output->memory && size > 0) memcpy(output->memory + at, data, size);
+    while (!output->memory && size > 0) {
+        size_t part = size < WRITE_SIZE_MAX ? size : WRITE_SIZE_MAX;
+        ssize_t n = output->temporary ? pwrite(output->file, bytes, part, (off_t)at)
+                                      : write(output->file, bytes, part);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return cannot_write(output->asked, errno);
-        data += n;
+        bytes += n;
         size -= (size_t)n;
+        at += (uint64_t)n;
     }
     return NNF_OK;
 }
 
-static nnf_status flush(nnfi_output *output) {
-    size_t n = output->n_buffered;
-    output->n_buffered = 0;
-    return write_fully(output, output->buffer, n);
+/* How many bytes the system copied itself; what it did not copy is left to be put. */
+static size_t copy_in_kernel(const nnfi_output *output, uint64_t at, const nnfi_bytes *from,
+                             size_t begin, size_t size) {
+    size_t done = 0;
+#ifdef __linux__
+    int64_t offset;
+    int file = nnfi_bytes_file(from, &offset);
+    off_t in = (off_t)(offset + (int64_t)begin), out = (off_t)at;
+    while (file >= 0 && output->temporary && done < size) {
+        ssize_t n = copy_file_range(file, &in, output->file, &out, size - done, 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+#else
+    (void)output, (void)at, (void)from, (void)begin, (void)size;
+#endif
+    return done;
 }
 
-nnf_status nnfi_output_write(nnfi_output *output, const void *data, size_t size) {
-    if (size > BUFFER_SIZE - output->n_buffered) NNFI_TRY(flush(output));
-    if (size > BUFFER_SIZE) return write_fully(output, data, size);
-    if (size > 0) memcpy(output->buffer + output->n_buffered, data, size);
-    output->n_buffered += size;
-    return NNF_OK;
+nnf_status nnfi_output_copy(const nnfi_output *output, uint64_t at, const nnfi_bytes *from,
+                            size_t begin, size_t size) {
+    size_t done = copy_in_kernel(output, at, from, begin, size);
+    return nnfi_output_put(output, at + done, nnfi_bytes_data(from) + begin + done, size - done);
 }
+
+/* ---- Into its place ---- */
 
 nnf_status nnfi_output_finish(nnfi_output *output) {
-    if (output->file < 0) return NNF_OK;
-    NNFI_TRY(flush(output));
-    if (output->temporary && fsync(output->file) < 0) return cannot_write(output->asked, errno);
-    int closed = close(output->file);
-    output->file = -1;
-    return closed < 0 && errno != EINTR ? cannot_write(output->asked, errno) : NNF_OK;
+    if (!output->temporary || fsync(output->file) == 0) return NNF_OK;
+    return cannot_write(output->asked, errno);
 }
 
 const char *nnfi_output_path(const nnfi_output *output) {
@@ -201,14 +232,22 @@ static void free_output(nnfi_output *output) {
     nnfi_free(output);
 }
 
+static nnf_status close_file(nnfi_output *output) {
+    int closed = output->file >= 0 ? close(output->file) : 0;
+    output->file = -1;
+    return closed < 0 && errno != EINTR ? cannot_write(output->asked, errno) : NNF_OK;
+}
+
 nnf_status nnfi_output_commit(nnfi_output *output) {
     nnf_status status = nnfi_output_finish(output);
     if (status == NNF_OK && output->temporary && rename(output->temporary, output->path) < 0)
         status = cannot_write(output->asked, errno);
+    if (status == NNF_OK && !output->temporary) status = close_file(output);
     if (status != NNF_OK) {
         nnfi_output_discard(output);
         return status;
     }
+    (void)close_file(output); /* it was synced: closing has nothing to say */
     if (output->temporary) sync_folder(output->path);
     free_output(output);
     return NNF_OK;
@@ -216,7 +255,7 @@ nnf_status nnfi_output_commit(nnfi_output *output) {
 
 void nnfi_output_discard(nnfi_output *output) {
     if (!output) return;
-    if (output->file >= 0) close(output->file);
+    (void)close_file(output);
     if (output->temporary) unlink(output->temporary);
     free_output(output);
 }

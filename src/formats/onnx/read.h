@@ -18,6 +18,9 @@ typedef struct nnfi_tensor_proto {
 } nnfi_tensor_proto;
 nnf_status nnfi_tensor_proto_read(nnfi_tensor_proto *out, nnfi_reader reader);
 
+/* Where the bytes of external data stand, checked against their file; `bytes` is the source's. */
+nnf_status nnfi_tensor_proto_external(nnfi_bytes **bytes, size_t *offset, size_t *size,
+                                      nnfi_source *source, const nnfi_tensor_proto *proto);
 /* The tensor, borrowing from the source where its bytes are stored as they are; NULL in *out where
  * nnfuse has no such tensor (strings, complex numbers, more than NNF_MAX_DIMS dimensions ...). */
 nnf_status nnfi_tensor_proto_tensor(nnf_tensor **out, nnfi_source *source,

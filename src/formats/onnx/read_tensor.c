@@ -132,34 +132,65 @@ static nnf_status read_external_range(external_range *range, const nnfi_source *
     }
 }
 
-static nnf_status external_tensor(nnf_tensor **out, nnfi_source *source,
-                                  const nnfi_tensor_proto *proto, nnf_dtype dtype, int64_t needs) {
-    external_range range;
-    nnfi_bytes *bytes;
-    NNFI_TRY(read_external_range(&range, source, proto));
-    char *location = nnfi_source_string(source, range.location);
+/* The bytes that a tensor's elements take; -1 where nnfuse does not know the element type. */
+static nnf_status needed_bytes(int64_t *nbytes, const nnfi_tensor_proto *proto) {
+    const nnfi_onnx_dtype *row = nnfi_onnx_dtype_of_number(proto->data_type);
+    *nbytes = -1;
+    if (!row || proto->ndim > NNF_MAX_DIMS) return NNF_OK;
+    int64_t numel;
+    if (nnfi_shape_numel(proto->ndim, proto->dims, &numel) &&
+        nnfi_mul(numel, (int64_t)nnf_dtype_size(row->dtype), nbytes)) {
+        return NNF_OK;
+    }
+    char shape[NNFI_SHAPE_TEXT];
+    return nnfi_reader_error(&proto->reader, proto->reader.at, "there is no tensor of shape %s",
+                             nnfi_shape_text(shape, sizeof shape, proto->ndim, proto->dims));
+}
+
+static nnf_status open_external(nnfi_bytes **bytes, nnfi_source *source,
+                                const nnfi_tensor_proto *proto, nnfi_span span) {
+    char *location = nnfi_source_string(source, span);
     if (!location) return nnfi_error_memory(1, "a file name");
     nnf_status status;
-    if (strlen(location) != range.location.end - range.location.begin || !*location) {
+    if (strlen(location) != span.end - span.begin || !*location) {
         status = nnf_error(NNF_ERROR_FORMAT, "the external data's location is no file name");
     } else {
-        status = nnfi_source_external(source, &bytes, location);
+        status = nnfi_source_external(source, bytes, location);
     }
     nnfi_free(location);
-    if (status != NNF_OK) {
-        return nnfi_error_prefix(status, "byte %zu, %s[%" PRId64 "]: ", proto->reader.at,
-                                 proto->reader.place, proto->reader.index);
-    }
-    int64_t size = (int64_t)nnfi_bytes_size(bytes);
-    if (range.length < 0) range.length = needs;
-    if (range.length != needs) {
+    if (status == NNF_OK) return NNF_OK;
+    return nnfi_error_prefix(status, "byte %zu, %s[%" PRId64 "]: ", proto->reader.at,
+                             proto->reader.place, proto->reader.index);
+}
+
+nnf_status nnfi_tensor_proto_external(nnfi_bytes **bytes, size_t *offset, size_t *size,
+                                      nnfi_source *source, const nnfi_tensor_proto *proto) {
+    external_range range;
+    int64_t needs;
+    NNFI_TRY(needed_bytes(&needs, proto));
+    NNFI_TRY(read_external_range(&range, source, proto));
+    NNFI_TRY(open_external(bytes, source, proto, range.location));
+    int64_t has = (int64_t)nnfi_bytes_size(*bytes) - range.offset;
+    if (has < 0) has = 0;
+    if (needs < 0) needs = range.length < 0 ? has : range.length;
+    if (range.length >= 0 && range.length != needs) {
         return tensor_error(proto, "external data has", range.length, needs, "bytes");
     }
-    if (range.offset > size || needs > size - range.offset) {
-        return tensor_error(proto, "the external data file has from its offset on",
-                            range.offset > size ? 0 : size - range.offset, needs, "bytes");
+    if (needs > has || range.offset < 0) {
+        return tensor_error(proto, "the external data file has from its offset on", has, needs,
+                            "bytes");
     }
-    return borrow(out, proto, dtype, bytes, (size_t)range.offset);
+    *offset = (size_t)range.offset;
+    *size = (size_t)needs;
+    return NNF_OK;
+}
+
+static nnf_status external_tensor(nnf_tensor **out, nnfi_source *source,
+                                  const nnfi_tensor_proto *proto, nnf_dtype dtype) {
+    nnfi_bytes *bytes;
+    size_t offset, size;
+    NNFI_TRY(nnfi_tensor_proto_external(&bytes, &offset, &size, source, proto));
+    return borrow(out, proto, dtype, bytes, offset);
 }
 
 /* ---- Where the elements stand in a typed field ---- */
@@ -226,14 +257,10 @@ nnf_status nnfi_tensor_proto_tensor(nnf_tensor **out, nnfi_source *source,
     const nnfi_onnx_dtype *row = nnfi_onnx_dtype_of_number(proto->data_type);
     *out = NULL;
     if (!row || proto->ndim > NNF_MAX_DIMS || proto->segment) return NNF_OK;
-    int64_t numel, nbytes;
-    if (!nnfi_shape_numel(proto->ndim, proto->dims, &numel) ||
-        !nnfi_mul(numel, (int64_t)nnf_dtype_size(row->dtype), &nbytes)) {
-        char shape[NNFI_SHAPE_TEXT];
-        return nnfi_reader_error(&proto->reader, proto->reader.at, "there is no tensor of shape %s",
-                                 nnfi_shape_text(shape, sizeof shape, proto->ndim, proto->dims));
-    }
-    if (proto->external) return external_tensor(out, source, proto, row->dtype, nbytes);
+    int64_t nbytes;
+    NNFI_TRY(needed_bytes(&nbytes, proto));
+    if (proto->external) return external_tensor(out, source, proto, row->dtype);
+    int64_t numel = nbytes / (int64_t)nnf_dtype_size(row->dtype);
     if (!proto->has_raw) return typed_tensor(out, proto, row, numel);
     int64_t has = (int64_t)(proto->raw.end - proto->raw.begin);
     if (has != nbytes) return tensor_error(proto, "raw_data has", has, nbytes, "bytes");

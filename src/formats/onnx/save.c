@@ -13,17 +13,6 @@ struct nnf_pending_file {
 
 /* ---- To memory ---- */
 
-typedef struct memory_sink {
-    uint8_t *at;
-} memory_sink;
-
-static nnf_status to_memory(void *to, const void *bytes, size_t size) {
-    memory_sink *sink = to;
-    memcpy(sink->at, bytes, size);
-    sink->at += size;
-    return NNF_OK;
-}
-
 nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *size,
                                 const nnf_onnx_save_options *options) {
     nnfi_write_plan plan;
@@ -36,10 +25,12 @@ nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *si
     size_t total = status == NNF_OK ? (size_t)nnfi_file_layout_size(&layout) : 0;
     uint8_t *bytes = status == NNF_OK ? nnfi_alloc(total) : NULL;
     if (status == NNF_OK && !bytes) status = nnfi_error_memory(total, "a model");
+    nnfi_output *output = NULL;
+    if (status == NNF_OK) status = nnfi_output_over(&output, bytes);
     if (status == NNF_OK) {
-        memory_sink sink = {bytes};
-        status = nnfi_segments_write(&layout, layout.segments, layout.n_segments, to_memory, &sink);
+        status = nnfi_segments_write(&layout, layout.segments, layout.n_segments, output);
     }
+    nnfi_output_discard(output);
     nnfi_file_layout_clear(&layout);
     nnfi_write_plan_clear(&plan);
     if (status != NNF_OK) {
@@ -52,10 +43,6 @@ nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *si
 }
 
 /* ---- To files ---- */
-
-static nnf_status to_output(void *to, const void *bytes, size_t size) {
-    return nnfi_output_write(to, bytes, size);
-}
 
 static bool same_folder(const char *a, const char *b) {
     char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
@@ -82,30 +69,17 @@ static nnf_status choose_data_path(char **out, const char *path) {
     }
 }
 
-static nnf_status write_data(const nnfi_file_layout *layout, nnfi_output *output) {
-    static const uint8_t zeros[4096];
-    uint64_t at = 0;
-    for (size_t i = 0; i < layout->n_data; i++) {
-        const nnfi_segment *segment = &layout->data[i];
-        NNFI_TRY(nnfi_output_write(output, zeros, (size_t)(segment->begin - at)));
-        NNFI_TRY(nnfi_segments_write(layout, segment, 1, to_output, output));
-        at = segment->begin + segment->size;
-    }
-    return nnfi_output_finish(output);
-}
-
 static nnf_status save_data(const nnfi_file_layout *layout, const char *path) {
     nnfi_output *output;
     NNFI_TRY(nnfi_output_open(&output, path));
-    nnf_status status = write_data(layout, output);
+    nnf_status status = nnfi_segments_write(layout, layout->data, layout->n_data, output);
     if (status == NNF_OK) return nnfi_output_commit(output);
     nnfi_output_discard(output);
     return status;
 }
 
 static nnf_status save_model(nnf_pending_file *pending, const nnfi_file_layout *layout) {
-    NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, to_output,
-                                 pending->model));
+    NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, pending->model));
     return nnfi_output_finish(pending->model);
 }
 

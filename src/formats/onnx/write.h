@@ -50,8 +50,6 @@ typedef struct nnfi_write_plan {
     nnfi_map names;              /* that were made or are used again: beside the graph's values */
     char **strings;              /* what names point to */
     size_t n_strings, strings_capacity;
-    nnf_tensor **held; /* what the layout streams beside `tensors` */
-    size_t n_held, held_capacity;
     void **blocks; /* what leaves' lists of names are in */
     size_t n_blocks, blocks_capacity;
     nnf_type_info *infos; /* of every value; NULL until somebody needs them */
@@ -71,9 +69,6 @@ const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n);
 nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_tensor *tensor,
                                   const char *wish, int64_t behind);
 
-/* Takes a tensor over, to be released with the plan. */
-nnf_status nnfi_write_plan_hold(nnfi_write_plan *plan, nnf_tensor *tensor);
-
 /* Appends the leaf as one or more node fields of a GraphProto. */
 nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf);
 /* Appends a NodeProto with a name and no attributes as a field; further fields may be in `rest`,
@@ -84,16 +79,12 @@ void nnfi_node_encode(nnfi_text *to, const char *op_type, const char *name,
 
 /* ---- Segments ---- */
 
-typedef enum nnfi_segment_kind {
-    NNFI_SEGMENT_SOURCE,
-    NNFI_SEGMENT_OWNED,
-    NNFI_SEGMENT_TENSOR
-} nnfi_segment_kind;
-
+/* A range of bytes, those of a file or the layout's own; or the elements of a tensor. */
 typedef struct nnfi_segment {
-    nnfi_segment_kind kind;
-    size_t begin, size; /* in the source's bytes, in `owned`, or of the tensor */
-    const nnf_tensor *tensor;
+    const nnfi_bytes *bytes;
+    const nnf_tensor *tensor; /* this and bytes NULL: a range of `owned` */
+    size_t begin, size;
+    uint64_t at; /* where it stands in the file that is written */
 } nnfi_segment;
 
 /* The whole file, in order. */
@@ -118,6 +109,8 @@ void nnfi_file_layout_clear(nnfi_file_layout *layout);
 
 /* Appends a segment; neighbouring ranges become one. */
 nnf_status nnfi_file_layout_add(nnfi_file_layout *layout, const nnfi_segment *segment);
+/* Appends a range of the source. */
+nnf_status nnfi_file_layout_add_source(nnfi_file_layout *layout, size_t begin, size_t end);
 /* Appends what was put into `owned` from `begin` on. */
 nnf_status nnfi_file_layout_add_owned(nnfi_file_layout *layout, size_t begin);
 /* Appends an initializer. */
@@ -128,9 +121,8 @@ nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index)
 /* Fills leaf_segments: the original bytes, those with other names in them, or new ones. */
 nnf_status nnfi_file_layout_encode_leaves(nnfi_file_layout *layout);
 
-/* Where bytes go. */
-typedef nnf_status (*nnfi_sink)(void *to, const void *bytes, size_t size);
+/* Puts segments, sorted by their places, into an output, by several threads at once. */
 nnf_status nnfi_segments_write(const nnfi_file_layout *layout, const nnfi_segment *segments,
-                               size_t n, nnfi_sink sink, void *to);
+                               size_t n, const nnfi_output *output);
 
 #endif

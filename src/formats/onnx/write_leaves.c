@@ -60,15 +60,15 @@ static nnf_status encode_leaf(nnfi_file_layout *layout, const nnfi_leaf *leaf, n
         NNFI_TRY(names_match(&inputs_match, reader, NODE_INPUT, leaf->inputs, leaf->n_inputs));
         NNFI_TRY(names_match(&outputs_match, reader, NODE_OUTPUT, leaf->outputs, leaf->n_outputs));
         if (inputs_match && outputs_match) {
-            *out =
-                (nnfi_segment){NNFI_SEGMENT_SOURCE, piece->begin, piece->end - piece->begin, NULL};
+            *out = (nnfi_segment){
+                .bytes = source->bytes, .begin = piece->begin, .size = piece->end - piece->begin};
             return NNF_OK;
         }
         NNFI_TRY(rename_node(layout, leaf, reader));
     } else {
         NNFI_TRY(nnfi_leaf_encode(&layout->owned, layout->plan, leaf));
     }
-    *out = (nnfi_segment){NNFI_SEGMENT_OWNED, begin, layout->owned.length - begin, NULL};
+    *out = (nnfi_segment){.begin = begin, .size = layout->owned.length - begin};
     return NNF_OK;
 }
 

@@ -128,8 +128,7 @@ static nnf_status add_new_outputs(const writer *w) {
 
 static nnf_status add_piece(const writer *w, size_t piece) {
     const nnfi_piece *p = &w->plan->source->pieces[piece];
-    return nnfi_file_layout_add(
-        w->layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, p->begin, p->end - p->begin, NULL});
+    return nnfi_file_layout_add_source(w->layout, p->begin, p->end);
 }
 
 static bool is_dropped(const nnfi_write_plan *plan, size_t initializer) {
@@ -301,8 +300,8 @@ static bool is_unchanged(const nnfi_file_layout *layout) {
     const nnfi_source *source = layout->plan->source;
     if (!source || source->n_pieces == 0) return source && layout->n_segments == 0;
     const nnfi_segment *only = layout->segments;
-    return layout->n_segments == 1 && only->kind == NNFI_SEGMENT_SOURCE &&
-           only->begin == source->pieces[0].begin && only->begin + only->size == source->graph.end;
+    return layout->n_segments == 1 && only->bytes && only->begin == source->pieces[0].begin &&
+           only->begin + only->size == source->graph.end;
 }
 
 /* Puts the rest of the model around the segments of the graph. */
@@ -318,13 +317,12 @@ static nnf_status wrap_graph(nnfi_file_layout *layout) {
     layout->n_segments = layout->capacity = 0;
     nnf_status status = NNF_OK;
     if (unchanged) {
-        status = nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, 0, end, NULL});
+        status = nnfi_file_layout_add_source(layout, 0, end);
         nnfi_free(graph);
         return status;
     }
     if (source) {
-        status = nnfi_file_layout_add(
-            layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, 0, source->graph.begin, NULL});
+        status = nnfi_file_layout_add_source(layout, 0, source->graph.begin);
     } else {
         put_model_begin(&layout->owned, plan);
     }
@@ -339,8 +337,7 @@ static nnf_status wrap_graph(nnfi_file_layout *layout) {
     if (!source) put_model_end(&layout->owned, plan);
     if (status == NNF_OK) status = nnfi_file_layout_add_owned(layout, begin);
     if (status != NNF_OK || !source) return status;
-    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, source->graph.end,
-                                                        end - source->graph.end, NULL});
+    return nnfi_file_layout_add_source(layout, source->graph.end, end);
 }
 
 nnf_status nnfi_file_layout_make(nnfi_file_layout *layout) {
@@ -355,7 +352,11 @@ nnf_status nnfi_file_layout_make(nnfi_file_layout *layout) {
     nnfi_free(w.input_written);
     nnfi_free(w.output_written);
     if (status != NNF_OK) return status;
-    uint64_t size = nnfi_file_layout_size(layout);
+    uint64_t size = 0;
+    for (size_t i = 0; i < layout->n_segments; i++) {
+        layout->segments[i].at = size;
+        size += layout->segments[i].size;
+    }
     if (size <= MAX_MODEL_BYTES) return NNF_OK;
     return nnf_error(NNF_ERROR_UNSUPPORTED,
                      "the model would have %" PRIu64 " bytes, and protobuf allows %" PRId64

@@ -93,15 +93,6 @@ nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_
     return add_tensor(plan, &(nnfi_new_tensor){tensor, *name, behind, false});
 }
 
-nnf_status nnfi_write_plan_hold(nnfi_write_plan *plan, nnf_tensor *tensor) {
-    if (!nnfi_reserve(&plan->held, &plan->held_capacity, plan->n_held + 1, sizeof *plan->held)) {
-        nnf_tensor_release(tensor);
-        return no_memory();
-    }
-    plan->held[plan->n_held++] = tensor;
-    return NNF_OK;
-}
-
 /* ---- Leaves ---- */
 
 /* The name of a node's k-th input in the source; NULL where it has none. */
@@ -556,9 +547,6 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     for (size_t i = 0; i < plan->n_tensors; i++) {
         nnf_tensor_release(plan->tensors[i].tensor);
     }
-    for (size_t i = 0; i < plan->n_held; i++) {
-        nnf_tensor_release(plan->held[i]);
-    }
     for (size_t i = 0; i < plan->n_strings; i++) {
         nnfi_free(plan->strings[i]);
     }
@@ -576,7 +564,6 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     nnfi_free(plan->initializer_kept);
     nnfi_free(plan->initializer_gone);
     nnfi_free(plan->initializer_replaced);
-    nnfi_free(plan->held);
     nnfi_free(plan->value_initializers);
     *plan = (nnfi_write_plan){0};
 }

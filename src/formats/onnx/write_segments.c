@@ -5,7 +5,7 @@
 #include "support/memory.h"
 
 /* Tensors of more bytes go into the data file, where there is one; each begins on a page. */
-enum { LEAST_EXTERNAL = 1024, DATA_ALIGNMENT = 4096, BLOCK_BYTES = 65536 };
+enum { LEAST_EXTERNAL = 1024, DATA_ALIGNMENT = 4096 };
 
 static nnf_status append(nnfi_segment **list, size_t *n, size_t *capacity,
                          const nnfi_segment *segment) {
@@ -19,7 +19,7 @@ static nnf_status append(nnfi_segment **list, size_t *n, size_t *capacity,
 nnf_status nnfi_file_layout_add(nnfi_file_layout *layout, const nnfi_segment *segment) {
     nnfi_segment *last = layout->n_segments > 0 ? &layout->segments[layout->n_segments - 1] : NULL;
     if (segment->size == 0) return NNF_OK;
-    if (last && segment->kind != NNFI_SEGMENT_TENSOR && last->kind == segment->kind &&
+    if (last && !segment->tensor && !last->tensor && last->bytes == segment->bytes &&
         last->begin + last->size == segment->begin) {
         last->size += segment->size;
         return NNF_OK;
@@ -30,7 +30,13 @@ nnf_status nnfi_file_layout_add(nnfi_file_layout *layout, const nnfi_segment *se
 nnf_status nnfi_file_layout_add_owned(nnfi_file_layout *layout, size_t begin) {
     if (layout->owned.failed) return nnfi_error_memory(layout->owned.length, "what is written");
     return nnfi_file_layout_add(
-        layout, &(nnfi_segment){NNFI_SEGMENT_OWNED, begin, layout->owned.length - begin, NULL});
+        layout, &(nnfi_segment){.begin = begin, .size = layout->owned.length - begin});
+}
+
+nnf_status nnfi_file_layout_add_source(nnfi_file_layout *layout, size_t begin, size_t end) {
+    return nnfi_file_layout_add(
+        layout,
+        &(nnfi_segment){.bytes = layout->plan->source->bytes, .begin = begin, .size = end - begin});
 }
 
 uint64_t nnfi_file_layout_size(const nnfi_file_layout *layout) {
@@ -61,60 +67,77 @@ static void put_number_entry(nnfi_text *to, const char *key, uint64_t value) {
     put_entry(to, key, digits + at);
 }
 
-static nnf_status add_external(nnfi_file_layout *layout, const nnf_tensor *tensor,
-                               nnfi_text *message) {
-    uint64_t begin = (layout->data_size + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
-    size_t size = (size_t)nnf_tensor_nbytes(tensor);
-    put_entry(message, "location", layout->data_name);
-    put_number_entry(message, "offset", begin);
-    put_number_entry(message, "length", size);
-    nnfi_put_int(message, TENSOR_DATA_LOCATION, TENSOR_LOCATION_EXTERNAL);
-    layout->data_size = begin + size;
+/* Appends the TensorProto that `header` begins, with the elements that `data` is. */
+static nnf_status add_raw(nnfi_file_layout *layout, nnfi_text *header, const nnfi_segment *data) {
     size_t at = layout->owned.length;
-    nnfi_put_message(&layout->owned, GRAPH_INITIALIZER, message);
+    nnfi_put_tag(header, TENSOR_RAW_DATA, NNFI_WIRE_BYTES);
+    nnfi_put_varint(header, data->size);
+    nnfi_put_tag(&layout->owned, GRAPH_INITIALIZER, NNFI_WIRE_BYTES);
+    nnfi_put_varint(&layout->owned, (uint64_t)header->length + data->size);
+    nnfi_text_add_bytes(&layout->owned, header->data, header->length);
+    if (header->failed) layout->owned.failed = true;
     NNFI_TRY(nnfi_file_layout_add_owned(layout, at));
-    return append(&layout->data, &layout->n_data, &layout->data_capacity,
-                  &(nnfi_segment){NNFI_SEGMENT_TENSOR, (size_t)begin, size, tensor});
+    return nnfi_file_layout_add(layout, data);
+}
+
+/* The same with the elements in the data file. */
+static nnf_status add_external(nnfi_file_layout *layout, nnfi_text *header, nnfi_segment data) {
+    size_t at = layout->owned.length;
+    data.at = (layout->data_size + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
+    put_entry(header, "location", layout->data_name);
+    put_number_entry(header, "offset", data.at);
+    put_number_entry(header, "length", data.size);
+    nnfi_put_int(header, TENSOR_DATA_LOCATION, TENSOR_LOCATION_EXTERNAL);
+    nnfi_put_message(&layout->owned, GRAPH_INITIALIZER, header);
+    NNFI_TRY(nnfi_file_layout_add_owned(layout, at));
+    layout->data_size = data.at + data.size;
+    return append(&layout->data, &layout->n_data, &layout->data_capacity, &data);
+}
+
+/* Clears the header. */
+static nnf_status add_initializer(nnfi_file_layout *layout, nnfi_text *header,
+                                  const nnfi_segment *data) {
+    bool external = layout->data_name && data->size > LEAST_EXTERNAL;
+    nnf_status status =
+        external ? add_external(layout, header, *data) : add_raw(layout, header, data);
+    nnfi_text_clear(header);
+    return status;
 }
 
 nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tensor *tensor,
                                        const char *name) {
-    nnfi_text message = {0};
-    size_t size = (size_t)nnf_tensor_nbytes(tensor);
-    nnfi_tensor_write_header(&message, tensor, name);
-    if (layout->data_name && size > LEAST_EXTERNAL) {
-        nnf_status status = add_external(layout, tensor, &message);
-        nnfi_text_clear(&message);
-        return status;
-    }
-    nnfi_put_tag(&message, TENSOR_RAW_DATA, NNFI_WIRE_BYTES);
-    nnfi_put_varint(&message, size);
-    size_t at = layout->owned.length;
-    nnfi_put_tag(&layout->owned, GRAPH_INITIALIZER, NNFI_WIRE_BYTES);
-    nnfi_put_varint(&layout->owned, (uint64_t)message.length + size);
-    nnfi_text_add_bytes(&layout->owned, message.data, message.length);
-    if (message.failed) layout->owned.failed = true;
-    nnfi_text_clear(&message);
-    NNFI_TRY(nnfi_file_layout_add_owned(layout, at));
-    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_TENSOR, 0, size, tensor});
+    nnfi_text header = {0};
+    nnfi_tensor_write_header(&header, tensor, name);
+    return add_initializer(
+        layout, &header,
+        &(nnfi_segment){.tensor = tensor, .size = (size_t)nnf_tensor_nbytes(tensor)});
 }
 
-/* An original initializer whose data goes elsewhere. */
-static nnf_status move_external(nnfi_file_layout *layout, nnfi_tensor_proto *proto) {
-    nnfi_source *source = layout->plan->source;
-    nnf_tensor *tensor;
-    char *name = nnfi_source_string(source, proto->name);
-    if (!name) return nnfi_error_memory(1, "a name");
-    nnf_status status = nnfi_tensor_proto_tensor(&tensor, source, proto);
-    if (status == NNF_OK && !tensor) {
-        status = nnf_error(NNF_ERROR_UNSUPPORTED,
-                           "the external data of '%s' cannot be moved: nnfuse has no tensor of "
-                           "ONNX's element type %lld",
-                           name, (long long)proto->data_type);
+/* Whether a field says where a tensor's elements are. */
+static bool says_where(uint32_t number) {
+    return number == TENSOR_EXTERNAL_DATA || number == TENSOR_DATA_LOCATION;
+}
+
+/* An original initializer whose data goes elsewhere: all else in it stays. */
+static nnf_status move_external(nnfi_file_layout *layout, const nnfi_tensor_proto *proto) {
+    nnfi_bytes *bytes;
+    nnfi_segment data = {0};
+    NNFI_TRY(
+        nnfi_tensor_proto_external(&bytes, &data.begin, &data.size, layout->plan->source, proto));
+    data.bytes = bytes;
+    nnfi_reader reader = proto->reader;
+    nnfi_field field;
+    nnfi_text header = {0};
+    nnf_status status = NNF_OK;
+    for (bool more;;) {
+        status = nnfi_reader_next(&reader, &field, &more);
+        if (status != NNF_OK || !more) break;
+        if (says_where(field.number)) continue;
+        nnfi_text_add_bytes(&header, (const char *)reader.data + field.whole.begin,
+                            field.whole.end - field.whole.begin);
     }
-    if (status == NNF_OK) status = nnfi_write_plan_hold(layout->plan, tensor);
-    if (status == NNF_OK) status = nnfi_file_layout_add_tensor(layout, tensor, name);
-    nnfi_free(name);
+    if (status == NNF_OK) return add_initializer(layout, &header, &data);
+    nnfi_text_clear(&header);
     return status;
 }
 
@@ -128,39 +151,5 @@ nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index)
         NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
         if (proto.external) return move_external(layout, &proto);
     }
-    return nnfi_file_layout_add(layout, &(nnfi_segment){NNFI_SEGMENT_SOURCE, piece->begin,
-                                                        piece->end - piece->begin, NULL});
-}
-
-/* ---- Bytes ---- */
-
-static nnf_status write_tensor(const nnf_tensor *tensor, nnfi_sink sink, void *to) {
-    int64_t block[BLOCK_BYTES / sizeof(int64_t)];
-    int64_t size = (int64_t)nnf_dtype_size(nnf_tensor_dtype(tensor));
-    int64_t n = nnf_tensor_numel(tensor), step = BLOCK_BYTES / size;
-    for (int64_t i = 0; i < n; i += step) {
-        int64_t count = n - i < step ? n - i : step;
-        NNFI_TRY(nnf_tensor_read(tensor, i, count, block));
-        NNFI_TRY(sink(to, block, (size_t)(count * size)));
-    }
-    return NNF_OK;
-}
-
-nnf_status nnfi_segments_write(const nnfi_file_layout *layout, const nnfi_segment *segments,
-                               size_t n, nnfi_sink sink, void *to) {
-    const nnfi_source *source = layout->plan->source;
-    for (size_t i = 0; i < n; i++) {
-        const nnfi_segment *s = &segments[i];
-        if (s->kind == NNFI_SEGMENT_TENSOR) {
-            NNFI_TRY(write_tensor(s->tensor, sink, to));
-        } else if (s->kind == NNFI_SEGMENT_OWNED) {
-            NNFI_TRY(sink(to, layout->owned.data + s->begin, s->size));
-        } else {
-            NNFI_TRY(sink(to, nnfi_bytes_data(source->bytes) + s->begin, s->size));
-        }
-        if (!nnfi_progress("writing", (double)(i + 1) / (double)n)) {
-            return nnf_error(NNF_ERROR_CANCELLED, "writing was cancelled");
-        }
-    }
-    return NNF_OK;
+    return nnfi_file_layout_add_source(layout, piece->begin, piece->end);
 }
