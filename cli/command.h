@@ -37,9 +37,18 @@ typedef struct cli_command {
     unsigned bit; /* in the options table */
     int (*run)(const cli_settings *settings);
 } cli_command;
-enum { FOR_FUSE = 1, FOR_INSPECT = 2, FOR_RUN = 4, FOR_VERIFY = 8, FOR_BENCH = 16, FOR_ALL = 31 };
+enum {
+    FOR_FUSE = 1,
+    FOR_INSPECT = 2,
+    FOR_RUN = 4,
+    FOR_VERIFY = 8,
+    FOR_BENCH = 16,
+    FOR_OPERATORS = 32,
+    FOR_ALL = 63
+};
 
-extern const cli_command command_fuse, command_inspect, command_run, command_verify, command_bench;
+extern const cli_command command_fuse, command_inspect, command_run, command_verify, command_bench,
+    command_operators;
 
 /* Prints "nnfuse: <sentence>" to standard error; returns `status`. */
 int fail(int status, const char *format, ...) NNF_PRINTF(2, 3);

@@ -9,8 +9,9 @@
 #include "progress.h"
 #include "report.h"
 
-static const cli_command *const commands[] = {&command_fuse, &command_inspect, &command_run,
-                                              &command_verify, &command_bench};
+static const cli_command *const commands[] = {&command_fuse,  &command_inspect,
+                                              &command_run,   &command_verify,
+                                              &command_bench, &command_operators};
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* ---- Messages ---- */
@@ -56,7 +57,7 @@ static void print_help(FILE *file) {
           "usage: nnfuse COMMAND [OPTIONS]\n\n",
           file);
     for (int i = 0; i < N_COMMANDS; i++) {
-        fprintf(file, "  nnfuse %-7s %-5s  %s\n", commands[i]->name, commands[i]->operands,
+        fprintf(file, "  nnfuse %-9s %-5s  %s\n", commands[i]->name, commands[i]->operands,
                 commands[i]->summary);
     }
     fputs("\n"
@@ -73,8 +74,8 @@ static void print_help(FILE *file) {
 }
 
 static void print_command_help(const cli_command *command) {
-    printf("usage: nnfuse %s %s [OPTIONS]\n\n%s\n", command->name, command->operands,
-           command->about);
+    printf("usage: nnfuse %s %s%s[OPTIONS]\n\n%s\n", command->name, command->operands,
+           command->n_operands > 0 ? " " : "", command->about);
     options_help(stdout, command);
     printf("\nExamples:\n\n%s", command->examples);
 }

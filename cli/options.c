@@ -207,6 +207,10 @@ static int parse_option(cli_settings *out, const cli_command *command, const cha
 }
 
 static int add_operand(cli_settings *out, const cli_command *command, const char *word) {
+    if (command->n_operands == 0) {
+        return fail(STATUS_USAGE, "'%s' takes options alone: '%s' is too much", command->name,
+                    word);
+    }
     if (out->n_operands == command->n_operands) {
         return fail(STATUS_USAGE, "'%s' takes %s, and nothing else: '%s' is too much",
                     command->name, command->operands, word);

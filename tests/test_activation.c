@@ -104,7 +104,10 @@ static void shapes_and_symbols_pass_through(void **state) {
 static void what_they_cannot_take_is_refused(void **state) {
     (void)state;
     nnf_module *relu = activation(NNF_RELU), *clip = activation(NNF_CLIP), *none = NULL;
-    assert_error(INFER_STATUS(relu, 1, INFO(NNF_I64, D(2))), NNF_ERROR_DTYPE, "ReLU", "int64");
+    assert_error(INFER_STATUS(relu, 1, INFO(NNF_BOOL, D(2))), NNF_ERROR_DTYPE, "ReLU", "bool");
+    nnf_module *tanh = activation(NNF_TANH);
+    assert_error(INFER_STATUS(tanh, 1, INFO(NNF_I64, D(2))), NNF_ERROR_DTYPE, "Tanh", "int64");
+    nnf_module_release(tanh);
     assert_error(infer_status(relu, 0, NULL), NNF_ERROR_INVALID, "ReLU needs 1");
     assert_error(INFER_STATUS(relu, 2, INFO(NNF_F32, D(2)), INFO(NNF_F32, D(2))), NNF_ERROR_INVALID,
                  "ReLU takes at most 1");
@@ -112,7 +115,8 @@ static void what_they_cannot_take_is_refused(void **state) {
                  "one element, not 2");
     assert_error(INFER_STATUS(clip, 2, INFO(NNF_F32, D(2)), INFO(NNF_F64, D(1))), NNF_ERROR_DTYPE,
                  "float32 and float64");
-    assert_error(nnf_activation_new(&none, NNF_ACTIVATION_COUNT), NNF_ERROR_INVALID, "13");
+    assert_error(nnf_activation_new(&none, NNF_ACTIVATION_COUNT), NNF_ERROR_INVALID,
+                 "no kind of activation");
     assert_null(none);
     nnf_module_release(relu);
     nnf_module_release(clip);

@@ -20,7 +20,7 @@ static void sequential_runs_its_children_in_order(void **state) {
     assert_ok(nnf_module_forward(module, &x, 1, &y, 1));
     assert_tensors_close(y, expected, 0);
     CHECK_INFER(module, "float32 [s1, 3]", INFO(NNF_F32, SYM(1), D(3)));
-    assert_error(INFER_STATUS(module, 1, INFO(NNF_I64, D(3))), NNF_ERROR_DTYPE, "'0'", "ReLU");
+    assert_error(INFER_STATUS(module, 1, INFO(NNF_BOOL, D(3))), NNF_ERROR_DTYPE, "'0'", "ReLU");
     nnf_tensor_release(x);
     nnf_tensor_release(y);
     nnf_tensor_release(expected);

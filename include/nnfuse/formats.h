@@ -26,6 +26,14 @@ NNF_API nnf_status nnf_onnx_load(nnf_module **out, const char *path,
 NNF_API nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
                                         const nnf_onnx_load_options *options);
 
+/* An operator of ONNX's own domain that loads as a layer which runs. */
+typedef struct nnf_onnx_operator {
+    const char *name;            /* "Conv" */
+    int first_opset, last_opset; /* of the model's opset */
+} nnf_onnx_operator;
+/* The operator of that number, counted from 0 in the order of the names; false behind the last. */
+NNF_API bool nnf_onnx_operator_at(nnf_onnx_operator *out, size_t index);
+
 typedef struct nnf_onnx_save_options {
     int64_t ir_version; /* for a graph that no file produced; 0: 8 */
     int64_t opset;      /* the same; 0: 17 */

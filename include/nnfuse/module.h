@@ -33,7 +33,7 @@ typedef struct nnf_type_info {
     int ndim;        /* -1: not even the rank is known */
     nnf_dim shape[NNF_MAX_DIMS];
     int n_values;    /* -1: the elements are not known; else how many `values` holds */
-    nnf_dim *values; /* the elements of a small i32 or i64 tensor, row-major; from malloc-like
+    nnf_dim *values; /* the elements of a small i32, i64 or bool tensor, row-major; from malloc-like
                         library memory: nnf_type_info_set_values, nnf_type_info_clear */
 } nnf_type_info;
 
@@ -44,7 +44,7 @@ NNF_API void nnf_type_info_clear(nnf_type_info *info);
 NNF_API nnf_status nnf_type_info_copy(nnf_type_info *to, const nnf_type_info *from);
 /* Copies the elements; n at most NNF_MAX_KNOWN_VALUES. */
 NNF_API nnf_status nnf_type_info_set_values(nnf_type_info *info, const nnf_dim *values, int n);
-/* All that a tensor shows: dtype, shape, and the elements of a small i32 or i64 tensor. */
+/* All that a tensor shows: dtype, shape, and the elements of a small i32, i64 or bool tensor. */
 NNF_API nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor);
 
 /* ---- Linear and affine views, which folding is written on (see fuse.h) ---- */

@@ -102,6 +102,35 @@ typedef enum nnf_activation {
     NNF_GELU_TANH,   /* its tanh approximation */
     NNF_SQRT,
     NNF_ERF,
+    NNF_ELU,              /* x < 0: alpha (exp(x) - 1) */
+    NNF_SELU,             /* the same times beta */
+    NNF_CELU,             /* x < 0: alpha (exp(x / alpha) - 1) */
+    NNF_SWISH,            /* x sigmoid(alpha x) */
+    NNF_MISH,             /* x tanh(softplus(x)) */
+    NNF_SOFTPLUS,         /* log(1 + exp(x)) */
+    NNF_SOFTSIGN,         /* x / (1 + |x|) */
+    NNF_THRESHOLDED_RELU, /* x where it is above alpha, else 0 */
+    NNF_SHRINK,           /* x - beta above alpha, x + beta below -alpha, else 0 */
+    NNF_ABS,              /* Abs, Neg, Sign, ReLU and Clip take integers too */
+    NNF_NEG,
+    NNF_SIGN,
+    NNF_RECIPROCAL,
+    NNF_EXP,
+    NNF_LOG,
+    NNF_FLOOR,
+    NNF_CEIL,
+    NNF_ROUND, /* to nearest, ties to even */
+    NNF_SIN,
+    NNF_COS,
+    NNF_TAN,
+    NNF_ASIN,
+    NNF_ACOS,
+    NNF_ATAN,
+    NNF_SINH,
+    NNF_COSH,
+    NNF_ASINH,
+    NNF_ACOSH,
+    NNF_ATANH,
     NNF_ACTIVATION_COUNT
 } nnf_activation;
 typedef struct nnf_activation_options {
@@ -109,7 +138,9 @@ typedef struct nnf_activation_options {
     double alpha, beta;
 } nnf_activation_options;
 /* With PyTorch's default alpha and beta for the kind. Types: ReLU, ReLU6, Clip, LeakyReLU, Sigmoid,
- * Tanh, SiLU, Hardswish, Hardsigmoid, GELU (both kinds), Sqrt, Erf. */
+ * Tanh, SiLU, Hardswish, Hardsigmoid, GELU (both kinds), Sqrt, Erf, ELU, SELU, CELU, Swish, Mish,
+ * Softplus, Softsign, ThresholdedReLU, Shrink, Abs, Neg, Sign, Reciprocal, Exp, Log, Floor, Ceil,
+ * Round, Sin ... Atanh. */
 NNF_API nnf_status nnf_activation_new(nnf_module **out, nnf_activation kind);
 NNF_API nnf_status nnf_activation_new_with(nnf_module **out, const nnf_activation_options *options);
 
@@ -177,17 +208,37 @@ NNF_API nnf_status nnf_sequential_new(nnf_module **out, nnf_module *const *child
 NNF_API nnf_status nnf_container_new(nnf_module **out);
 
 /* Two inputs with numpy's broadcasting. Both have one dtype (Pow's exponent may have another);
- * integer Div truncates, as ONNX's does. */
+ * integer Div truncates, as ONNX's does. Comparisons give bool. The types of Min, Max, Sum and Mean
+ * take any number of inputs. */
 typedef enum nnf_binary {
     NNF_ADD = 0,
     NNF_SUB,
     NNF_MUL,
     NNF_DIV,
     NNF_POW,
+    NNF_MOD,  /* integers alone; the result has the divisor's sign */
+    NNF_FMOD, /* the dividend's sign, as C's % and fmod have it */
+    NNF_MIN,
+    NNF_MAX,
+    NNF_PRELU, /* a, or a b where a is below 0 */
+    NNF_EQUAL,
+    NNF_LESS,
+    NNF_LESS_OR_EQUAL,
+    NNF_GREATER,
+    NNF_GREATER_OR_EQUAL,
+    NNF_AND, /* of bools */
+    NNF_OR,
+    NNF_XOR,
+    NNF_BITWISE_AND, /* of integers */
+    NNF_BITWISE_OR,
+    NNF_BITWISE_XOR,
+    NNF_SHIFT_LEFT, /* of unsigned integers */
+    NNF_SHIFT_RIGHT,
     NNF_BINARY_COUNT
 } nnf_binary;
 typedef struct nnf_binary_options {
     nnf_binary kind;
+    bool fmod; /* of a Mod: its kind is NNF_FMOD */
 } nnf_binary_options;
 NNF_API nnf_status nnf_binary_new(nnf_module **out, nnf_binary kind);
 
@@ -213,6 +264,9 @@ typedef struct nnf_slice_options { /* opset 1 - 9; n -1: starts, ends, axes, ste
     int n;
     int64_t starts[NNF_MAX_DIMS], ends[NNF_MAX_DIMS], axes[NNF_MAX_DIMS];
 } nnf_slice_options;
+typedef struct nnf_isinf_options { /* which infinities count */
+    bool negative, positive;
+} nnf_isinf_options;
 typedef struct nnf_cast_options {
     nnf_dtype to;
 } nnf_cast_options;

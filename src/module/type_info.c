@@ -47,7 +47,8 @@ nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor
     for (int i = 0; i < seen.ndim; i++)
         seen.shape[i] = (nnf_dim){nnf_tensor_shape(tensor)[i], 0};
     int64_t n = nnf_tensor_numel(tensor);
-    if ((seen.dtype == NNF_I32 || seen.dtype == NNF_I64) && n <= NNF_MAX_KNOWN_VALUES) {
+    bool kept = seen.dtype == NNF_I32 || seen.dtype == NNF_I64 || seen.dtype == NNF_BOOL;
+    if (kept && n <= NNF_MAX_KNOWN_VALUES) {
         int64_t elements[NNF_MAX_KNOWN_VALUES]; /* room for either dtype */
         nnf_dim values[NNF_MAX_KNOWN_VALUES];
         NNFI_TRY(nnf_tensor_read(tensor, 0, n, elements));

@@ -22,6 +22,35 @@ static const struct activation_kind {
     [NNF_GELU_TANH] = {"GELU", 0, 0},
     [NNF_SQRT] = {"Sqrt", 0, 0},
     [NNF_ERF] = {"Erf", 0, 0},
+    [NNF_ELU] = {"ELU", 1, 0},
+    [NNF_SELU] = {"SELU", 1.6732632423543772, 1.0507009873554805},
+    [NNF_CELU] = {"CELU", 1, 0},
+    [NNF_SWISH] = {"Swish", 1, 0},
+    [NNF_MISH] = {"Mish", 0, 0},
+    [NNF_SOFTPLUS] = {"Softplus", 0, 0},
+    [NNF_SOFTSIGN] = {"Softsign", 0, 0},
+    [NNF_THRESHOLDED_RELU] = {"ThresholdedReLU", 1, 0},
+    [NNF_SHRINK] = {"Shrink", 0.5, 0},
+    [NNF_ABS] = {"Abs", 0, 0},
+    [NNF_NEG] = {"Neg", 0, 0},
+    [NNF_SIGN] = {"Sign", 0, 0},
+    [NNF_RECIPROCAL] = {"Reciprocal", 0, 0},
+    [NNF_EXP] = {"Exp", 0, 0},
+    [NNF_LOG] = {"Log", 0, 0},
+    [NNF_FLOOR] = {"Floor", 0, 0},
+    [NNF_CEIL] = {"Ceil", 0, 0},
+    [NNF_ROUND] = {"Round", 0, 0},
+    [NNF_SIN] = {"Sin", 0, 0},
+    [NNF_COS] = {"Cos", 0, 0},
+    [NNF_TAN] = {"Tan", 0, 0},
+    [NNF_ASIN] = {"Asin", 0, 0},
+    [NNF_ACOS] = {"Acos", 0, 0},
+    [NNF_ATAN] = {"Atan", 0, 0},
+    [NNF_SINH] = {"Sinh", 0, 0},
+    [NNF_COSH] = {"Cosh", 0, 0},
+    [NNF_ASINH] = {"Asinh", 0, 0},
+    [NNF_ACOSH] = {"Acosh", 0, 0},
+    [NNF_ATANH] = {"Atanh", 0, 0},
 };
 
 nnf_status nnf_activation_new_with(nnf_module **out, const nnf_activation_options *options) {
@@ -39,11 +68,20 @@ nnf_status nnf_activation_new(nnf_module **out, nnf_activation kind) {
     return nnf_activation_new_with(out, &options);
 }
 
+/* infer of those that integers have as well. */
+static nnf_status infer_number_same(const nnf_module *module, const nnf_type_info *const *inputs,
+                                    size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 1, 1, n_outputs, 1));
+    NNFI_TRY(nnfi_check_number(module, inputs[0]));
+    nnfi_info_set_like(&outputs[0], inputs[0]);
+    return NNF_OK;
+}
+
 /* Clip's bounds may come as inputs 1 and 2: one element each. */
 static nnf_status infer_clip(const nnf_module *module, const nnf_type_info *const *inputs,
                              size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
     NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 1, 3, n_outputs, 1));
-    NNFI_TRY(nnfi_check_float(module, inputs[0]));
+    NNFI_TRY(nnfi_check_number(module, inputs[0]));
     nnf_dtype dtype = inputs[0]->dtype;
     for (size_t i = 1; i < n_inputs; i++) {
         if (!inputs[i]) continue;
@@ -81,11 +119,41 @@ bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_ten
     return bound == (index == 1 ? options->alpha : options->beta);
 }
 
+/* Of integers: what little there is for them comes down to arithmetic with a constant. */
+static nnf_status forward_integers(nnf_session *session, const nnf_module *module,
+                                   nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor *y) {
+    const nnf_activation_options *options = nnf_module_options(module);
+    nnf_tensor *x = inputs[0];
+    const nnf_tensor *low = nnfi_input_tensor(inputs, n_inputs, 1);
+    const nnf_tensor *high = nnfi_input_tensor(inputs, n_inputs, 2);
+    switch (options->kind) {
+    case NNF_RELU:
+        return nnfi_binary_number(session, NNF_MAX, x, 0, y);
+    case NNF_NEG:
+        return nnfi_binary_number(session, NNF_MUL, x, -1, y);
+    case NNF_ABS:
+        NNFI_TRY(nnfi_binary_number(session, NNF_MUL, x, -1, y));
+        return nnfi_binary_run(session, NNF_MAX, y, x, y);
+    case NNF_SIGN:
+        NNFI_TRY(nnfi_binary_number(session, NNF_MIN, x, 1, y));
+        return nnfi_binary_number(session, NNF_MAX, y, nnf_tensor_dtype(x) == NNF_U8 ? 0 : -1, y);
+    case NNF_CLIP:
+        NNFI_TRY(nnfi_copy_elements(y, x));
+        if (low) NNFI_TRY(nnfi_binary_run(session, NNF_MAX, y, low, y));
+        return high ? nnfi_binary_run(session, NNF_MIN, y, high, y) : NNF_OK;
+    default:
+        return nnf_error(NNF_ERROR_DTYPE, "%s takes floating-point tensors, not %s",
+                         nnf_module_type_name(module), nnf_dtype_name(nnf_tensor_dtype(x)));
+    }
+}
+
 static nnf_status forward_activation(nnf_session *session, nnf_module *module,
                                      nnf_tensor *const *inputs, size_t n_inputs,
                                      nnf_tensor **outputs, size_t n_outputs) {
     (void)n_outputs;
     const nnf_activation_options *options = nnf_module_options(module);
+    if (!nnf_dtype_is_float(nnf_tensor_dtype(inputs[0])))
+        return forward_integers(session, module, inputs, n_inputs, outputs[0]);
     nnfi_activation_call call = {.dtype = nnf_tensor_dtype(inputs[0]),
                                  .n = nnf_tensor_numel(inputs[0]),
                                  .kind = options->kind,
@@ -106,21 +174,52 @@ static nnf_status forward_activation(nnf_session *session, nnf_module *module,
         .infer = infer_function, .forward = forward_activation,            \
         .flags = NNF_TYPE_WIDENS_16_BIT | NNF_TYPE_ELEMENTWISE,            \
     }
+#define FLOAT(type_name) ROW(type_name, nnfi_infer_float_same)
+#define NUMBER(type_name) ROW(type_name, infer_number_same)
 static const nnf_module_type types[] = {
-    ROW("ReLU", nnfi_infer_float_same),
+    NUMBER("ReLU"),
     ROW("ReLU6", infer_clip), /* an ONNX Clip whose bounds are 0 and 6 still has them */
     ROW("Clip", infer_clip),
-    ROW("LeakyReLU", nnfi_infer_float_same),
-    ROW("Sigmoid", nnfi_infer_float_same),
-    ROW("Tanh", nnfi_infer_float_same),
-    ROW("SiLU", nnfi_infer_float_same),
-    ROW("Hardswish", nnfi_infer_float_same),
-    ROW("Hardsigmoid", nnfi_infer_float_same),
-    ROW("GELU", nnfi_infer_float_same),
-    ROW("Sqrt", nnfi_infer_float_same),
-    ROW("Erf", nnfi_infer_float_same),
+    FLOAT("LeakyReLU"),
+    NUMBER("Abs"),
+    NUMBER("Neg"),
+    NUMBER("Sign"),
+    FLOAT("Sigmoid"),
+    FLOAT("Tanh"),
+    FLOAT("SiLU"),
+    FLOAT("Hardswish"),
+    FLOAT("Hardsigmoid"),
+    FLOAT("GELU"),
+    FLOAT("Sqrt"),
+    FLOAT("Erf"),
+    FLOAT("ELU"),
+    FLOAT("SELU"),
+    FLOAT("CELU"),
+    FLOAT("Swish"),
+    FLOAT("Mish"),
+    FLOAT("Softplus"),
+    FLOAT("Softsign"),
+    FLOAT("ThresholdedReLU"),
+    FLOAT("Shrink"),
+    FLOAT("Reciprocal"),
+    FLOAT("Exp"),
+    FLOAT("Log"),
+    FLOAT("Floor"),
+    FLOAT("Ceil"),
+    FLOAT("Round"),
+    FLOAT("Sin"),
+    FLOAT("Cos"),
+    FLOAT("Tan"),
+    FLOAT("Asin"),
+    FLOAT("Acos"),
+    FLOAT("Atan"),
+    FLOAT("Sinh"),
+    FLOAT("Cosh"),
+    FLOAT("Asinh"),
+    FLOAT("Acosh"),
+    FLOAT("Atanh"),
 };
-const nnf_module_type nnfi_lifted_silu = ROW("SiLU", nnfi_infer_float_same);
+const nnf_module_type nnfi_lifted_silu = FLOAT("SiLU");
 
 bool nnfi_is_lifted(const nnf_module *module) {
     return nnf_module_get_type(module) == &nnfi_lifted_silu;

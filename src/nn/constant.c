@@ -49,8 +49,7 @@ static nnf_dtype dtype_of_value(const nnf_module *module) {
 /* The elements where they are few integers. */
 static nnf_status infer_fill(const nnf_module *module, nnf_type_info *out) {
     nnf_dim n, values[NNF_MAX_KNOWN_VALUES];
-    if (!nnfi_info_is_static(out) || (out->dtype != NNF_I32 && out->dtype != NNF_I64))
-        return NNF_OK;
+    if (!nnfi_info_is_static(out) || !nnfi_keeps_values(out->dtype)) return NNF_OK;
     NNFI_TRY(nnfi_dim_product(&n, out->shape, 0, out->ndim));
     if (n.value > NNF_MAX_KNOWN_VALUES) return NNF_OK;
     const void *data;

@@ -112,6 +112,11 @@ nnf_status nnfi_check_float(const nnf_module *module, const nnf_type_info *info)
                      nnf_module_type_name(module), nnf_dtype_name(info->dtype));
 }
 
+nnf_status nnfi_check_number(const nnf_module *module, const nnf_type_info *info) {
+    if (info->dtype != NNF_BOOL) return NNF_OK;
+    return nnf_error(NNF_ERROR_DTYPE, "%s takes numbers, not bool", nnf_module_type_name(module));
+}
+
 nnf_status nnfi_merge_dtype(const nnf_module *module, nnf_dtype *out, nnf_dtype a, nnf_dtype b) {
     if (a != NNF_DTYPE_UNKNOWN && b != NNF_DTYPE_UNKNOWN && a != b)
         return nnf_error(NNF_ERROR_DTYPE, "%s takes tensors of one dtype, not %s and %s",

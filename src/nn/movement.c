@@ -270,7 +270,7 @@ static nnf_status concat_values(const nnf_type_info *const *inputs, size_t n_inp
         for (int k = 0; k < inputs[i]->shape[0].value; k++)
             values[n++] = known ? inputs[i]->values[k] : nnfi_unknown_dim();
     }
-    if (out->dtype != NNF_I32 && out->dtype != NNF_I64) return NNF_OK;
+    if (!nnfi_keeps_values(out->dtype)) return NNF_OK;
     return nnf_type_info_set_values(out, values, n);
 }
 

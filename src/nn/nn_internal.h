@@ -29,8 +29,10 @@ extern const nnfi_type_family nnfi_batchnorm_family; /* BatchNorm1d/2d/3d */
 extern const nnfi_type_family nnfi_pool_family;      /* MaxPool1d ... GlobalMaxPool */
 extern const nnfi_type_family nnfi_activation_family;
 extern const nnfi_type_family nnfi_softmax_family;
-extern const nnfi_type_family nnfi_elementwise_family; /* Add ... Pow, Cast */
-extern const nnfi_type_family nnfi_reduce_family;      /* ReduceMean */
+extern const nnfi_type_family nnfi_elementwise_family; /* Add ... Xor, Min ... Mean */
+extern const nnfi_type_family nnfi_logic_family;       /* Not, IsNaN, IsInf, Where */
+extern const nnfi_type_family nnfi_cast_family;        /* Cast, CastLike */
+extern const nnfi_type_family nnfi_reduce_family;      /* ReduceMean ... */
 extern const nnfi_type_family nnfi_shape_family;       /* Shape, Reshape, Flatten, Squeeze ... */
 extern const nnfi_type_family nnfi_constant_family;    /* Constant, ConstantOfShape */
 extern const nnfi_type_family nnfi_movement_family;    /* Transpose, Slice, Concat, Gather */
@@ -99,6 +101,10 @@ nnf_status nnfi_dim_mul(nnf_dim *out, nnf_dim a, nnf_dim b);
 /* The product of dims[first .. last). */
 nnf_status nnfi_dim_product(nnf_dim *out, const nnf_dim *dims, int first, int last);
 
+/* Whether shape inference keeps the elements of small tensors of this dtype. */
+static inline bool nnfi_keeps_values(nnf_dtype dtype) {
+    return dtype == NNF_I32 || dtype == NNF_I64 || dtype == NNF_BOOL;
+}
 /* Whether rank and every dimension are known. */
 bool nnfi_info_is_static(const nnf_type_info *info);
 /* Sets rank and shape; ndim at most NNF_MAX_DIMS. */
@@ -126,6 +132,8 @@ nnf_status nnfi_check_arity(const nnf_module *module, const nnf_type_info *const
                             size_t most_outputs);
 /* NNF_ERROR_DTYPE unless the dtype is a float or unknown. */
 nnf_status nnfi_check_float(const nnf_module *module, const nnf_type_info *info);
+/* NNF_ERROR_DTYPE for bool. */
+nnf_status nnfi_check_number(const nnf_module *module, const nnf_type_info *info);
 /* Merges two inputs' dtypes, which must be the same where both are known. */
 nnf_status nnfi_merge_dtype(const nnf_module *module, nnf_dtype *out, nnf_dtype a, nnf_dtype b);
 /* An axis that counts from the end where it is negative, made one in [0, ndim). */
@@ -160,6 +168,19 @@ typedef struct nnfi_infos {
 } nnfi_infos;
 nnf_status nnfi_infos_of_tensors(nnfi_infos *out, nnf_tensor *const *inputs, size_t n_inputs);
 void nnfi_infos_clear(nnfi_infos *infos);
+
+/* ---- Arithmetic ---- */
+
+/* y = a OP b, both of one dtype, broadcast to y's shape. y may be a (of the same shape). */
+nnf_status nnfi_binary_run(nnf_session *session, nnf_binary kind, const nnf_tensor *a,
+                           const nnf_tensor *b, nnf_tensor *y);
+/* The same with a number for b. */
+nnf_status nnfi_binary_number(nnf_session *session, nnf_binary kind, const nnf_tensor *a, double b,
+                              nnf_tensor *y);
+/* Strides, in elements, of an operand seen in the shape of the result: 0 where it repeats. */
+void nnfi_broadcast_strides(int64_t *strides, int ndim, int operand_ndim, const int64_t *shape);
+/* Spreads an operand's known elements over the shape of `result`, which is static as it is. */
+void nnfi_spread_values(nnf_dim *to, const nnf_type_info *result, const nnf_type_info *operand);
 
 /* ---- Moving elements ---- */
 

@@ -73,10 +73,10 @@ typedef struct nnfi_softmax {
 } nnfi_softmax;
 
 /* y = a OP b with broadcasting; strides (in elements, over y's axes) are 0 where an operand
- * repeats. */
+ * repeats. dtype is the operands'; y has it too, but is bool where kind compares. */
 typedef struct nnfi_binary {
     nnf_binary kind;
-    nnf_dtype dtype;
+    nnf_dtype dtype; /* of the operands */
     int ndim;
     int64_t shape[NNF_MAX_DIMS], a_strides[NNF_MAX_DIMS], b_strides[NNF_MAX_DIMS];
     const void *a, *b;

@@ -32,7 +32,11 @@ static bool has_hooks(const nnf_module *module) {
 /* Whether all of a value's elements are known from the shapes. */
 static bool is_known(const builder *b, nnf_value value) {
     const nnfi_value *self = &b->graph->values[value];
-    return !self->is_input && (self->constant || b->infos[value].n_values >= 0);
+    const nnf_type_info *info = &b->infos[value];
+    if (self->is_input) return false;
+    for (int i = 0; i < info->n_values; i++)
+        if (info->values[i].symbol != 0) return false;
+    return self->constant || info->n_values >= 0;
 }
 
 /* The module's own tensor stands for input i. A fused container's inputs are its first module's,

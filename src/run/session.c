@@ -9,6 +9,7 @@
 #endif
 
 #include "nnfuse/graph.h"
+#include "nnfuse/nn.h"
 #include "support/memory.h"
 #include "support/text.h"
 
@@ -122,14 +123,26 @@ static nnf_status name_error(nnf_session *session, const nnf_module *module, nnf
     return status;
 }
 
+/* A node that no layer stands for is called by its operator. */
 static nnf_status cannot_run(nnf_session *session, const nnf_module *module) {
-    const char *type = nnf_module_type_name(module);
-    nnfi_text path = current_path(session);
+    const char *type = nnf_module_type_name(module), *why = "";
+    const nnf_opaque_options *node = nnf_module_options(module);
+    nnfi_text path = current_path(session), what = {0};
+    if (!strcmp(type, "Opaque") && node->op_type) {
+        nnfi_text_add(&what, "operator %s%s%s", node->domain, *node->domain ? "." : "",
+                      node->op_type);
+        why = ": nnfuse does not compute this operator, or not with these attributes and inputs";
+    } else {
+        nnfi_text_add(&what, "%s", type);
+    }
+    const char *name = what.data ? what.data : type;
     if (path.length > 0)
-        nnf_error(NNF_ERROR_UNSUPPORTED, "'%s' (%s) cannot be run by nnfuse", path.data, type);
+        nnf_error(NNF_ERROR_UNSUPPORTED, "'%s' (%s) cannot be run by nnfuse%s", path.data, name,
+                  why);
     else
-        nnf_error(NNF_ERROR_UNSUPPORTED, "a %s cannot be run by nnfuse", type);
+        nnf_error(NNF_ERROR_UNSUPPORTED, "a %s cannot be run by nnfuse%s", name, why);
     nnfi_text_clear(&path);
+    nnfi_text_clear(&what);
     session->error_is_named = true;
     return NNF_ERROR_UNSUPPORTED;
 }

@@ -119,27 +119,35 @@ static const word words[] = {
     {NNFI_ATTRIBUTE_PAD_MODE, "wrap", NNF_PAD_WRAP},
     {NNFI_ATTRIBUTE_GELU, "none", NNF_GELU},
     {NNFI_ATTRIBUTE_GELU, "tanh", NNF_GELU_TANH},
+    {NNFI_ATTRIBUTE_DIRECTION, "LEFT", NNF_SHIFT_LEFT},
+    {NNFI_ATTRIBUTE_DIRECTION, "RIGHT", NNF_SHIFT_RIGHT},
 };
 enum { N_WORDS = sizeof words / sizeof *words };
 
-/* The enums have one size, but C leaves it open which: each is stored as what it is. */
-static void store_word(char *to, nnfi_attribute_kind kind, int value) {
-    if (kind == NNFI_ATTRIBUTE_AUTO_PAD) *(nnf_auto_pad *)(void *)to = (nnf_auto_pad)value;
-    if (kind == NNFI_ATTRIBUTE_PAD_MODE) *(nnf_pad_kind *)(void *)to = (nnf_pad_kind)value;
-    if (kind == NNFI_ATTRIBUTE_GELU) *(nnf_activation *)(void *)to = (nnf_activation)value;
+/* Every enum of options is as wide as an int: its values are small, and none is negative. */
+_Static_assert(sizeof(nnf_auto_pad) == sizeof(int) && sizeof(nnf_pad_kind) == sizeof(int) &&
+                   sizeof(nnf_activation) == sizeof(int) && sizeof(nnf_binary) == sizeof(int),
+               "words are stored as ints");
+
+static void store_word(char *to, int value) {
+    memcpy(to, &value, sizeof value);
 }
 
-static int load_word(const char *from, nnfi_attribute_kind kind) {
-    if (kind == NNFI_ATTRIBUTE_AUTO_PAD) return (int)*(const nnf_auto_pad *)(const void *)from;
-    if (kind == NNFI_ATTRIBUTE_PAD_MODE) return (int)*(const nnf_pad_kind *)(const void *)from;
-    return (int)*(const nnf_activation *)(const void *)from;
+static int load_word(const char *from) {
+    int value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+static bool is_word(nnfi_attribute_kind kind) {
+    return kind >= NNFI_ATTRIBUTE_AUTO_PAD && kind < NNFI_ATTRIBUTE_DTYPE;
 }
 
 static bool read_word(char *to, nnfi_attribute_kind kind, const attribute *a,
                       const nnfi_source *source) {
     for (int i = 0; i < N_WORDS; i++) {
         if (words[i].kind != kind || !nnfi_source_equals(source, a->s, words[i].name)) continue;
-        store_word(to, kind, words[i].value);
+        store_word(to, words[i].value);
         return true;
     }
     return false;
@@ -231,11 +239,6 @@ static nnf_status read_into(bool *known, nnfi_node_call *call, char *options, co
     case NNFI_ATTRIBUTE_MOMENTUM:
         *(double *)(void *)to = 1 - (double)a->f;
         break;
-    case NNFI_ATTRIBUTE_AUTO_PAD:
-    case NNFI_ATTRIBUTE_PAD_MODE:
-    case NNFI_ATTRIBUTE_GELU:
-        *known = read_word(to, row->kind, a, source);
-        break;
     case NNFI_ATTRIBUTE_DTYPE:
         dtype = nnfi_onnx_dtype_of_number(a->i);
         *known = dtype != NULL;
@@ -246,6 +249,10 @@ static nnf_status read_into(bool *known, nnfi_node_call *call, char *options, co
         *known = call->value != NULL;
         break;
     default:
+        if (is_word(row->kind)) {
+            *known = read_word(to, row->kind, a, source);
+            break;
+        }
         NNFI_TRY(read_numbers(a, ATTRIBUTE_INTS, NNFI_WIRE_VARINT, take_int, &list));
         *known = store_ints(call, options, row, &list);
         break;
@@ -335,8 +342,9 @@ static int64_t write_list(nnfi_text *to, const nnfi_attribute_row *row, const ch
 
 static int64_t write_word(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
                           const char *defaults) {
-    int value = load_word(options + row->offset, row->kind);
-    if (value == load_word(defaults + row->offset, row->kind)) return ATTRIBUTE_TYPE_UNDEFINED;
+    int value = load_word(options + row->offset);
+    if (!row->required && value == load_word(defaults + row->offset))
+        return ATTRIBUTE_TYPE_UNDEFINED;
     for (int i = 0; i < N_WORDS; i++) {
         if (words[i].kind == row->kind && words[i].value == value) {
             nnfi_put_string(to, ATTRIBUTE_S, words[i].name);
@@ -388,17 +396,13 @@ static nnf_status write_from(nnfi_text *to, const nnfi_attribute_row *row, const
         nnfi_put_float(to, ATTRIBUTE_F, (float)number);
         *type = ATTRIBUTE_TYPE_FLOAT;
         break;
-    case NNFI_ATTRIBUTE_AUTO_PAD:
-    case NNFI_ATTRIBUTE_PAD_MODE:
-    case NNFI_ATTRIBUTE_GELU:
-        *type = write_word(to, row, options, defaults);
-        break;
     case NNFI_ATTRIBUTE_VALUE:
         /* a Constant's rows are spellings of one value: the first of them says it */
         if (strcmp(row->name, "value") == 0) return write_value(to, module, type);
         break;
     default:
-        *type = write_list(to, row, options, defaults);
+        *type = is_word(row->kind) ? write_word(to, row, options, defaults)
+                                   : write_list(to, row, options, defaults);
         break;
     }
     return NNF_OK;

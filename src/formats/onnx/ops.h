@@ -24,6 +24,7 @@ typedef union nnfi_options {
     nnf_axis_options axis;
     nnf_shape_options shape;
     nnf_slice_options slice;
+    nnf_isinf_options isinf;
     nnf_cast_options cast;
     nnf_reshape_options reshape;
     nnf_transpose_options transpose;
@@ -45,6 +46,7 @@ typedef enum nnfi_attribute_kind {
     NNFI_ATTRIBUTE_AUTO_PAD, /* enums, strings in the file */
     NNFI_ATTRIBUTE_PAD_MODE,
     NNFI_ATTRIBUTE_GELU,
+    NNFI_ATTRIBUTE_DIRECTION,
     NNFI_ATTRIBUTE_DTYPE, /* nnf_dtype */
     NNFI_ATTRIBUTE_VALUE  /* the module's parameter "value", as a tensor */
 } nnfi_attribute_kind;
@@ -77,6 +79,24 @@ typedef struct nnfi_onnx_op {
     /* Completes options and call->type from the inputs; false: nnfuse cannot express this node. */
     bool (*complete)(nnfi_node_call *call, nnfi_options *options);
 } nnfi_onnx_op;
+
+/* Rows of one theme, sorted by name and those of one operator by opset. */
+typedef struct nnfi_onnx_table {
+    const nnfi_onnx_op *ops;
+    size_t n;
+} nnfi_onnx_table;
+#define NNFI_ONNX_TABLE(rows) \
+    { (rows), sizeof(rows) / sizeof *(rows) }
+#define NNFI_ONNX_ROW(op, first, last, type, options, attributes, defaults, complete) \
+    { op, first, last, type, sizeof(options), attributes, defaults, complete }
+/* Without options. */
+#define NNFI_ONNX_PLAIN(op, first, type) \
+    { op, first, ONNX_NEWEST_OPSET, type, 0, nnfi_no_attributes, NULL, NULL }
+extern const nnfi_onnx_table nnfi_onnx_layers, nnfi_onnx_elementwise, nnfi_onnx_tensors;
+extern const nnfi_attribute_row nnfi_no_attributes[1];
+
+/* For `complete`: the only element of a constant input; false where there is none. */
+bool nnfi_constant_number(const nnfi_node_call *call, size_t index, double *value);
 
 /* The row for an operator of ONNX's own domain; NULL where there is none. */
 const nnfi_onnx_op *nnfi_onnx_op_find(const char *op_type, size_t length, int64_t opset);

@@ -18,6 +18,10 @@ static inline double gelu_tanh(double x) {
     return 0.5 * x * (1.0 + tanh(SQRT_2_PI * (x + 0.044715 * x * x * x)));
 }
 
+static inline double softplus(double x) {
+    return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+}
+
 typedef void (*row_function)(const void *x, void *y, int64_t n, double alpha, double beta);
 
 /* One loop over `type`: `expression` gives y from x, alpha (a) and beta (b). */
@@ -55,6 +59,35 @@ IN_DOUBLE(gelu, gelu(x))
 IN_DOUBLE(gelu_tanh, gelu_tanh(x))
 IN_DOUBLE(sqrt, sqrt(x))
 IN_DOUBLE(erf, erf(x))
+IN_DOUBLE(elu, x < 0 ? a * expm1(x) : x)
+IN_DOUBLE(selu, b *(x < 0 ? a * expm1(x) : x))
+IN_DOUBLE(celu, x < 0 ? a * expm1(x / a) : x)
+IN_DOUBLE(swish, x / (1.0 + exp(-a * x)))
+IN_DOUBLE(mish, x *tanh(softplus(x)))
+IN_DOUBLE(softplus, softplus(x))
+PLAIN(softsign, x / (1 + (x < 0 ? -x : x)))
+PLAIN(thresholded_relu, x <= a ? 0 : x)
+PLAIN(shrink, x<-a ? x + b : x> a ? x - b : x != x ? x : 0)
+PLAIN(abs, x < 0 ? -x : x == 0 ? 0 : x)
+PLAIN(neg, -x)
+PLAIN(sign, x > 0 ? 1 : x < 0 ? -1 : x)
+PLAIN(reciprocal, 1 / x)
+IN_DOUBLE(exp, exp(x))
+IN_DOUBLE(log, log(x))
+IN_DOUBLE(floor, floor(x))
+IN_DOUBLE(ceil, ceil(x))
+IN_DOUBLE(round, nearbyint(x))
+IN_DOUBLE(sin, sin(x))
+IN_DOUBLE(cos, cos(x))
+IN_DOUBLE(tan, tan(x))
+IN_DOUBLE(asin, asin(x))
+IN_DOUBLE(acos, acos(x))
+IN_DOUBLE(atan, atan(x))
+IN_DOUBLE(sinh, sinh(x))
+IN_DOUBLE(cosh, cosh(x))
+IN_DOUBLE(asinh, asinh(x))
+IN_DOUBLE(acosh, acosh(x))
+IN_DOUBLE(atanh, atanh(x))
 
 #define BOTH(name) \
     { name##_f32, name##_f64 }
@@ -72,6 +105,35 @@ static const row_function rows[NNF_ACTIVATION_COUNT][2] = {
     [NNF_GELU_TANH] = BOTH(gelu_tanh),
     [NNF_SQRT] = BOTH(sqrt),
     [NNF_ERF] = BOTH(erf),
+    [NNF_ELU] = BOTH(elu),
+    [NNF_SELU] = BOTH(selu),
+    [NNF_CELU] = BOTH(celu),
+    [NNF_SWISH] = BOTH(swish),
+    [NNF_MISH] = BOTH(mish),
+    [NNF_SOFTPLUS] = BOTH(softplus),
+    [NNF_SOFTSIGN] = BOTH(softsign),
+    [NNF_THRESHOLDED_RELU] = BOTH(thresholded_relu),
+    [NNF_SHRINK] = BOTH(shrink),
+    [NNF_ABS] = BOTH(abs),
+    [NNF_NEG] = BOTH(neg),
+    [NNF_SIGN] = BOTH(sign),
+    [NNF_RECIPROCAL] = BOTH(reciprocal),
+    [NNF_EXP] = BOTH(exp),
+    [NNF_LOG] = BOTH(log),
+    [NNF_FLOOR] = BOTH(floor),
+    [NNF_CEIL] = BOTH(ceil),
+    [NNF_ROUND] = BOTH(round),
+    [NNF_SIN] = BOTH(sin),
+    [NNF_COS] = BOTH(cos),
+    [NNF_TAN] = BOTH(tan),
+    [NNF_ASIN] = BOTH(asin),
+    [NNF_ACOS] = BOTH(acos),
+    [NNF_ATAN] = BOTH(atan),
+    [NNF_SINH] = BOTH(sinh),
+    [NNF_COSH] = BOTH(cosh),
+    [NNF_ASINH] = BOTH(asinh),
+    [NNF_ACOSH] = BOTH(acosh),
+    [NNF_ATANH] = BOTH(atanh),
 };
 
 nnf_status nnfi_reference_activation(nnf_session *session, const nnfi_activation_call *call) {
