@@ -140,7 +140,7 @@ static void symbols_pass_through_and_stop_where_nothing_is_inferred(void **state
     /* What the file says of the opaque call's output is used. */
     nnf_value opaque = nnf_graph_call_outputs(graph, 1)[0];
     nnf_type_info declared = vector_info((nnf_dim){0, symbol});
-    assert_ok(nnf_type_info_copy(&nnfi_graph_of(graph)->values[opaque].info, &declared));
+    assert_ok(nnfi_value_set_info(&nnfi_graph_of(graph)->values[opaque], &declared));
     assert_ok(nnf_graph_infer(graph, NULL, &infos, &n));
     assert_int_equal(infos[b].dtype, NNF_F32);
     assert_int_equal(infos[b].shape[0].symbol, symbol);
@@ -310,7 +310,7 @@ static void a_graph_in_a_graph_infers_and_runs(void **state) {
     nnf_tensor_release(y);
     info.dtype = NNF_DTYPE_UNKNOWN;
     info.ndim = -1;
-    assert_ok(nnf_type_info_copy(&nnfi_graph_of(outer)->values[x].info, &info));
+    assert_ok(nnfi_value_set_info(&nnfi_graph_of(outer)->values[x], &info));
     assert_error(nnf_module_forward(outer, &matrix, 1, &y, 1), NNF_ERROR_SHAPE,
                  "'inner' (Graph): the input 'x' should be float32 [n]");
     nnf_tensor_release(one);

@@ -6,9 +6,10 @@
 static nnf_status copy_tensors(nnf_module *to, const nnf_module *from) {
     for (size_t i = 0; i < from->type->n_slots; i++)
         if (from->slots[i]) to->slots[i] = nnf_tensor_retain(from->slots[i]);
-    for (size_t i = 0; i < from->n_extras; i++)
-        NNFI_TRY(nnfi_set_tensor(to, from->extras[i].name, from->extras[i].kind,
-                                 from->extras[i].tensor));
+    const nnfi_more *more = nnfi_more_of(from);
+    for (size_t i = 0; i < more->n_extras; i++)
+        NNFI_TRY(nnfi_set_tensor(to, more->extras[i].name, more->extras[i].kind,
+                                 more->extras[i].tensor));
     return NNF_OK;
 }
 
@@ -49,15 +50,17 @@ nnf_status nnfi_module_without_hooks(nnf_module **out, const nnf_module *module,
 
 size_t nnfi_module_n_cells(const nnf_module *module) {
     const nnfi_graph *graph = nnfi_graph_of(module);
-    return module->type->n_slots + module->n_extras + (graph ? graph->n_values : 0);
+    size_t n_extras = nnfi_more_of(module)->n_extras;
+    return module->type->n_slots + n_extras + (graph ? graph->n_values : 0);
 }
 
 nnf_tensor **nnfi_module_cell(const nnf_module *module, size_t index) {
+    const nnfi_more *more = nnfi_more_of(module);
     size_t n_slots = module->type->n_slots;
     if (index < n_slots) return &module->slots[index];
     index -= n_slots;
-    if (index < module->n_extras) return &module->extras[index].tensor;
-    return &nnfi_graph_of(module)->values[index - module->n_extras].constant;
+    if (index < more->n_extras) return &more->extras[index].tensor;
+    return &nnfi_graph_of(module)->values[index - more->n_extras].constant;
 }
 
 /* What became of each tensor. */
@@ -174,7 +177,8 @@ static nnf_status convert_tensor(nnf_tensor **out, nnf_tensor *tensor, void *pay
 static void convert_infos(const nnf_module *module, nnf_dtype dtype) {
     nnfi_graph *graph = nnfi_graph_of(module);
     for (size_t i = 0; graph && i < graph->n_values; i++)
-        if (nnf_dtype_is_float(graph->values[i].info.dtype)) graph->values[i].info.dtype = dtype;
+        if (nnf_dtype_is_float(nnfi_value_info(&graph->values[i])->dtype))
+            graph->values[i].info->dtype = dtype;
 }
 
 nnf_status nnf_module_to(nnf_module *root, nnf_dtype dtype) {

@@ -40,9 +40,37 @@ nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *n
     }
     nnfi_value *value = &graph->values[graph->n_values];
     *value = (nnfi_value){.name = copy};
-    nnf_type_info_init(&value->info);
     *out = (nnf_value)graph->n_values++;
     return NNF_OK;
+}
+
+const nnf_type_info *nnfi_value_info(const nnfi_value *value) {
+    static const nnf_type_info unknown = {.dtype = NNF_DTYPE_UNKNOWN, .ndim = -1, .n_values = -1};
+    return value->info ? value->info : &unknown;
+}
+
+nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info) {
+    bool says_nothing = info->dtype == NNF_DTYPE_UNKNOWN && info->ndim < 0 && info->n_values < 0;
+    nnf_type_info *copy = NULL;
+    if (!says_nothing) {
+        copy = nnfi_alloc(sizeof *copy);
+        if (!copy) return nnfi_error_memory(sizeof *copy, "what is known of a value");
+        nnf_type_info_init(copy);
+        nnf_status status = nnf_type_info_copy(copy, info);
+        if (status != NNF_OK) {
+            nnfi_free(copy);
+            return status;
+        }
+    }
+    nnfi_value_forget_info(value);
+    value->info = copy;
+    return NNF_OK;
+}
+
+void nnfi_value_forget_info(nnfi_value *value) {
+    if (value->info) nnf_type_info_clear(value->info);
+    nnfi_free(value->info);
+    value->info = NULL;
 }
 
 /* Takes back the values from number `n` on, which nothing refers to yet. */
@@ -50,7 +78,7 @@ static void drop_values(nnfi_graph *graph, size_t n) {
     while (graph->n_values > n) {
         nnfi_value *value = &graph->values[--graph->n_values];
         nnfi_map_remove(&graph->value_by_name, value->name, strlen(value->name));
-        nnf_type_info_clear(&value->info);
+        nnfi_value_forget_info(value);
         nnfi_free(value->name);
     }
 }
@@ -81,7 +109,7 @@ nnf_status nnf_graph_add_input(nnf_module *module, nnf_value *out, const char *n
     NNFI_TRY(need_graph(&graph, module));
     nnf_value value;
     NNFI_TRY(nnfi_graph_add_value(graph, &value, name));
-    nnf_status status = info ? nnf_type_info_copy(&graph->values[value].info, info) : NNF_OK;
+    nnf_status status = info ? nnfi_value_set_info(&graph->values[value], info) : NNF_OK;
     if (status == NNF_OK)
         status = append_value(&graph->inputs, &graph->n_inputs, &graph->inputs_capacity, value);
     if (status != NNF_OK) {
@@ -287,7 +315,7 @@ nnf_tensor *nnf_graph_value_constant(const nnf_module *module, nnf_value value) 
 
 const nnf_type_info *nnf_graph_value_info(const nnf_module *module, nnf_value value) {
     const nnfi_value *at = value_at(nnfi_graph_of(module), value);
-    return at ? &at->info : NULL;
+    return at ? nnfi_value_info(at) : NULL;
 }
 
 static const nnfi_call *call_at(const nnf_module *module, size_t call) {

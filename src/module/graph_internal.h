@@ -9,7 +9,7 @@
 typedef struct nnfi_value {
     char *name;               /* unique in the graph */
     nnf_tensor *constant;     /* NULL where it is not known before running */
-    nnf_type_info info;       /* what the file said */
+    nnf_type_info *info;      /* what the file said; NULL: nothing. See nnfi_value_info */
     bool is_input, is_output; /* an input with a constant is one that need not be given: the
                                  constant is its default, and so nothing that is known of it */
     bool gone;                /* nobody gives or reads it any more; its number is not used again */
@@ -53,6 +53,11 @@ nnfi_graph *nnfi_graph_of(const nnf_module *module);
 /* What a run checks first: that the tensors fit what the graph says of its inputs. */
 nnf_status nnfi_graph_check_inputs(const nnf_module *graph, nnf_tensor *const *inputs,
                                    size_t n_inputs);
+
+/* What the file said of a value, never NULL; and setting it, which copies. Most values of a file
+ * have nothing said of them, and an info is larger than all the rest of a value. */
+const nnf_type_info *nnfi_value_info(const nnfi_value *value);
+nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info);
 
 /* Adds a value. NNF_ERROR_INVALID where the name is taken. */
 nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);

@@ -13,7 +13,7 @@ static void destroy_graph(void *options) {
         nnfi_call_free(graph->calls[i]);
     for (size_t i = 0; i < graph->n_values; i++) {
         nnf_tensor_release(graph->values[i].constant);
-        nnf_type_info_clear(&graph->values[i].info);
+        nnfi_value_forget_info(&graph->values[i]);
         nnfi_free(graph->values[i].name);
     }
     for (size_t i = 0; i < graph->n_symbols; i++)
@@ -44,11 +44,11 @@ static bool copy_values(nnfi_graph *to, const nnfi_graph *from) {
     for (; to->n_values < from->n_values; to->n_values++) {
         const nnfi_value *model = &from->values[to->n_values];
         nnfi_value *value = &to->values[to->n_values];
-        nnf_type_info_init(&value->info);
         value->name = nnfi_strdup(model->name);
-        if (!value->name || nnf_type_info_copy(&value->info, &model->info) != NNF_OK ||
+        if (!value->name || (model->info && nnfi_value_set_info(value, model->info) != NNF_OK) ||
             (!model->gone && !nnfi_map_put(&to->value_by_name, value->name, strlen(value->name),
                                            (int64_t)to->n_values))) {
+            nnfi_value_forget_info(value);
             nnfi_free(value->name);
             return false;
         }

@@ -11,8 +11,11 @@ struct nnf_hook {
     void *payload;
 };
 
-static nnfi_hooks *list_of(nnf_module *module, const nnf_hook *hook) {
-    return hook->before ? &module->pre_hooks : &module->forward_hooks;
+/* The list that a hook of the kind goes to; NULL: out of memory. */
+static nnfi_hooks *list_for(nnf_module *module, const nnf_hook *hook) {
+    nnfi_more *more = nnfi_more_new(module);
+    if (!more) return NULL;
+    return hook->before ? &more->pre_hooks : &more->forward_hooks;
 }
 
 void nnf_hook_release(nnf_hook *hook) {
@@ -25,15 +28,17 @@ static nnf_hook *hook_retain(nnf_hook *hook) {
     return hook;
 }
 
+/* `hooks` NULL: memory was short already. */
 static nnf_status reserve(nnfi_hooks *hooks, size_t more) {
-    if (nnfi_reserve(&hooks->items, &hooks->capacity, hooks->n + more, sizeof *hooks->items))
+    if (hooks &&
+        nnfi_reserve(&hooks->items, &hooks->capacity, hooks->n + more, sizeof *hooks->items))
         return NNF_OK;
     return nnfi_error_memory(more * sizeof *hooks->items, "a module's hooks");
 }
 
 /* Registers a hook like `model`. */
 static nnf_status add_hook(nnf_hook **handle, nnf_module *module, const nnf_hook *model) {
-    nnfi_hooks *hooks = list_of(module, model);
+    nnfi_hooks *hooks = list_for(module, model);
     NNFI_TRY(reserve(hooks, 1));
     nnf_hook *hook = nnfi_alloc(sizeof *hook);
     if (!hook) return nnfi_error_memory(sizeof *hook, "a hook");
@@ -65,7 +70,7 @@ nnf_status nnf_module_register_forward_hook(nnf_hook **handle, nnf_module *modul
 
 void nnf_hook_remove(nnf_hook *hook) {
     if (!hook || !hook->holder) return;
-    nnfi_hooks *hooks = list_of(hook->holder, hook);
+    nnfi_hooks *hooks = list_for(hook->holder, hook);
     size_t i = 0;
     while (hooks->items[i] != hook)
         i++;
@@ -76,11 +81,11 @@ void nnf_hook_remove(nnf_hook *hook) {
 }
 
 size_t nnf_module_n_forward_pre_hooks(const nnf_module *module) {
-    return module->pre_hooks.n;
+    return nnfi_more_of(module)->pre_hooks.n;
 }
 
 size_t nnf_module_n_forward_hooks(const nnf_module *module) {
-    return module->forward_hooks.n;
+    return nnfi_more_of(module)->forward_hooks.n;
 }
 
 void nnfi_hooks_clear(nnfi_hooks *hooks) {
@@ -99,14 +104,16 @@ static nnf_status copy_list(nnf_module *to, const nnfi_hooks *from) {
 }
 
 nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from, bool pre, bool forward) {
-    if (pre) NNFI_TRY(copy_list(to, &from->pre_hooks));
-    if (forward) NNFI_TRY(copy_list(to, &from->forward_hooks));
+    if (pre) NNFI_TRY(copy_list(to, &nnfi_more_of(from)->pre_hooks));
+    if (forward) NNFI_TRY(copy_list(to, &nnfi_more_of(from)->forward_hooks));
     return NNF_OK;
 }
 
 nnf_status nnfi_module_reserve_hooks(nnf_module *to, size_t n_pre, size_t n_forward) {
-    NNFI_TRY(reserve(&to->pre_hooks, n_pre));
-    return reserve(&to->forward_hooks, n_forward);
+    if (n_pre + n_forward == 0) return NNF_OK;
+    nnfi_more *more = nnfi_more_new(to);
+    NNFI_TRY(reserve(more ? &more->pre_hooks : NULL, n_pre));
+    return reserve(&more->forward_hooks, n_forward);
 }
 
 /* Room was reserved. */
@@ -119,15 +126,18 @@ static void move_list(nnf_module *holder, nnfi_hooks *to, nnfi_hooks *from) {
 }
 
 void nnfi_module_move_pre_hooks(nnf_module *to, nnf_module *from) {
-    move_list(to, &to->pre_hooks, &from->pre_hooks);
+    if (nnf_module_n_forward_pre_hooks(from) > 0)
+        move_list(to, &to->more->pre_hooks, &from->more->pre_hooks);
 }
 
 void nnfi_module_move_forward_hooks(nnf_module *to, nnf_module *from) {
-    move_list(to, &to->forward_hooks, &from->forward_hooks);
+    if (nnf_module_n_forward_hooks(from) > 0)
+        move_list(to, &to->more->forward_hooks, &from->more->forward_hooks);
 }
 
 nnf_status nnfi_hooks_save(nnfi_saved_hooks *out, nnf_module *module) {
-    const nnfi_hooks *lists[2] = {&module->pre_hooks, &module->forward_hooks};
+    const nnfi_more *more = nnfi_more_of(module);
+    const nnfi_hooks *lists[2] = {&more->pre_hooks, &more->forward_hooks};
     size_t n = lists[0]->n + lists[1]->n;
     *out = (nnfi_saved_hooks){.module = module, .hooks = nnfi_alloc(n * sizeof(nnf_hook *))};
     if (!out->hooks) return nnfi_error_memory(n * sizeof(nnf_hook *), "a module's hooks");
@@ -142,7 +152,7 @@ void nnfi_hooks_restore(nnfi_saved_hooks *saved) {
     for (size_t i = 0; i < saved->n; i++)
         nnf_hook_remove(saved->hooks[i]);
     for (size_t i = 0; i < saved->n; i++) {
-        nnfi_hooks *list = list_of(saved->module, saved->hooks[i]);
+        nnfi_hooks *list = list_for(saved->module, saved->hooks[i]);
         saved->hooks[i]->holder = saved->module;
         list->items[list->n++] = hook_retain(saved->hooks[i]);
     }
@@ -192,7 +202,7 @@ static nnf_status run_hooks(const nnfi_hooks *hooks, const hook_call *call) {
 
 nnf_status nnfi_module_run_pre_hooks(nnf_module *module, nnf_tensor **inputs, size_t n_inputs) {
     const hook_call call = {.module = module, .given = inputs, .n_inputs = n_inputs};
-    return run_hooks(&module->pre_hooks, &call);
+    return run_hooks(&nnfi_more_of(module)->pre_hooks, &call);
 }
 
 nnf_status nnfi_module_run_forward_hooks(nnf_module *module, nnf_tensor *const *inputs,
@@ -202,5 +212,5 @@ nnf_status nnfi_module_run_forward_hooks(nnf_module *module, nnf_tensor *const *
                             .n_inputs = n_inputs,
                             .outputs = outputs,
                             .n_outputs = n_outputs};
-    return run_hooks(&module->forward_hooks, &call);
+    return run_hooks(&nnfi_more_of(module)->forward_hooks, &call);
 }

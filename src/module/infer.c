@@ -32,7 +32,7 @@ static nnf_status misfit(const nnf_module *module, const nnfi_value *input, cons
                          nnf_status status) {
     nnfi_text expected = {0};
     char shape[NNFI_SHAPE_TEXT];
-    add_info(&expected, module, &input->info);
+    add_info(&expected, module, nnfi_value_info(input));
     nnf_error(
         status, "the input '%s' should be %s, not %s %s", input->name,
         expected.data ? expected.data : "different", nnf_dtype_name(nnf_tensor_dtype(given)),
@@ -44,7 +44,7 @@ static nnf_status misfit(const nnf_module *module, const nnfi_value *input, cons
 /* sizes[symbol - 1] is what the inputs before gave a symbol, -1 where none did. */
 static nnf_status check_input(const nnf_module *module, const nnfi_value *input,
                               const nnf_tensor *given, int64_t *sizes) {
-    const nnf_type_info *info = &input->info;
+    const nnf_type_info *info = nnfi_value_info(input);
     if (info->dtype != NNF_DTYPE_UNKNOWN && info->dtype != nnf_tensor_dtype(given))
         return misfit(module, input, given, NNF_ERROR_DTYPE);
     if (info->ndim >= 0 && info->ndim != nnf_tensor_ndim(given))
@@ -100,7 +100,7 @@ typedef struct inference {
 
 /* Fills in what is not known yet from what the file or the program said of the value. */
 static void add_declared(const inference *state, nnf_value value) {
-    const nnf_type_info *declared = &state->graph->values[value].info;
+    const nnf_type_info *declared = nnfi_value_info(&state->graph->values[value]);
     nnf_type_info *info = &state->infos[value];
     if (info->dtype == NNF_DTYPE_UNKNOWN) info->dtype = declared->dtype;
     if (info->ndim < 0 && declared->ndim >= 0) {
@@ -127,7 +127,8 @@ static nnf_status infer_sources(inference *state, const nnf_type_info *const *in
         if (inputs && inputs[i])
             NNFI_TRY(nnf_type_info_copy(&state->infos[value], inputs[i]));
         else if (!inputs)
-            NNFI_TRY(nnf_type_info_copy(&state->infos[value], &graph->values[value].info));
+            NNFI_TRY(
+                nnf_type_info_copy(&state->infos[value], nnfi_value_info(&graph->values[value])));
     }
     return NNF_OK;
 }

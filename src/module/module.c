@@ -1,33 +1,66 @@
 /* The module object: making and freeing it, its options, its tensors. */
+#include <stddef.h>
 #include <string.h>
 
 #include "module/object.h"
 
+/* The module with its options and slots behind it, all zero. */
+static nnf_module *allocate(const nnf_module_type *type) {
+    const size_t unit = _Alignof(max_align_t);
+    size_t slots = sizeof(nnf_module), room = type->n_slots;
+    if (room > (SIZE_MAX / 2 - slots) / sizeof(nnf_tensor *) || type->options_size > SIZE_MAX / 4)
+        return NULL;
+    size_t options = (slots + room * sizeof(nnf_tensor *) + unit - 1) / unit * unit;
+    nnf_module *module = nnfi_calloc(1, options + type->options_size);
+    if (!module) return NULL;
+    module->slots = (nnf_tensor **)(module + 1);
+    module->options = (unsigned char *)module + options;
+    return module;
+}
+
 nnf_status nnf_module_new(nnf_module **out, const nnf_module_type *type, const void *options) {
     if (!out || !type || !type->name)
         return nnf_error(NNF_ERROR_INVALID, "a module needs a type with a name");
-    nnf_module *module = nnfi_calloc(1, sizeof *module);
-    if (!module) return nnfi_error_memory(sizeof *module, "a module");
+    nnf_module *module = allocate(type);
+    if (!module) return nnfi_error_memory(sizeof *module + type->options_size, "a module");
     atomic_init(&module->references, 1);
     module->type = type;
     module->training = true;
-    module->slots = nnfi_calloc(type->n_slots, sizeof(nnf_tensor *));
-    module->options = nnfi_calloc(1, type->options_size);
     nnf_status status = NNF_OK;
-    if (!module->slots || !module->options) {
-        status = nnfi_error_memory(type->options_size, "a module's options");
-    } else if (options && type->options_size > 0) {
+    if (options && type->options_size > 0) {
         memcpy(module->options, options, type->options_size);
         if (type->copy_options) status = type->copy_options(module->options, options);
     }
     if (status != NNF_OK) { /* there are no options yet that destroy_options could free */
-        nnfi_free(module->options);
-        nnfi_free(module->slots);
         nnfi_free(module);
         return status;
     }
     *out = module;
     return NNF_OK;
+}
+
+const nnfi_more *nnfi_more_of(const nnf_module *module) {
+    static const nnfi_more nothing;
+    return module->more ? module->more : &nothing;
+}
+
+nnfi_more *nnfi_more_new(nnf_module *module) {
+    if (!module->more) module->more = nnfi_calloc(1, sizeof *module->more);
+    return module->more;
+}
+
+static void free_more(nnfi_more *more) {
+    if (!more) return;
+    for (size_t i = 0; i < more->n_extras; i++) {
+        nnf_tensor_release(more->extras[i].tensor);
+        nnfi_free(more->extras[i].name);
+    }
+    nnfi_free(more->extras);
+    nnfi_map_clear(&more->child_by_name);
+    nnfi_hooks_clear(&more->pre_hooks);
+    nnfi_hooks_clear(&more->forward_hooks);
+    nnfi_parametrized_clear(more);
+    nnfi_free(more);
 }
 
 nnf_module *nnf_module_retain(nnf_module *module) {
@@ -45,24 +78,14 @@ static void drop(nnf_module *module, nnf_module **doomed) {
 
 static void free_module(nnf_module *module, nnf_module **doomed) {
     if (module->type->destroy_options) module->type->destroy_options(module->options);
-    nnfi_free(module->options);
     for (size_t i = 0; i < module->type->n_slots; i++)
         nnf_tensor_release(module->slots[i]);
-    nnfi_free(module->slots);
-    for (size_t i = 0; i < module->n_extras; i++) {
-        nnf_tensor_release(module->extras[i].tensor);
-        nnfi_free(module->extras[i].name);
-    }
-    nnfi_free(module->extras);
     for (size_t i = 0; i < module->n_children; i++) {
         drop(module->children[i].module, doomed);
         nnfi_free(module->children[i].name);
     }
     nnfi_free(module->children);
-    nnfi_map_clear(&module->child_by_name);
-    nnfi_hooks_clear(&module->pre_hooks);
-    nnfi_hooks_clear(&module->forward_hooks);
-    nnfi_parametrized_clear(module);
+    free_more(module->more);
     nnfi_free(module);
 }
 
@@ -129,14 +152,15 @@ static nnf_tensor *nth_tensor(const nnf_module *module, size_t index, const nnf_
         *extra = NULL;
         return module->slots[i];
     }
-    if (index >= module->n_extras) return NULL;
+    const nnfi_more *more = nnfi_more_of(module);
+    if (index >= more->n_extras) return NULL;
     *slot = NULL;
-    *extra = &module->extras[index];
-    return module->extras[index].tensor;
+    *extra = &more->extras[index];
+    return more->extras[index].tensor;
 }
 
 size_t nnf_module_n_tensors(const nnf_module *module) {
-    size_t n = module->n_extras;
+    size_t n = nnfi_more_of(module)->n_extras;
     for (size_t i = 0; i < module->type->n_slots; i++)
         n += module->slots[i] != NULL;
     return n;
@@ -163,8 +187,9 @@ static const nnf_slot *find_slot(const nnf_module *module, const char *name) {
 }
 
 static nnfi_extra *find_extra(const nnf_module *module, const char *name) {
-    for (size_t i = 0; i < module->n_extras; i++)
-        if (!strcmp(module->extras[i].name, name)) return &module->extras[i];
+    const nnfi_more *more = nnfi_more_of(module);
+    for (size_t i = 0; i < more->n_extras; i++)
+        if (!strcmp(more->extras[i].name, name)) return &more->extras[i];
     return NULL;
 }
 
@@ -181,22 +206,23 @@ static void replace_tensor(nnf_tensor **cell, nnf_tensor *tensor) {
     nnf_tensor_release(old);
 }
 
-static void remove_extra(nnf_module *module, nnfi_extra *extra) {
+static void remove_extra(nnfi_more *more, nnfi_extra *extra) {
     nnf_tensor_release(extra->tensor);
     nnfi_free(extra->name);
-    size_t behind = module->n_extras - (size_t)(extra - module->extras) - 1;
+    size_t behind = more->n_extras - (size_t)(extra - more->extras) - 1;
     memmove(extra, extra + 1, behind * sizeof *extra);
-    module->n_extras--;
+    more->n_extras--;
 }
 
 static nnf_status add_extra(nnf_module *module, const char *name, nnf_slot_kind kind,
                             nnf_tensor *tensor) {
-    if (!nnfi_reserve(&module->extras, &module->extras_capacity, module->n_extras + 1,
-                      sizeof *module->extras))
-        return nnfi_error_memory(sizeof *module->extras, "a module's tensors");
+    nnfi_more *more = nnfi_more_new(module);
+    if (!more || !nnfi_reserve(&more->extras, &more->extras_capacity, more->n_extras + 1,
+                               sizeof *more->extras))
+        return nnfi_error_memory(sizeof *more->extras, "a module's tensors");
     char *copy = nnfi_strdup(name);
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a tensor's name");
-    module->extras[module->n_extras++] = (nnfi_extra){copy, kind, nnf_tensor_retain(tensor)};
+    more->extras[more->n_extras++] = (nnfi_extra){copy, kind, nnf_tensor_retain(tensor)};
     return NNF_OK;
 }
 
@@ -213,7 +239,7 @@ nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind k
     } else if (extra && tensor) {
         replace_tensor(&extra->tensor, tensor);
     } else if (extra) {
-        remove_extra(module, extra);
+        remove_extra(module->more, extra);
     } else if (tensor) {
         return add_extra(module, name, kind, tensor);
     }

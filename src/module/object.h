@@ -34,21 +34,28 @@ typedef struct nnfi_parametrized {
     size_t n_originals;
 } nnfi_parametrized;
 
-struct nnf_module {
-    atomic_size_t references;
-    const nnf_module_type *type;
-    void *options;
-    nnfi_origin origin;
-    bool training;
-    nnf_tensor **slots; /* [type->n_slots], NULL where unset */
+/* What most modules have nothing of. */
+typedef struct nnfi_more {
     nnfi_extra *extras;
     size_t n_extras, extras_capacity;
-    nnfi_child *children;
-    size_t n_children, children_capacity;
     nnfi_map child_by_name; /* empty while there are few children */
     nnfi_hooks pre_hooks, forward_hooks;
     nnfi_parametrized *parametrized;
     size_t n_parametrized, parametrized_capacity;
+} nnfi_more;
+
+/* Graphs have modules by the million: this is one block of memory with the options and the slots,
+ * and as small as it can be. */
+struct nnf_module {
+    atomic_size_t references;
+    const nnf_module_type *type;
+    void *options;
+    nnf_tensor **slots; /* [type->n_slots], NULL where unset */
+    nnfi_origin origin;
+    nnfi_child *children;
+    size_t n_children, children_capacity;
+    nnfi_more *more; /* NULL: nothing; see nnfi_more_of */
+    bool training;
     nnf_module *link; /* chains modules up in walks that must not need memory: the last release, and
                          train; NULL outside of them */
 };
@@ -88,12 +95,16 @@ nnf_status nnfi_map_tensors(nnf_module *const *modules, size_t n, nnfi_tensor_ma
 
 /* ---- Parts of a module ---- */
 
+/* To be looked at: never NULL. To be changed: NULL where memory is short. */
+const nnfi_more *nnfi_more_of(const nnf_module *module);
+nnfi_more *nnfi_more_new(nnf_module *module);
+
 void nnfi_hooks_clear(nnfi_hooks *hooks);
 nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from, bool pre, bool forward);
 
 const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const char *name);
 nnf_status nnfi_parametrized_copy(nnf_module *to, const nnf_module *from);
-void nnfi_parametrized_clear(nnf_module *module);
+void nnfi_parametrized_clear(nnfi_more *more);
 
 /* Appends a child without looking for one of that name: for copies. */
 nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child);
@@ -108,6 +119,7 @@ nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind k
  * its reference to the module. */
 nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model);
 void nnfi_call_free(nnfi_call *call);
+void nnfi_value_forget_info(nnfi_value *value);
 /* To be called where the graph's calls have changed. */
 void nnfi_graph_forget_paths(nnfi_graph *graph);
 

@@ -10,8 +10,9 @@
 /* ---- The module's list of them ---- */
 
 const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const char *name) {
-    for (size_t i = 0; i < module->n_parametrized; i++)
-        if (!name || !strcmp(module->parametrized[i].name, name)) return &module->parametrized[i];
+    const nnfi_more *more = nnfi_more_of(module);
+    for (size_t i = 0; i < more->n_parametrized; i++)
+        if (!name || !strcmp(more->parametrized[i].name, name)) return &more->parametrized[i];
     return NULL;
 }
 
@@ -21,9 +22,10 @@ bool nnf_module_is_parametrized(const nnf_module *module, const char *name) {
 
 static nnf_status append(nnf_module *module, const nnfi_parametrized *model) {
     size_t size = model->row->options_size;
-    if (!nnfi_reserve(&module->parametrized, &module->parametrized_capacity,
-                      module->n_parametrized + 1, sizeof *module->parametrized))
-        return nnfi_error_memory(sizeof *module->parametrized, "a parametrization");
+    nnfi_more *more = nnfi_more_new(module);
+    if (!more || !nnfi_reserve(&more->parametrized, &more->parametrized_capacity,
+                               more->n_parametrized + 1, sizeof *more->parametrized))
+        return nnfi_error_memory(sizeof *more->parametrized, "a parametrization");
     nnfi_parametrized copy = *model;
     copy.name = nnfi_strdup(model->name);
     copy.options = nnfi_calloc(1, size);
@@ -33,7 +35,7 @@ static nnf_status append(nnf_module *module, const nnfi_parametrized *model) {
         return nnfi_error_memory(size, "a parametrization's options");
     }
     if (model->options && size > 0) memcpy(copy.options, model->options, size);
-    module->parametrized[module->n_parametrized++] = copy;
+    more->parametrized[more->n_parametrized++] = copy;
     return NNF_OK;
 }
 
@@ -43,23 +45,25 @@ static void free_parametrized(nnfi_parametrized *parametrized) {
 }
 
 nnf_status nnfi_parametrized_copy(nnf_module *to, const nnf_module *from) {
-    for (size_t i = 0; i < from->n_parametrized; i++)
-        NNFI_TRY(append(to, &from->parametrized[i]));
+    const nnfi_more *more = nnfi_more_of(from);
+    for (size_t i = 0; i < more->n_parametrized; i++)
+        NNFI_TRY(append(to, &more->parametrized[i]));
     return NNF_OK;
 }
 
-void nnfi_parametrized_clear(nnf_module *module) {
-    for (size_t i = 0; i < module->n_parametrized; i++)
-        free_parametrized(&module->parametrized[i]);
-    nnfi_free(module->parametrized);
+void nnfi_parametrized_clear(nnfi_more *more) {
+    for (size_t i = 0; i < more->n_parametrized; i++)
+        free_parametrized(&more->parametrized[i]);
+    nnfi_free(more->parametrized);
 }
 
 static void forget(nnf_module *module, const nnfi_parametrized *parametrized) {
-    size_t i = (size_t)(parametrized - module->parametrized);
-    free_parametrized(&module->parametrized[i]);
-    memmove(&module->parametrized[i], &module->parametrized[i + 1],
-            (module->n_parametrized - i - 1) * sizeof *module->parametrized);
-    module->n_parametrized--;
+    nnfi_more *more = module->more; /* it holds the parametrization */
+    size_t i = (size_t)(parametrized - more->parametrized);
+    free_parametrized(&more->parametrized[i]);
+    memmove(&more->parametrized[i], &more->parametrized[i + 1],
+            (more->n_parametrized - i - 1) * sizeof *more->parametrized);
+    more->n_parametrized--;
 }
 
 /* ---- Originals ---- */
@@ -129,7 +133,7 @@ static nnf_status install(nnf_module *module, const nnfi_parametrized *model,
     if (status == NNF_OK) status = nnfi_set_tensor(module, model->name, NNF_SLOT_PARAMETER, NULL);
     if (status == NNF_OK) return NNF_OK;
     unset_originals(module, model);
-    forget(module, &module->parametrized[module->n_parametrized - 1]);
+    forget(module, &module->more->parametrized[module->more->n_parametrized - 1]);
     return status;
 }
 

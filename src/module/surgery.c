@@ -215,7 +215,7 @@ void nnfi_surgery_commit(nnfi_surgery *surgery) {
         nnfi_map_remove(&graph->value_by_name, value->name, strlen(value->name));
         nnf_tensor_release(value->constant);
         value->constant = NULL;
-        nnf_type_info_clear(&value->info);
+        nnfi_value_forget_info(value);
         value->gone = true;
     }
     nnfi_graph_forget_paths(graph);

@@ -23,9 +23,10 @@ nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
 }
 
 static nnfi_child *find_child(const nnf_module *module, const char *name, size_t length) {
-    if (module->child_by_name.n_keys > 0) {
+    const nnfi_map *by_name = &nnfi_more_of(module)->child_by_name;
+    if (by_name->n_keys > 0) {
         int64_t index;
-        if (!nnfi_map_get(&module->child_by_name, name, length, &index)) return NULL;
+        if (!nnfi_map_get(by_name, name, length, &index)) return NULL;
         return &module->children[index];
     }
     for (size_t i = 0; i < module->n_children; i++) {
@@ -37,9 +38,11 @@ static nnfi_child *find_child(const nnf_module *module, const char *name, size_t
 
 /* Enters the children from the first that is not in the table yet. */
 static bool index_children(nnf_module *module) {
-    for (size_t i = module->child_by_name.n_keys; i < module->n_children; i++) {
+    nnfi_more *more = nnfi_more_new(module);
+    if (!more) return false;
+    for (size_t i = more->child_by_name.n_keys; i < module->n_children; i++) {
         const char *name = module->children[i].name;
-        if (!nnfi_map_put(&module->child_by_name, name, strlen(name), (int64_t)i)) return false;
+        if (!nnfi_map_put(&more->child_by_name, name, strlen(name), (int64_t)i)) return false;
     }
     return true;
 }
@@ -52,7 +55,7 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
     module->children[module->n_children++] = (nnfi_child){copy, child};
     if (module->n_children > FEW_CHILDREN && !index_children(module)) {
-        nnfi_map_clear(&module->child_by_name); /* searching goes on without it */
+        if (module->more) nnfi_map_clear(&module->more->child_by_name); /* searched without it */
         module->n_children--;
         nnfi_free(copy);
         return nnfi_error_memory(module->n_children * sizeof(void *), "the names of children");

@@ -6,27 +6,27 @@
 
 typedef struct nnfi_map_slot {
     const char *key; /* NULL: never used; `removed`: used once, so that probing goes on past it */
-    size_t length;
-    uint64_t hash;
+    uint32_t length; /* of the key, which is less than 4 GB */
+    uint32_t hash;
     int64_t value;
 } nnfi_map_slot;
 
 static const char removed[] = "";
 
 /* FNV-1a, with a last round that mixes the high bits into the low ones, which choose the slot. */
-static uint64_t hash_of(const char *key, size_t length) {
+static uint32_t hash_of(const char *key, size_t length) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < length; i++)
         hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
     hash ^= hash >> 32;
     hash *= 0x9e3779b97f4a7c15u;
-    return hash ^ (hash >> 29);
+    return (uint32_t)(hash >> 32);
 }
 
 /* The slot that holds the key; NULL where none does. */
 static nnfi_map_slot *find(const nnfi_map *map, const char *key, size_t length) {
     if (map->n_slots == 0) return NULL;
-    uint64_t hash = hash_of(key, length);
+    uint32_t hash = hash_of(key, length);
     size_t mask = map->n_slots - 1;
     for (size_t i = (size_t)hash & mask; map->slots[i].key; i = (i + 1) & mask) {
         nnfi_map_slot *slot = &map->slots[i];
@@ -73,8 +73,9 @@ bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value) 
         slot->value = value;
         return true;
     }
-    if (!grow(map)) return false;
-    place(map->slots, map->n_slots, (nnfi_map_slot){key, length, hash_of(key, length), value});
+    if (length > UINT32_MAX || !grow(map)) return false;
+    place(map->slots, map->n_slots,
+          (nnfi_map_slot){key, (uint32_t)length, hash_of(key, length), value});
     map->n_used++;
     map->n_keys++;
     return true;

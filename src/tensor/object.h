@@ -11,11 +11,12 @@ struct nnf_tensor {
     nnfi_storage *storage;
     nnf_dtype dtype;
     int ndim;
-    int64_t shape[NNF_MAX_DIMS], strides[NNF_MAX_DIMS]; /* strides count elements */
-    int64_t offset;                                     /* of element [0, 0, ...] in the storage */
+    int64_t offset; /* of element [0, 0, ...] in the storage */
     int64_t numel;
-    bool contiguous;
     nnfi_origin origin;
+    bool contiguous;
+    int64_t *strides; /* [ndim] elements, behind the shape: models have tensors by the million */
+    int64_t shape[];  /* [ndim] */
 };
 
 /* A contiguous tensor from the storage's `offset`-th element on. Takes over the storage, also where

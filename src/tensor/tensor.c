@@ -64,17 +64,24 @@ static void set_contiguous(nnf_tensor *tensor) {
     tensor->contiguous = true;
 }
 
+/* A tensor with one reference and room for its shape and strides; all else is up to the caller. */
+static nnf_tensor *allocate(int ndim) {
+    nnf_tensor *tensor = nnfi_alloc(sizeof *tensor + 2 * (size_t)ndim * sizeof *tensor->shape);
+    if (!tensor) return NULL;
+    *tensor = (nnf_tensor){.ndim = ndim, .strides = tensor->shape + ndim};
+    atomic_init(&tensor->references, 1);
+    return tensor;
+}
+
 nnf_status nnfi_tensor_wrap(nnf_tensor **out, nnfi_storage *storage, nnf_dtype dtype, int ndim,
                             const int64_t *shape, int64_t offset) {
-    nnf_tensor *tensor = nnfi_calloc(1, sizeof *tensor);
+    nnf_tensor *tensor = allocate(ndim);
     if (!tensor) {
         nnfi_storage_release(storage);
         return nnfi_error_memory(sizeof *tensor, "a tensor");
     }
-    atomic_init(&tensor->references, 1);
     tensor->storage = storage;
     tensor->dtype = dtype;
-    tensor->ndim = ndim;
     if (ndim > 0) memcpy(tensor->shape, shape, (size_t)ndim * sizeof *shape);
     nnfi_shape_numel(ndim, shape, &tensor->numel);
     tensor->offset = offset;
@@ -143,20 +150,15 @@ nnf_status nnf_tensor_borrow(nnf_tensor **out, nnf_dtype dtype, int ndim, const 
 }
 
 nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor) {
-    nnf_tensor *copy = nnfi_alloc(sizeof *copy);
+    nnf_tensor *copy = allocate(tensor->ndim);
     if (!copy) return nnfi_error_memory(sizeof *copy, "a tensor");
-    *copy = (nnf_tensor){
-        .storage = nnfi_storage_retain(tensor->storage),
-        .dtype = tensor->dtype,
-        .ndim = tensor->ndim,
-        .offset = tensor->offset,
-        .numel = tensor->numel,
-        .contiguous = tensor->contiguous,
-        .origin = tensor->origin,
-    };
-    atomic_init(&copy->references, 1);
-    memcpy(copy->shape, tensor->shape, sizeof copy->shape);
-    memcpy(copy->strides, tensor->strides, sizeof copy->strides);
+    copy->storage = nnfi_storage_retain(tensor->storage);
+    copy->dtype = tensor->dtype;
+    copy->offset = tensor->offset;
+    copy->numel = tensor->numel;
+    copy->contiguous = tensor->contiguous;
+    copy->origin = tensor->origin;
+    memcpy(copy->shape, tensor->shape, 2 * (size_t)tensor->ndim * sizeof *copy->shape);
     *out = copy;
     return NNF_OK;
 }

@@ -117,7 +117,7 @@ static bool choose_shape(const search *s, nnf_value value, const nnf_module *mod
     int64_t own[NNF_MAX_DIMS] = {0};
     int own_ndim = own_shape(module, own);
     const nnf_type_info *info =
-        s->infos != NULL ? &s->infos[value] : &s->graph_a->values[value].info;
+        s->infos != NULL ? &s->infos[value] : nnfi_value_info(&s->graph_a->values[value]);
     *ndim = info->ndim >= 0 ? info->ndim : own_ndim;
     for (int d = 0; d < *ndim; d++) {
         bool known = info->ndim >= 0 && info->shape[d].symbol == 0;

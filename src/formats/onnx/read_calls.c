@@ -185,7 +185,7 @@ static void infer_outputs(builder *b, const nnf_module *module, const nnfi_node 
             nnf_type_info_clear(inferred);
             continue;
         }
-        const nnf_type_info *declared = &b->graph->values[outputs[i]].info;
+        const nnf_type_info *declared = nnfi_value_info(&b->graph->values[outputs[i]]);
         if (inferred->dtype == NNF_DTYPE_UNKNOWN) inferred->dtype = declared->dtype;
         if (inferred->ndim < 0) {
             inferred->ndim = declared->ndim;
@@ -248,7 +248,7 @@ static nnf_status init_infos(builder *b) {
         if (is_constant(b->graph, (nnf_value)i)) {
             NNFI_TRY(nnf_type_info_of_tensor(&b->infos[i], value->constant));
         } else if (value->is_input) {
-            NNFI_TRY(nnf_type_info_copy(&b->infos[i], &value->info));
+            NNFI_TRY(nnf_type_info_copy(&b->infos[i], nnfi_value_info(value)));
         }
     }
     return NNF_OK;

@@ -188,7 +188,7 @@ static nnf_status read_input(const graph_reader *r, size_t piece, int64_t index)
     } else {
         NNFI_TRY(nnfi_add_named_value(&value, graph, &reader, name));
     }
-    graph->values[value].info = info; /* it owns nothing: no elements are known */
+    NNFI_TRY(nnfi_value_set_info(&graph->values[value], &info));
     return list_input(graph, value);
 }
 
@@ -203,7 +203,8 @@ static nnf_status read_output(const graph_reader *r, size_t piece, int64_t index
         return nnfi_reader_error(
             &reader, reader.at, "the graph's output '%.*s' is given by nothing", shown(name), text);
     }
-    if (r->graph->values[value].info.ndim < 0) r->graph->values[value].info = info;
+    nnfi_value *at = &r->graph->values[value];
+    if (nnfi_value_info(at)->ndim < 0) NNFI_TRY(nnfi_value_set_info(at, &info));
     return nnf_graph_add_output(r->module, (nnf_value)value);
 }
 
@@ -216,7 +217,7 @@ static nnf_status read_known_type(const graph_reader *r, size_t piece, int64_t i
     const char *text = (const char *)reader.data + name.begin;
     if (nnfi_map_get(&r->graph->value_by_name, text, name.end - name.begin, &value) &&
         !r->graph->values[value].is_input) {
-        r->graph->values[value].info = info;
+        return nnfi_value_set_info(&r->graph->values[value], &info);
     }
     return NNF_OK;
 }

@@ -95,7 +95,7 @@ static nnf_status add_new_inputs(const writer *w) {
     for (size_t i = 0; i < graph->n_inputs; i++) {
         const nnfi_value *value = &graph->values[graph->inputs[i]];
         if (w->input_written[graph->inputs[i]]) continue;
-        NNFI_TRY(add_value_info(w, GRAPH_INPUT, value->name, &value->info));
+        NNFI_TRY(add_value_info(w, GRAPH_INPUT, value->name, nnfi_value_info(value)));
     }
     for (size_t i = 0; w->plan->ir_version < 4 && i < w->plan->n_tensors; i++) {
         const nnfi_new_tensor *tensor = &w->plan->tensors[i];
