@@ -17,7 +17,7 @@ install(FILES ${PROJECT_BINARY_DIR}/nnfuseConfig.cmake
               ${PROJECT_BINARY_DIR}/nnfuseConfigVersion.cmake
         DESTINATION ${package_dir})
 
-set(private_libs "-lm")
+set(private_libs "-lm ${CMAKE_THREAD_LIBS_INIT}")
 if(OpenMP_C_FOUND)
   string(APPEND private_libs " ${OpenMP_C_FLAGS}")
 endif()

@@ -2,14 +2,19 @@
  * elements are computed. Elements are compared with a bound first, as integers, which costs as
  * little as reading them; only where some reach it are the results computed and looked at. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "support/threads.h"
 #include "tensor/channel_view.h"
 #include "tensor/folded.h"
 #include "tensor/numbers.h"
 
 #define PIECE NNFI_AFFINE_PIECE
 #define BLOCK_ELEMENTS 16384
+/* Fewer blocks are read about as soon as a thread has been made; more threads than a few wait for
+ * the memory. */
+enum { PARALLEL_BLOCKS = 32, MOST_THREADS = 8 };
 
 /* Whether one of n elements has at least the size of *bound, NaN and infinity included. A float's
  * bits without the sign are ordered as integers; adding what is missing from the bound to the sign
@@ -87,19 +92,37 @@ static int64_t find_overflow(const nnfi_folded *folded, const unsigned char *sou
     return -1;
 }
 
+typedef struct search {
+    const nnfi_folded *folded;
+    const unsigned char *source;
+    uint64_t bound; /* its bits */
+    int64_t n_blocks;
+    atomic_int_fast64_t next, found;
+} search;
+
+/* Blocks are taken in their order: when one is found, all before it have been taken. */
+static void search_blocks(void *payload, bool leads) {
+    search *s = payload;
+    int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype);
+    (void)leads;
+    for (;;) {
+        int64_t b = atomic_fetch_add(&s->next, 1), found = atomic_load(&s->found);
+        if (b >= s->n_blocks || b > found) return;
+        int64_t first = b * BLOCK_ELEMENTS, rest = s->folded->numel - first;
+        int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
+        if (!ranges[s->folded->dtype].reaches(s->source + first * size, n, &s->bound)) continue;
+        while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
+            continue;
+    }
+}
+
 /* The first block that holds an element of the bound's size, or more; INT64_MAX: none. */
 static int64_t find_large(const nnfi_folded *folded, const unsigned char *source, double bound) {
-    uint64_t bits = 0;
-    int64_t found = INT64_MAX, size = (int64_t)nnf_dtype_size(folded->dtype);
-    int64_t n_blocks = folded->numel / BLOCK_ELEMENTS + (folded->numel % BLOCK_ELEMENTS > 0);
-    nnfi_from_f64(folded->dtype, &bound, &bits, 1);
-#pragma omp parallel for schedule(static) reduction(min : found) if (n_blocks > 3)
-    for (int64_t b = 0; b < n_blocks; b++) {
-        int64_t first = b * BLOCK_ELEMENTS, rest = folded->numel - first;
-        int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
-        if (b < found && ranges[folded->dtype].reaches(source + first * size, n, &bits)) found = b;
-    }
-    return found;
+    search s = {.folded = folded, .source = source, .found = INT64_MAX};
+    s.n_blocks = folded->numel / BLOCK_ELEMENTS + (folded->numel % BLOCK_ELEMENTS > 0);
+    nnfi_from_f64(folded->dtype, &bound, &s.bound, 1);
+    nnfi_together(s.n_blocks < PARALLEL_BLOCKS ? 1 : (int)MOST_THREADS, search_blocks, &s);
+    return s.found;
 }
 
 static nnf_status overflow_error(const nnfi_folded *folded, const unsigned char *source,

@@ -6,10 +6,11 @@
 
 #include "formats/onnx/write.h"
 #include "support/memory.h"
+#include "support/threads.h"
 
-/* What one thread takes at a time; what it computes at a time, and puts at once where it comes in
- * small pieces. Writers to one file wait for one another: more than a few are of no use. */
-enum { PART_BYTES = 1 << 21, BLOCK_BYTES = 32768, BUFFER_BYTES = 65536, MOST_THREADS = 8 };
+/* What one thread takes at a time, and what it computes or collects before it puts that at once.
+ * Writers to one file wait for one another: more than a few are of no use. */
+enum { PART_BYTES = 1 << 21, BUFFER_BYTES = 65536, MOST_THREADS = 8 };
 
 typedef struct write_job {
     const nnfi_file_layout *layout;
@@ -18,7 +19,6 @@ typedef struct write_job {
     uint64_t size;
     const nnfi_output *output;
     atomic_uint_fast64_t next, done; /* bytes that a thread has taken; that are written */
-    atomic_int n_threads;
     atomic_bool stopped;
     nnf_status status; /* of the thread that stopped the others, and its message */
     char message[2048];
@@ -29,7 +29,7 @@ typedef struct row_buffer {
     const nnfi_output *output;
     uint64_t at;
     size_t n;
-    uint8_t bytes[BUFFER_BYTES];
+    _Alignas(uint64_t) uint8_t bytes[BUFFER_BYTES];
 } row_buffer;
 
 static nnf_status flush(row_buffer *buffer) {
@@ -54,16 +54,24 @@ static nnf_status put(row_buffer *buffer, uint64_t at, const void *bytes, size_t
     return NNF_OK;
 }
 
-/* Bytes [from, to) of a tensor's elements: both are ends of elements. */
+/* Bytes [from, to) of a tensor's elements, computed where they are written from: both are ends of
+ * elements. */
 static nnf_status put_tensor(row_buffer *buffer, const nnfi_segment *segment, size_t from,
                              size_t to) {
-    uint64_t block[BLOCK_BYTES / sizeof(uint64_t)];
     size_t each = nnf_dtype_size(nnf_tensor_dtype(segment->tensor));
-    for (size_t i = from; i < to; i += BLOCK_BYTES) {
-        size_t size = to - i < BLOCK_BYTES ? to - i : BLOCK_BYTES;
-        NNFI_TRY(
-            nnf_tensor_read(segment->tensor, (int64_t)(i / each), (int64_t)(size / each), block));
-        NNFI_TRY(put(buffer, segment->at + i, block, size));
+    while (from < to) {
+        size_t rest = to - from, room = BUFFER_BYTES - buffer->n;
+        bool follows = segment->at + from == buffer->at + buffer->n && buffer->n % each == 0;
+        if (!follows || (room < rest && room < BUFFER_BYTES / 2)) {
+            NNFI_TRY(flush(buffer));
+            buffer->at = segment->at + from;
+            room = BUFFER_BYTES;
+        }
+        size_t size = rest < room ? rest : room / each * each;
+        NNFI_TRY(nnf_tensor_read(segment->tensor, (int64_t)(from / each), (int64_t)(size / each),
+                                 buffer->bytes + buffer->n));
+        buffer->n += size;
+        from += size;
     }
     return NNF_OK;
 }
@@ -125,8 +133,8 @@ static void stop(write_job *job, nnf_status status) {
 }
 
 /* The caller's thread leads: its progress callback is called there. */
-static void write_parts(write_job *job, bool leads) {
-    if (atomic_fetch_add(&job->n_threads, 1) >= MOST_THREADS && !leads) return;
+static void write_parts(void *payload, bool leads) {
+    write_job *job = payload;
     while (!atomic_load(&job->stopped)) {
         uint64_t begin = atomic_fetch_add(&job->next, PART_BYTES);
         if (begin >= job->size) return;
@@ -146,13 +154,8 @@ nnf_status nnfi_segments_write(const nnfi_file_layout *layout, const nnfi_segmen
     if (n == 0) return NNF_OK;
     write_job job = {.layout = layout, .segments = segments, .n = n, .output = output};
     job.size = segments[n - 1].at + segments[n - 1].size;
-#pragma omp parallel if (job.size > PART_BYTES && !nnfi_output_is_stream(output))
-    {
-        bool leads = false;
-#pragma omp master
-        leads = true;
-        write_parts(&job, leads);
-    }
+    bool alone = job.size <= PART_BYTES || nnfi_output_is_stream(output);
+    nnfi_together(alone ? 1 : (int)MOST_THREADS, write_parts, &job);
     if (!job.stopped) return NNF_OK;
     return nnf_error(job.status, "%s", job.message);
 }
