@@ -60,7 +60,7 @@ def conv_bn(i, x, y):
     """A rotation, so that a million of them in a row neither vanish nor grow."""
     names = [f"{part}{i}" for part in ("w", "b", "scale", "shift", "mean", "var")]
     yield tensor(names[0], [CHANNELS, CHANNELS, 1, 1], [0.6, 0.8, -0.8, 0.6])
-    for name, number in zip(names[1:], (0.25, 1.0, -0.25, 0.0, 1.0)):
+    for name, number in zip(names[1:], (0.25, 1.0, 0.125, 0.0, 1.0)):
         yield tensor(name, [CHANNELS], [number] * CHANNELS)
     yield node("Conv", [x, *names[:2]], f"c{i}")
     yield node("BatchNormalization", [f"c{i}", *names[2:]], y)

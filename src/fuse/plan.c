@@ -11,12 +11,17 @@ nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
     nnf_status status = nnfi_uses_new(&out->uses, out->graph);
     if (status != NNF_OK) return status;
     out->previous = nnfi_calloc(n, sizeof *out->previous);
+    out->again = nnfi_calloc(n, sizeof *out->again);
     out->taken = nnfi_calloc(n, sizeof *out->taken);
-    bool room = out->previous && out->taken;
+    bool room = out->previous && out->again && out->taken;
     for (size_t i = 0; room && i < n; i++) {
-        nnf_module *const *key = &out->graph->calls[i]->module;
-        out->previous[i] = nnfi_plan_last_call(out, *key);
-        room = nnfi_map_put(&out->last_call, (const char *)key, sizeof *key, (int64_t)i);
+        size_t *last =
+            nnfi_pointers_put(&out->last_call, out->graph->calls[i]->module, NNFI_NO_CALL);
+        room = last != NULL;
+        if (!room) break;
+        if (*last != NNFI_NO_CALL) out->again[*last] = true;
+        out->previous[i] = *last;
+        *last = i;
     }
     if (room) return NNF_OK;
     nnfi_plan_clear(out);
@@ -25,17 +30,18 @@ nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
 
 void nnfi_plan_clear(nnfi_plan *plan) {
     nnfi_uses_clear(&plan->uses);
-    nnfi_map_clear(&plan->last_call);
+    nnfi_pointers_clear(&plan->last_call);
     nnfi_free(plan->previous);
+    nnfi_free(plan->again);
     nnfi_free(plan->taken);
     nnf_graph_infer_free(plan->infos, plan->n_infos);
     *plan = (nnfi_plan){0};
 }
 
 size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module) {
-    int64_t call;
-    bool found = nnfi_map_get(&plan->last_call, (const char *)&module, sizeof module, &call);
-    return found ? (size_t)call : NNFI_NO_CALL;
+    size_t call = NNFI_NO_CALL;
+    nnfi_pointers_get(&plan->last_call, module, &call);
+    return call;
 }
 
 static bool is_elementwise(const nnf_module *module) {
@@ -43,9 +49,8 @@ static bool is_elementwise(const nnf_module *module) {
 }
 
 bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call) {
-    const nnf_module *module = plan->graph->calls[call]->module;
-    if (is_elementwise(module)) return false;
-    return nnfi_plan_last_call(plan, module) != call || plan->previous[call] != NNFI_NO_CALL;
+    if (!plan->again[call] && plan->previous[call] == NNFI_NO_CALL) return false;
+    return !is_elementwise(plan->graph->calls[call]->module);
 }
 
 bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module) {

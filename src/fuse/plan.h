@@ -4,13 +4,15 @@
 #define NNFI_PLAN_H
 
 #include "module/graph_internal.h"
+#include "module/pointers.h"
 
 typedef struct nnfi_plan {
     nnf_module *module; /* the Graph, borrowed */
     nnfi_graph *graph;
     nnfi_uses uses;
-    nnfi_map last_call; /* of a module, by its address */
+    nnfi_pointers last_call; /* of a module */
     size_t *previous; /* [n_calls]: the call of the same module before this one, or NNFI_NO_CALL */
+    bool *again;      /* [n_calls]: the module is called again after this call */
     bool *taken;      /* [n_calls] */
     nnf_type_info *infos; /* inferred when somebody asks for the first time */
     size_t n_infos;

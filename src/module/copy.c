@@ -79,9 +79,11 @@ static void images_clear(tensor_images *images) {
 
 static nnf_status add_image(tensor_images *images, nnf_tensor *tensor, nnfi_tensor_map map,
                             void *payload) {
-    if (!tensor || nnfi_pointers_get(&images->index, tensor, NULL)) return NNF_OK;
-    if (!nnfi_reserve(&images->images, &images->capacity, images->n + 1, sizeof(nnf_tensor *)) ||
-        !nnfi_pointers_add(&images->index, tensor, images->n))
+    if (!tensor) return NNF_OK;
+    const size_t *number = nnfi_pointers_put(&images->index, tensor, images->n);
+    if (number && *number != images->n) return NNF_OK;
+    if (!number ||
+        !nnfi_reserve(&images->images, &images->capacity, images->n + 1, sizeof(nnf_tensor *)))
         return nnfi_error_memory(sizeof(nnf_tensor *), "a tree's tensors");
     images->images[images->n] = NULL;
     return map(&images->images[images->n++], tensor, payload);

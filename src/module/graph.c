@@ -24,24 +24,32 @@ static nnf_status need_graph(nnfi_graph **out, nnf_module *module) {
 
 /* ---- Values ---- */
 
-nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name) {
-    if (!name || !*name) return nnf_error(NNF_ERROR_INVALID, "a value of a graph needs a name");
-    if (nnfi_map_get(&graph->value_by_name, name, strlen(name), NULL))
-        return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'", name);
+nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *name, size_t length) {
     if (graph->n_values >= INT32_MAX)
         return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d values", INT32_MAX);
-    char *copy = nnfi_strdup(name);
-    if (!copy ||
-        !nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
-                      sizeof *graph->values) ||
-        !nnfi_map_put(&graph->value_by_name, copy, strlen(copy), (int64_t)graph->n_values)) {
+    int64_t number = (int64_t)graph->n_values, known;
+    char *copy = nnfi_strndup(name, length);
+    bool room = copy && nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
+                                     sizeof *graph->values);
+    if (room) room = nnfi_map_add(&graph->value_by_name, copy, length, number, &known);
+    if (!room) {
         nnfi_free(copy);
         return nnfi_error_memory(sizeof *graph->values, "a graph's values");
     }
-    nnfi_value *value = &graph->values[graph->n_values];
-    *value = (nnfi_value){.name = copy};
-    *out = (nnf_value)graph->n_values++;
+    if (known != number && !graph->values[known].gone) {
+        nnfi_free(copy);
+        return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'",
+                         graph->values[known].name);
+    }
+    if (known != number) nnfi_map_put(&graph->value_by_name, copy, length, number); /* is there */
+    graph->values[graph->n_values++] = (nnfi_value){.name = copy};
+    *out = (nnf_value)number;
     return NNF_OK;
+}
+
+nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name) {
+    if (!name || !*name) return nnf_error(NNF_ERROR_INVALID, "a value of a graph needs a name");
+    return nnfi_graph_add_name(graph, out, name, strlen(name));
 }
 
 const nnf_type_info *nnfi_value_info(const nnfi_value *value) {
@@ -83,10 +91,14 @@ static void drop_values(nnfi_graph *graph, size_t n) {
     }
 }
 
-nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name) {
+nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
     int64_t value;
-    if (!nnfi_map_get(&graph->value_by_name, name, strlen(name), &value)) return NNF_NO_VALUE;
-    return (nnf_value)value;
+    if (!nnfi_map_get(&graph->value_by_name, name, length, &value)) return NNF_NO_VALUE;
+    return graph->values[value].gone ? NNF_NO_VALUE : (nnf_value)value;
+}
+
+nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name) {
+    return nnfi_graph_find_name(graph, name, strlen(name));
 }
 
 static nnfi_value *value_at(const nnfi_graph *graph, nnf_value value) {

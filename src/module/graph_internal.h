@@ -12,7 +12,8 @@ typedef struct nnfi_value {
     nnf_type_info *info;      /* what the file said; NULL: nothing. See nnfi_value_info */
     bool is_input, is_output; /* an input with a constant is one that need not be given: the
                                  constant is its default, and so nothing that is known of it */
-    bool gone;                /* nobody gives or reads it any more; its number is not used again */
+    bool gone;                /* nobody gives or reads it any more; its number is not used again,
+                                 its name may be */
 } nnfi_value;
 
 typedef struct nnfi_call {
@@ -32,8 +33,8 @@ typedef struct nnfi_call {
 typedef struct nnfi_graph {
     nnfi_value *values;
     size_t n_values, values_capacity;
-    nnfi_map value_by_name;
-    nnfi_call **calls; /* in execution order */
+    nnfi_map value_by_name; /* gone ones are here too, until their names are used again */
+    nnfi_call **calls;      /* in execution order */
     size_t n_calls, calls_capacity;
     nnf_value *inputs, *outputs;
     size_t n_inputs, inputs_capacity, n_outputs, outputs_capacity;
@@ -61,8 +62,11 @@ nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info);
 
 /* Adds a value. NNF_ERROR_INVALID where the name is taken. */
 nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);
+/* The same with a name of `length` bytes that is not empty. */
+nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *name, size_t length);
 /* The value of that name, or NNF_NO_VALUE. */
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name);
+nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length);
 /* Appends a call; the module must be in the tree at `path` already. outputs are values. */
 nnf_status nnfi_graph_append_call(nnf_module *graph, const char *path, nnf_module *module,
                                   const nnf_value *inputs, size_t n_inputs,

@@ -16,6 +16,10 @@ void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin);
  * when it changes a parameter or two. */
 nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module);
 
+/* Appends a child (retained) of a name that no other has, which does not contain `module`: for
+ * readers and copies, which know that. */
+nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child);
+
 /* nnf_module_set without a look at the calls of Graphs: for surgery, which sees to them itself. The
  * path's parent exists; where the path does too, no memory is needed. */
 nnf_status nnfi_module_put(nnf_module *root, const char *path, nnf_module *module);

@@ -106,9 +106,6 @@ const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const 
 nnf_status nnfi_parametrized_copy(nnf_module *to, const nnf_module *from);
 void nnfi_parametrized_clear(nnfi_more *more);
 
-/* Appends a child without looking for one of that name: for copies. */
-nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child);
-
 /* Sets, replaces or (NULL) unsets a tensor, whatever the module's parametrizations. */
 nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind kind,
                            nnf_tensor *tensor);

@@ -39,11 +39,14 @@ void nnfi_pointers_clear(nnfi_pointers *map) {
     *map = (nnfi_pointers){0};
 }
 
-bool nnfi_pointers_add(nnfi_pointers *map, const void *key, size_t value) {
-    if (!grow(map)) return false;
-    *find(map->slots, map->n_slots, key) = (nnfi_pointers_slot){key, value};
-    map->n_keys++;
-    return true;
+size_t *nnfi_pointers_put(nnfi_pointers *map, const void *key, size_t value) {
+    if (!grow(map)) return NULL;
+    nnfi_pointers_slot *slot = find(map->slots, map->n_slots, key);
+    if (!slot->key) {
+        *slot = (nnfi_pointers_slot){key, value};
+        map->n_keys++;
+    }
+    return &slot->value;
 }
 
 bool nnfi_pointers_get(const nnfi_pointers *map, const void *key, size_t *value) {

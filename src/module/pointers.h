@@ -12,8 +12,9 @@ typedef struct nnfi_pointers {
 
 /* A zeroed struct is an empty map. */
 void nnfi_pointers_clear(nnfi_pointers *map);
-/* Inserts a key that is not there yet (and is not NULL); false where memory is short. */
-bool nnfi_pointers_add(nnfi_pointers *map, const void *key, size_t value);
+/* The number of a key, which is `value` where the key (not NULL) is new; it may be changed there,
+ * until the next call. NULL: memory is short. */
+size_t *nnfi_pointers_put(nnfi_pointers *map, const void *key, size_t value);
 bool nnfi_pointers_get(const nnfi_pointers *map, const void *key, size_t *value);
 
 #endif

@@ -212,7 +212,6 @@ void nnfi_surgery_commit(nnfi_surgery *surgery) {
     for (size_t i = 0; i < graph->n_values; i++) {
         nnfi_value *value = &graph->values[i];
         if (!surgery->value_gone[i] || value->gone) continue;
-        nnfi_map_remove(&graph->value_by_name, value->name, strlen(value->name));
         nnf_tensor_release(value->constant);
         value->constant = NULL;
         nnfi_value_forget_info(value);

@@ -204,12 +204,15 @@ static bool push_children(pending_visits *stack, const nnfi_walk *walk, size_t i
     return true;
 }
 
-static bool add_visit(nnfi_walk *walk, nnfi_visit visit) {
-    if (!nnfi_reserve(&walk->visits, &walk->capacity, walk->n + 1, sizeof *walk->visits) ||
-        !nnfi_pointers_add(&walk->index, visit.module, walk->n))
+/* Visits a module, and its children after it, unless the walk was there before. */
+static bool add_visit(nnfi_walk *walk, pending_visits *stack, nnfi_visit visit) {
+    const size_t *number = nnfi_pointers_put(&walk->index, visit.module, walk->n);
+    if (!number) return false;
+    if (*number != walk->n) return true;
+    if (!nnfi_reserve(&walk->visits, &walk->capacity, walk->n + 1, sizeof *walk->visits))
         return false;
     walk->visits[walk->n++] = visit;
-    return true;
+    return push_children(stack, walk, walk->n - 1);
 }
 
 /* A stack of its own instead of recursion: see nnf_module_release. */
@@ -217,11 +220,10 @@ nnf_status nnfi_walk_new(nnfi_walk *out, const nnf_module *root) {
     nnfi_walk walk = {0};
     pending_visits stack = {0};
     nnfi_visit visit = {(nnf_module *)root, 0, 0};
-    bool ok = add_visit(&walk, visit) && push_children(&stack, &walk, 0);
+    bool ok = add_visit(&walk, &stack, visit);
     while (ok && stack.n > 0) {
         visit = stack.items[--stack.n];
-        if (nnfi_pointers_get(&walk.index, visit.module, NULL)) continue;
-        ok = add_visit(&walk, visit) && push_children(&stack, &walk, walk.n - 1);
+        ok = add_visit(&walk, &stack, visit);
     }
     nnfi_free(stack.items);
     if (!ok) {
@@ -300,9 +302,10 @@ static nnf_status visit_tensors(tensor_walk *walk, size_t i) {
         const char *name = nnf_module_tensor_name(module, t);
         nnf_tensor *tensor = nnf_module_tensor(module, name);
         if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
-        if (nnfi_pointers_get(&walk->seen, tensor, NULL)) continue;
-        if (!nnfi_pointers_add(&walk->seen, tensor, 0))
-            return nnfi_error_memory(sizeof tensor, "the tensors seen");
+        size_t n_seen = walk->seen.n_keys;
+        const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
+        if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");
+        if (*number != n_seen) continue;
         char *path = nnfi_walk_path(&walk->modules, i, name);
         if (!path) return nnfi_error_memory(1, "a tensor's path");
         nnf_status status = walk->visit(path, tensor, walk->payload);

@@ -13,20 +13,26 @@ typedef struct nnfi_map_slot {
 
 static const char removed[] = "";
 
-/* FNV-1a, with a last round that mixes the high bits into the low ones, which choose the slot. */
+static uint64_t mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ (hash >> 32);
+}
+
+/* Eight bytes at a time: names of values are long, and looked up again and again. */
 static uint32_t hash_of(const char *key, size_t length) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
-    hash ^= hash >> 32;
-    hash *= 0x9e3779b97f4a7c15u;
-    return (uint32_t)(hash >> 32);
+    uint64_t hash = length, word;
+    for (; length >= sizeof word; key += sizeof word, length -= sizeof word) {
+        memcpy(&word, key, sizeof word);
+        hash = mix(hash, word);
+    }
+    word = 0;
+    if (length > 0) memcpy(&word, key, length);
+    return (uint32_t)(mix(mix(hash, word), 0) >> 16);
 }
 
 /* The slot that holds the key; NULL where none does. */
-static nnfi_map_slot *find(const nnfi_map *map, const char *key, size_t length) {
+static nnfi_map_slot *find(const nnfi_map *map, const char *key, size_t length, uint32_t hash) {
     if (map->n_slots == 0) return NULL;
-    uint32_t hash = hash_of(key, length);
     size_t mask = map->n_slots - 1;
     for (size_t i = (size_t)hash & mask; map->slots[i].key; i = (i + 1) & mask) {
         nnfi_map_slot *slot = &map->slots[i];
@@ -66,29 +72,40 @@ void nnfi_map_clear(nnfi_map *map) {
     *map = (nnfi_map){0};
 }
 
-bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value) {
-    nnfi_map_slot *slot = find(map, key, length);
-    if (slot) {
-        slot->key = key; /* the old key may go now */
-        slot->value = value;
-        return true;
-    }
+/* Inserts a key that is not there. */
+static bool insert(nnfi_map *map, const char *key, size_t length, uint32_t hash, int64_t value) {
     if (length > UINT32_MAX || !grow(map)) return false;
-    place(map->slots, map->n_slots,
-          (nnfi_map_slot){key, (uint32_t)length, hash_of(key, length), value});
+    place(map->slots, map->n_slots, (nnfi_map_slot){key, (uint32_t)length, hash, value});
     map->n_used++;
     map->n_keys++;
     return true;
 }
 
+bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value) {
+    uint32_t hash = hash_of(key, length);
+    nnfi_map_slot *slot = find(map, key, length, hash);
+    if (!slot) return insert(map, key, length, hash, value);
+    slot->key = key; /* the old key may go now */
+    slot->value = value;
+    return true;
+}
+
+bool nnfi_map_add(nnfi_map *map, const char *key, size_t length, int64_t value, int64_t *known) {
+    uint32_t hash = hash_of(key, length);
+    const nnfi_map_slot *slot = find(map, key, length, hash);
+    *known = slot ? slot->value : value;
+    return slot || insert(map, key, length, hash, value);
+}
+
 bool nnfi_map_get(const nnfi_map *map, const char *key, size_t length, int64_t *value) {
-    const nnfi_map_slot *slot = find(map, key, length);
+    if (map->n_keys == 0) return false;
+    const nnfi_map_slot *slot = find(map, key, length, hash_of(key, length));
     if (slot && value) *value = slot->value;
     return slot != NULL;
 }
 
 bool nnfi_map_remove(nnfi_map *map, const char *key, size_t length) {
-    nnfi_map_slot *slot = find(map, key, length);
+    nnfi_map_slot *slot = find(map, key, length, hash_of(key, length));
     if (!slot) return false;
     slot->key = removed;
     map->n_keys--;

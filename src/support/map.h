@@ -16,6 +16,9 @@ typedef struct nnfi_map {
 void nnfi_map_clear(nnfi_map *map);
 /* Inserts or replaces; false where memory is short. Keys of `length` bytes need no NUL. */
 bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value);
+/* Inserts where the key is not there yet. *known gets the value that the key has then: `value`, or
+ * the one that it had before. */
+bool nnfi_map_add(nnfi_map *map, const char *key, size_t length, int64_t value, int64_t *known);
 /* True and *value (may be NULL) where the key is there. */
 bool nnfi_map_get(const nnfi_map *map, const char *key, size_t length, int64_t *value);
 bool nnfi_map_remove(nnfi_map *map, const char *key, size_t length);

@@ -47,7 +47,7 @@ static nnf_status get_container(builder *b, nnf_module **out, const char *path, 
     if (!name) return nnfi_error_memory(length - dot, "a module's name");
     nnf_status status = nnf_container_new(&container);
     if (status == NNF_OK) {
-        status = nnf_module_set_child(parent, name, container);
+        status = nnfi_append_child(parent, name, container);
         nnf_module_release(container); /* its parent has it now */
     }
     nnfi_free(name);
@@ -64,7 +64,7 @@ static nnf_status put_into_tree(builder *b, const char *path, nnf_module *module
     nnf_module *parent;
     const char *dot = strrchr(path, '.');
     NNFI_TRY(get_container(b, &parent, path, dot ? (size_t)(dot - path) : 0));
-    return nnf_module_set_child(parent, dot ? dot + 1 : path, module);
+    return nnfi_append_child(parent, dot ? dot + 1 : path, module); /* paths are unique */
 }
 
 /* ---- Modules ---- */

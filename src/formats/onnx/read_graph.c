@@ -23,15 +23,10 @@ nnf_status nnfi_add_named_value(nnf_value *out, nnfi_graph *graph, const nnfi_re
     if (memchr(text, '\0', length)) {
         return nnfi_reader_error(reader, name.begin, "a name has a NUL character in it");
     }
-    if (nnfi_map_get(&graph->value_by_name, text, length, NULL)) {
-        return nnfi_reader_error(reader, name.begin, "'%.*s' is given a second time", shown(name),
-                                 text);
-    }
-    char *copy = nnfi_strndup(text, length);
-    if (!copy) return nnfi_error_memory(length, "a value's name");
-    nnf_status status = nnfi_graph_add_value(graph, out, copy);
-    nnfi_free(copy);
-    return status;
+    nnf_status status = nnfi_graph_add_name(graph, out, text, length);
+    if (status != NNF_ERROR_INVALID) return status;
+    return nnfi_reader_error(reader, name.begin, "'%.*s' is given a second time", shown(name),
+                             text);
 }
 
 /* ---- Initializers ---- */
@@ -174,17 +169,14 @@ static nnf_status read_input(const graph_reader *r, size_t piece, int64_t index)
     nnfi_graph *graph = r->graph;
     nnfi_span name;
     nnf_type_info info;
-    nnf_value value;
-    int64_t known;
     NNFI_TRY(read_value_info(r, reader, &name, &info));
     const char *text = (const char *)reader.data + name.begin;
     if (name.begin == name.end) {
         return nnfi_reader_error(&reader, reader.at, "a graph input has no name");
     }
-    if (nnfi_map_get(&graph->value_by_name, text, name.end - name.begin, &known) &&
-        !graph->values[known].is_input) {
-        if (r->source->ir_version < 4 && graph->values[known].constant) return NNF_OK;
-        value = (nnf_value)known;
+    nnf_value value = nnfi_graph_find_name(graph, text, name.end - name.begin);
+    if (value != NNF_NO_VALUE && !graph->values[value].is_input) {
+        if (r->source->ir_version < 4 && graph->values[value].constant) return NNF_OK;
     } else {
         NNFI_TRY(nnfi_add_named_value(&value, graph, &reader, name));
     }
@@ -196,27 +188,26 @@ static nnf_status read_output(const graph_reader *r, size_t piece, int64_t index
     nnfi_reader reader = nnfi_source_reader(r->source, piece, "graph.output", index);
     nnfi_span name;
     nnf_type_info info;
-    int64_t value;
     NNFI_TRY(read_value_info(r, reader, &name, &info));
     const char *text = (const char *)reader.data + name.begin;
-    if (!nnfi_map_get(&r->graph->value_by_name, text, name.end - name.begin, &value)) {
+    nnf_value value = nnfi_graph_find_name(r->graph, text, name.end - name.begin);
+    if (value == NNF_NO_VALUE) {
         return nnfi_reader_error(
             &reader, reader.at, "the graph's output '%.*s' is given by nothing", shown(name), text);
     }
     nnfi_value *at = &r->graph->values[value];
     if (nnfi_value_info(at)->ndim < 0) NNFI_TRY(nnfi_value_set_info(at, &info));
-    return nnf_graph_add_output(r->module, (nnf_value)value);
+    return nnf_graph_add_output(r->module, value);
 }
 
 static nnf_status read_known_type(const graph_reader *r, size_t piece, int64_t index) {
     nnfi_reader reader = nnfi_source_reader(r->source, piece, "graph.value_info", index);
     nnfi_span name;
     nnf_type_info info;
-    int64_t value;
     NNFI_TRY(read_value_info(r, reader, &name, &info));
     const char *text = (const char *)reader.data + name.begin;
-    if (nnfi_map_get(&r->graph->value_by_name, text, name.end - name.begin, &value) &&
-        !r->graph->values[value].is_input) {
+    nnf_value value = nnfi_graph_find_name(r->graph, text, name.end - name.begin);
+    if (value != NNF_NO_VALUE && !r->graph->values[value].is_input) {
         return nnfi_value_set_info(&r->graph->values[value], &info);
     }
     return NNF_OK;

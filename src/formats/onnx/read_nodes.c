@@ -19,7 +19,7 @@ typedef struct nodes_reader {
     nnfi_node_list *list;
     nnfi_source *source;
     nnfi_graph *graph;
-
+    nnf_value next_output; /* of the second pass: outputs became values in the nodes' order */
 } nodes_reader;
 
 static nnf_status add_link(nnfi_node_list *list, nnf_value value) {
@@ -49,15 +49,12 @@ static nnf_status give_outputs(const nodes_reader *r, size_t index) {
 
 static nnf_status find_value(const nodes_reader *r, const nnfi_reader *reader, nnfi_span name,
                              nnf_value *out) {
-    int64_t value;
     *out = NNF_NO_VALUE;
     size_t length = name.end - name.begin;
     if (length == 0) return NNF_OK;
     const char *text = (const char *)reader->data + name.begin;
-    if (nnfi_map_get(&r->graph->value_by_name, text, length, &value)) {
-        *out = (nnf_value)value;
-        return NNF_OK;
-    }
+    *out = nnfi_graph_find_name(r->graph, text, length);
+    if (*out != NNF_NO_VALUE) return NNF_OK;
     return nnfi_reader_error(reader, name.begin, "it reads '%.*s', which nothing gives",
                              (int)(length < 256 ? length : 256), text);
 }
@@ -93,6 +90,9 @@ static nnf_status read_links(nodes_reader *r, nnfi_reader reader, uint32_t numbe
         NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
         if (number == NODE_ATTRIBUTE) {
             NNFI_TRY(read_attribute_graphs(r, &reader, field.bytes));
+        } else if (number == NODE_OUTPUT) {
+            bool given = field.bytes.end > field.bytes.begin;
+            NNFI_TRY(add_link(r->list, given ? r->next_output++ : NNF_NO_VALUE));
         } else {
             NNFI_TRY(find_value(r, &reader, field.bytes, &value));
             NNFI_TRY(add_link(r->list, value));
@@ -131,7 +131,7 @@ static nnf_status read_node(nodes_reader *r, size_t index) {
 
 nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph *graph) {
     nnfi_node_list list = {.n = source->n_nodes};
-    nodes_reader r = {&list, source, graph};
+    nodes_reader r = {&list, source, graph, (nnf_value)graph->n_values};
     nnf_status status = NNF_OK;
     list.nodes = nnfi_calloc(list.n, sizeof *list.nodes);
     /* One link at least: where no node reads or gives anything, the list is still an array. */

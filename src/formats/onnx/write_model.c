@@ -170,12 +170,12 @@ static nnf_status add_value_piece(const writer *w, size_t piece) {
     const nnfi_source *source = w->plan->source;
     nnfi_reader reader = nnfi_source_reader(source, piece, "graph.value_info", -1);
     nnfi_span name;
-    int64_t value;
     NNFI_TRY(value_info_name(reader, &name));
     const char *text = (const char *)reader.data + name.begin;
     size_t length = name.end - name.begin;
     if (nnfi_map_get(&w->layout->stale, text, length, NULL)) return NNF_OK;
-    if (nnfi_map_get(&w->plan->graph->value_by_name, text, length, &value)) {
+    nnf_value value = nnfi_graph_find_name(w->plan->graph, text, length);
+    if (value != NNF_NO_VALUE) {
         if (source->pieces[piece].number == GRAPH_INPUT) w->input_written[value] = true;
         if (source->pieces[piece].number == GRAPH_OUTPUT) w->output_written[value] = true;
     }
@@ -232,8 +232,20 @@ static nnf_status add_stale(nnfi_file_layout *layout, const char *name) {
     return nnfi_error_memory(length, "the names that are gone");
 }
 
+/* Whether the source has fields about values that may be gone: most files have none. */
+static bool tells_of_values(const nnfi_source *source) {
+    for (size_t i = 0; source && i < source->n_pieces; i++) {
+        uint32_t number = source->pieces[i].number;
+        if (number == GRAPH_VALUE_INFO || (number == GRAPH_INPUT && source->ir_version < 4)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static nnf_status find_stale(nnfi_file_layout *layout) {
     const nnfi_write_plan *plan = layout->plan;
+    if (!tells_of_values(plan->source)) return NNF_OK;
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         const nnfi_value *value = &plan->graph->values[i];
         if (value->gone && nnfi_graph_find_value(plan->graph, value->name) == NNF_NO_VALUE) {

@@ -41,7 +41,7 @@ static const char *keep(nnfi_write_plan *plan, char *string) {
 
 static bool is_taken(const nnfi_write_plan *plan, const char *name) {
     size_t length = strlen(name);
-    return nnfi_map_get(&plan->graph->value_by_name, name, length, NULL) ||
+    return nnfi_graph_find_name(plan->graph, name, length) != NNF_NO_VALUE ||
            nnfi_map_get(&plan->names, name, length, NULL) ||
            (plan->source && nnfi_map_get(&plan->source->inner_names, name, length, NULL));
 }
@@ -72,8 +72,7 @@ const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n) {
 static nnf_status add_tensor(nnfi_write_plan *plan, const nnfi_new_tensor *model) {
     if (!nnfi_reserve(&plan->tensors, &plan->tensors_capacity, plan->n_tensors + 1,
                       sizeof *plan->tensors) ||
-        (!nnfi_pointers_get(&plan->tensor_index, model->tensor, NULL) &&
-         !nnfi_pointers_add(&plan->tensor_index, model->tensor, plan->n_tensors))) {
+        !nnfi_pointers_put(&plan->tensor_index, model->tensor, plan->n_tensors)) {
         return no_memory();
     }
     plan->tensors[plan->n_tensors] = *model;
@@ -463,7 +462,6 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
     }
     for (size_t i = 0; source && i < source->n_initializers; i++) {
         nnfi_tensor_proto proto;
-        int64_t value;
         NNFI_TRY(
             nnfi_tensor_proto_read(&proto, nnfi_source_reader(source, source->initializers[i],
                                                               "graph.initializer", (int64_t)i)));
@@ -471,10 +469,9 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
         if (proto.name.begin == proto.name.end) continue;
         plan->initializer_values[i] = -1;
         const char *name = (const char *)proto.reader.data + proto.name.begin;
-        if (!nnfi_map_get(&plan->graph->value_by_name, name, proto.name.end - proto.name.begin,
-                          &value)) {
-            continue;
-        }
+        nnf_value value =
+            nnfi_graph_find_name(plan->graph, name, proto.name.end - proto.name.begin);
+        if (value == NNF_NO_VALUE) continue;
         plan->initializer_values[i] = value;
         plan->value_initializers[value] = (int64_t)i;
     }
