@@ -44,6 +44,7 @@ typedef struct bench_job {
     bench_side sides[2];
     size_t n_sides;
     int threads;
+    bool no_winograd;
     double peak; /* GFLOP/s */
     const char *instructions;
     memory_use memory; /* after the timed runs */
@@ -72,7 +73,8 @@ static int side_load(bench_side *side, const char *path) {
 }
 
 static int side_open(bench_side *side, const cli_settings *settings) {
-    nnf_session_options options = {.threads = (int)settings->threads};
+    nnf_session_options options = {.threads = (int)settings->threads,
+                                   .no_winograd = settings->no_winograd};
     nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
     if (!settings->no_fuse) status = nnf_fuse(side->model, NULL, &fusing);
@@ -165,8 +167,10 @@ static int by_time(const void *a, const void *b) {
 /* In a session of its own: the timed runs read no clock for each layer. Its first run, which makes
  * the kernels, does not count. */
 static nnf_status profile(bench_side *side, const bench_job *job) {
-    nnf_session_options options = {
-        .threads = job->threads, .profile = add_layer, .profile_payload = side};
+    nnf_session_options options = {.threads = job->threads,
+                                   .no_winograd = job->no_winograd,
+                                   .profile = add_layer,
+                                   .profile_payload = side};
     nnf_session *session = NULL;
     nnf_status status = nnf_session_new(&session, side->model, &options);
     for (int run = 0; run <= PROFILED_RUNS && status == NNF_OK; run++) {
@@ -216,6 +220,7 @@ static int measure(bench_job *job) {
         if (status != STATUS_DONE) return status;
     }
     job->threads = nnf_session_threads(job->sides[0].session);
+    job->no_winograd = job->settings->no_winograd;
     nnf_status status = take_turns(job);
     job->memory = memory_now();
     for (size_t i = 0; i < job->n_sides && status == NNF_OK; i++) {

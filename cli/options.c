@@ -46,6 +46,8 @@ static const option options[] = {
     {"warmup", 0, "N", FOR_BENCH, COUNT, AT(warmup), 0,
      "runs before them, which do not (default: 3)"},
     {"no-fuse", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_fuse), 0, "run files as they stand"},
+    {"no-winograd", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_winograd), 0,
+     "compute every convolution by its definition"},
     {"tolerance", 't', "T", FOR_FUSE | FOR_VERIFY, NUMBER, AT(tolerance), 0,
      "the difference that is allowed, relative to the output's largest\n"
      "value (default: float32 and float64 1e-4, float16 1e-2, bfloat16 5e-2)"},

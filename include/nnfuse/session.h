@@ -25,6 +25,9 @@ typedef void (*nnf_profile)(const char *path, const char *type, double seconds, 
 typedef struct nnf_session_options {
     int threads; /* 0: OMP_NUM_THREADS or the number of cores */
     nnf_kernels kernels;
+    /* Every convolution by its definition. Else large 3x3 convolutions may be computed by
+     * Winograd's algorithm, in half the time: their rounding errors are a few times larger then. */
+    bool no_winograd;
     nnf_profile profile; /* NULL: nobody is told, and no clock is read */
     void *profile_payload;
 } nnf_session_options;

@@ -33,14 +33,26 @@ typedef struct nnfi_engine nnfi_engine;
 
 typedef struct nnfi_kernel_set {
     const char *name;
-    nnf_status (*open)(nnfi_engine **out);
-    void (*close)(nnfi_engine *engine);
+    /* An engine makes the steps of one schedule. `winograd`: it may use Winograd's convolutions. */
+    nnf_status (*open)(nnfi_engine **out, bool winograd);
+    /* All steps are made: what was only needed for making them can go. */
+    void (*settle)(nnfi_engine *engine);
+    void (*close)(nnfi_engine *engine); /* after its steps were released */
+    /* Shows the engine a call that will have to run, before the first one is prepared, so that it
+     * can choose layouts for all of them. Changes none of the operands. */
+    void (*survey)(nnfi_engine *engine, const nnf_module *module, nnfi_operand *const *inputs,
+                   size_t n_inputs, nnfi_operand *outputs, size_t n_outputs);
     /* Makes the step that runs `module`. In: the inputs as they are (NULL for one that is not
      * given), the outputs' dtypes and shapes. Out: inputs[i]->layout is what the step wants it in,
      * outputs have their layout and bytes. *step is NULL where the set does not take the module. */
     nnf_status (*prepare)(nnfi_engine *engine, const nnf_module *module,
                           nnfi_operand *const *inputs, size_t n_inputs, nnfi_operand *outputs,
                           size_t n_outputs, nnfi_step **step);
+    /* For a Concat: whether its parts, in layouts that suit the engine, stand one behind another in
+     * the memory of the whole, so that nothing needs to be moved where they are computed in their
+     * places. Then sets layouts and bytes of the parts and the whole. */
+    nnf_status (*join)(nnfi_engine *engine, const nnf_module *module, nnfi_operand *const *parts,
+                       size_t n, nnfi_operand *whole, bool *joins);
     /* A step that turns a value from one layout into another; `from` and `to` differ in layout
      * only. to->bytes is set. */
     nnf_status (*prepare_reorder)(nnfi_engine *engine, const nnfi_operand *from, nnfi_operand *to,

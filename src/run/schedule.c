@@ -196,6 +196,7 @@ void nnfi_schedule_release(nnfi_schedule *schedule) {
     nnfi_free(schedule->values);
     nnfi_free(schedule->stages);
     nnfi_free(schedule->memory);
+    if (schedule->engine) schedule->set->close(schedule->engine);
     nnfi_free(schedule->pointers);
     nnfi_free(schedule->tensors);
     nnfi_free(schedule);

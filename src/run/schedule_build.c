@@ -1,20 +1,9 @@
 /* Making a schedule: which calls must run, in which layouts, and where their values stand. */
-#include "run/schedule_internal.h"
+#include "run/schedule_builder.h"
 
 #include <string.h>
 
 #include "support/memory.h"
-
-/* What is only needed while building. */
-typedef struct builder {
-    nnfi_schedule *schedule;
-    nnfi_graph *graph;
-    nnf_type_info *infos;
-    size_t n_infos;
-    bool *skipped; /* [n_calls] */
-    nnfi_arena arena;
-    const char *refusal; /* why there can be no schedule; NULL: there can */
-} builder;
 
 static bool is_16_bit(nnf_dtype dtype) {
     return dtype == NNF_F16 || dtype == NNF_BF16;
@@ -30,7 +19,7 @@ static bool has_hooks(const nnf_module *module) {
 /* ---- Which calls run ---- */
 
 /* Whether all of a value's elements are known from the shapes. */
-static bool is_known(const builder *b, nnf_value value) {
+static bool is_known(const nnfi_builder *b, nnf_value value) {
     const nnfi_value *self = &b->graph->values[value];
     const nnf_type_info *info = &b->infos[value];
     if (self->is_input) return false;
@@ -54,7 +43,7 @@ static bool is_bound(const nnfi_call *call, size_t i) {
 }
 
 /* Backwards, so that what only skipped calls read is skipped too. */
-static void count_reads(builder *b) {
+static void count_reads(nnfi_builder *b) {
     nnfi_planned *values = b->schedule->values;
     for (size_t i = 0; i < b->graph->n_outputs; i++)
         values[b->graph->outputs[i]].reads++;
@@ -88,18 +77,18 @@ static bool operand_of(nnfi_operand *out, const nnf_type_info *info) {
 }
 
 /* Every value that a running call reads or gives must have a known shape. */
-static void check_value(builder *b, nnf_value number) {
+static void check_value(nnfi_builder *b, nnf_value number) {
     if (number == NNF_NO_VALUE) return;
     nnfi_planned *value = &b->schedule->values[number];
     if (!operand_of(&value->operand, &b->infos[number])) b->refusal = "a shape depends on values";
     if (is_16_bit(value->operand.dtype)) b->refusal = "16-bit floats";
 }
 
-static void check_all(builder *b) {
+static void check_all(nnfi_builder *b) {
     for (size_t v = 0; v < b->graph->n_values; v++) {
         nnfi_planned *value = &b->schedule->values[v];
         value->owner = value->holder = (int32_t)v;
-        value->other = -1;
+        value->other = value->home = -1;
     }
     for (size_t i = 0; i < b->graph->n_outputs; i++)
         check_value(b, b->graph->outputs[i]);
@@ -133,7 +122,7 @@ static nnf_status known_tensor(nnf_tensor **out, const nnf_type_info *info,
     return NNF_OK;
 }
 
-static nnf_status place_constants(builder *b) {
+static nnf_status place_constants(nnfi_builder *b) {
     for (size_t v = 0; v < b->graph->n_values; v++) {
         nnfi_planned *value = &b->schedule->values[v];
         if (!value->reads || !is_known(b, (nnf_value)v)) continue;
@@ -150,18 +139,18 @@ static nnf_status place_constants(builder *b) {
     return NNF_OK;
 }
 
-static nnf_status new_value(builder *b, int32_t *out, const nnfi_operand *operand) {
+nnf_status nnfi_new_value(nnfi_builder *b, int32_t *out, const nnfi_operand *operand) {
     nnfi_schedule *schedule = b->schedule;
     if (!nnfi_reserve(&schedule->values, &schedule->values_capacity, schedule->n_values + 1,
                       sizeof *schedule->values))
         return nnfi_error_memory(sizeof *schedule->values, "the values of a run");
     *out = (int32_t)schedule->n_values++;
     schedule->values[*out] =
-        (nnfi_planned){.operand = *operand, .owner = *out, .holder = *out, .other = -1};
+        (nnfi_planned){.operand = *operand, .owner = *out, .holder = *out, .other = -1, .home = -1};
     return NNF_OK;
 }
 
-static nnf_status take_place(builder *b, int32_t number) {
+nnf_status nnfi_take_place(nnfi_builder *b, int32_t number) {
     nnfi_planned *value = &b->schedule->values[number];
     value->place = NNFI_PLACE_ARENA;
     value->taken = value->operand.bytes;
@@ -169,18 +158,18 @@ static nnf_status take_place(builder *b, int32_t number) {
 }
 
 /* Gives the memory of a value, in all its forms, back. */
-static nnf_status give_back(builder *b, int32_t owner) {
+static nnf_status give_back(nnfi_builder *b, int32_t owner) {
     for (int32_t form = owner; form >= 0; form = b->schedule->values[form].other) {
         nnfi_planned *value = &b->schedule->values[form];
-        if (value->place == NNFI_PLACE_ARENA && value->holder == form)
+        if (value->place == NNFI_PLACE_ARENA && value->holder == form && value->home != form)
             NNFI_TRY(nnfi_arena_give_back(&b->arena, value->offset, value->taken));
     }
-    return NNF_OK;
+    return nnfi_leave_home(b, owner);
 }
 
 /* ---- Stages ---- */
 
-static nnf_status add_stage(builder *b, const nnfi_stage *stage, const int32_t *inputs,
+static nnf_status add_stage(nnfi_builder *b, const nnfi_stage *stage, const int32_t *inputs,
                             const int32_t *outputs) {
     nnfi_schedule *schedule = b->schedule;
     size_t n = stage->n_inputs + stage->n_outputs;
@@ -201,8 +190,7 @@ static nnf_status add_stage(builder *b, const nnfi_stage *stage, const int32_t *
     return NNF_OK;
 }
 
-/* Adds the stage that puts value `from` into `to`, in to's layout. */
-static nnf_status add_copy(builder *b, int32_t from, int32_t to) {
+nnf_status nnfi_add_copy(nnfi_builder *b, int32_t from, int32_t to) {
     nnfi_stage stage = {.n_inputs = 1, .n_outputs = 1};
     const nnfi_operand source = b->schedule->values[from].operand;
     nnfi_operand *target = &b->schedule->values[to].operand;
@@ -218,7 +206,8 @@ static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
 
 /* A form of a value in the layout of `wanted`, made where there is none yet; `fresh`: in memory of
  * its own, to be written. */
-static nnf_status in_layout(builder *b, int32_t *number, const nnfi_operand *wanted, bool fresh) {
+static nnf_status in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand *wanted,
+                            bool fresh) {
     const nnfi_operand is = b->schedule->values[*number].operand;
     int32_t owner = b->schedule->values[*number].owner;
     if (!fresh && is.layout == wanted->layout) return NNF_OK;
@@ -233,9 +222,9 @@ static nnf_status in_layout(builder *b, int32_t *number, const nnfi_operand *wan
     operand.layout = wanted->layout;
     operand.bytes = wanted->bytes;
     int32_t made;
-    NNFI_TRY(new_value(b, &made, &operand));
-    NNFI_TRY(take_place(b, made));
-    NNFI_TRY(add_copy(b, *number, made));
+    NNFI_TRY(nnfi_new_value(b, &made, &operand));
+    NNFI_TRY(nnfi_take_place(b, made));
+    NNFI_TRY(nnfi_add_copy(b, *number, made));
     if (!fresh) {
         b->schedule->values[made].other = b->schedule->values[owner].other;
         b->schedule->values[owner].other = made;
@@ -244,27 +233,22 @@ static nnf_status in_layout(builder *b, int32_t *number, const nnfi_operand *wan
     return NNF_OK;
 }
 
-/* Types whose output is their input's numbers under another shape. */
-static bool is_view(const nnf_module *module) {
+/* Calls whose output is their input's numbers, perhaps under another shape. */
+static bool is_view(const nnfi_call *call) {
     static const char *const names[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
+    const nnf_module *module = call->module;
     const nnf_module_type *type = nnf_module_get_type(module);
+    if (call->n_outputs != 1) return false;
+    if (call->n_inputs == 1 && !strcmp(type->name, "Concat")) return true;
     if (type->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(type->name, names[i])) return true;
     return false;
 }
 
-/* What one call reads and gives, while its stage is made. */
-typedef struct call_work {
-    const nnfi_call *call;
-    int32_t *inputs, *outputs;     /* value numbers */
-    nnfi_operand *operands;        /* of the inputs, then of the outputs */
-    nnfi_operand **input_pointers; /* NULL where an input is not given */
-} call_work;
-
 /* The output stands where the input stands. A constant or the caller's input is copied: what a
  * forward reads must be a tensor of the new shape. */
-static nnf_status schedule_view(builder *b, const call_work *work) {
+static nnf_status schedule_view(nnfi_builder *b, const nnfi_call_work *work) {
     int32_t from = work->inputs[0], to = work->outputs[0];
     int32_t owner = b->schedule->values[from].owner;
     const nnfi_operand plain = {.bytes = b->schedule->values[to].operand.bytes};
@@ -272,8 +256,8 @@ static nnf_status schedule_view(builder *b, const call_work *work) {
         NNFI_TRY(in_layout(b, &from, &plain, false));
     nnfi_planned *values = b->schedule->values, *view = &values[to];
     if (values[from].place != NNFI_PLACE_ARENA) {
-        NNFI_TRY(take_place(b, to));
-        return add_copy(b, from, to);
+        NNFI_TRY(nnfi_take_place(b, to));
+        return nnfi_add_copy(b, from, to);
     }
     view->operand.layout = values[from].operand.layout;
     view->operand.bytes = values[from].operand.bytes;
@@ -286,14 +270,14 @@ static nnf_status schedule_view(builder *b, const call_work *work) {
 }
 
 /* Whether nobody reads the value's memory after this call. */
-static bool dies(const builder *b, const call_work *work, size_t input) {
+static bool dies(const nnfi_builder *b, const nnfi_call_work *work, size_t input) {
     const nnfi_planned *values = b->schedule->values;
     const nnfi_planned *value = &values[work->inputs[input]];
-    if (value->place != NNFI_PLACE_ARENA) return false;
+    if (value->place != NNFI_PLACE_ARENA || values[value->owner].home >= 0) return false;
     return values[value->owner].reads == 1;
 }
 
-static nnf_status prepare_step(builder *b, const call_work *work, nnfi_step **step) {
+void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work) {
     const nnfi_call *call = work->call;
     for (size_t i = 0; i < call->n_inputs; i++) {
         work->input_pointers[i] = NULL;
@@ -305,13 +289,19 @@ static nnf_status prepare_step(builder *b, const call_work *work, nnfi_step **st
     for (size_t i = 0; i < call->n_outputs; i++)
         if (work->outputs[i] >= 0)
             work->operands[call->n_inputs + i] = b->schedule->values[work->outputs[i]].operand;
+}
+
+static nnf_status prepare_step(nnfi_builder *b, const nnfi_call_work *work, nnfi_step **step) {
+    const nnfi_call *call = work->call;
+    nnfi_gather_operands(b, work);
     return b->schedule->set->prepare(b->schedule->engine, call->module, work->input_pointers,
                                      call->n_inputs, work->operands + call->n_inputs,
                                      call->n_outputs, step);
 }
 
 /* Puts the outputs into memory: of the input that the step works in, or of their own. */
-static nnf_status place_outputs(builder *b, const call_work *work, const nnfi_step *step) {
+static nnf_status place_outputs(nnfi_builder *b, const nnfi_call_work *work,
+                                const nnfi_step *step) {
     const nnfi_call *call = work->call;
     for (size_t i = 0; i < call->n_outputs; i++) {
         if (work->outputs[i] < 0) continue;
@@ -321,7 +311,9 @@ static nnf_status place_outputs(builder *b, const call_work *work, const nnfi_st
             value->operand.bytes = work->operands[call->n_inputs + i].bytes;
         }
         if (i > 0 || !step || step->inplace < 0) {
-            NNFI_TRY(take_place(b, work->outputs[i]));
+            bool placed;
+            NNFI_TRY(nnfi_place_at_home(b, work->outputs[i], &placed));
+            if (!placed) NNFI_TRY(nnfi_take_place(b, work->outputs[i]));
             continue;
         }
         const nnfi_planned *source = &b->schedule->values[work->inputs[step->inplace]];
@@ -335,7 +327,7 @@ static nnf_status place_outputs(builder *b, const call_work *work, const nnfi_st
 }
 
 /* The inputs in the layouts that the step wants; a forward wants them plain. */
-static nnf_status lay_out_inputs(builder *b, call_work *work, const nnfi_step *step) {
+static nnf_status lay_out_inputs(nnfi_builder *b, nnfi_call_work *work, const nnfi_step *step) {
     for (size_t i = 0; i < work->call->n_inputs; i++) {
         if (work->inputs[i] < 0) continue;
         nnfi_operand wanted = work->operands[i];
@@ -352,7 +344,7 @@ static nnf_status lay_out_inputs(builder *b, call_work *work, const nnfi_step *s
     return NNF_OK;
 }
 
-static nnf_status schedule_step(builder *b, call_work *work) {
+static nnf_status schedule_step(nnfi_builder *b, nnfi_call_work *work) {
     const nnfi_call *call = work->call;
     nnfi_stage stage = {.path = call->path,
                         .module = call->module,
@@ -367,7 +359,7 @@ static nnf_status schedule_step(builder *b, call_work *work) {
 }
 
 /* After a call: values that nobody reads any more give their memory back. */
-static nnf_status end_reads(builder *b, const nnfi_call *call) {
+static nnf_status end_reads(nnfi_builder *b, const nnfi_call *call) {
     for (size_t i = 0; i < call->n_inputs; i++) {
         if (call->inputs[i] == NNF_NO_VALUE || is_bound(call, i)) continue;
         int32_t owner = b->schedule->values[call->inputs[i]].owner;
@@ -382,24 +374,49 @@ static nnf_status end_reads(builder *b, const nnfi_call *call) {
     return NNF_OK;
 }
 
-static nnf_status schedule_call(builder *b, const nnfi_call *call) {
-    size_t n = call->n_inputs + call->n_outputs;
-    call_work work = {.call = call};
-    work.inputs = nnfi_calloc(n + 1, sizeof *work.inputs);
-    work.outputs = work.inputs + call->n_inputs;
-    work.operands = nnfi_calloc(n + 1, sizeof *work.operands);
-    work.input_pointers = nnfi_calloc(n + 1, sizeof *work.input_pointers);
+static nnf_status survey_call(nnfi_builder *b, nnfi_call_work *work) {
+    const nnfi_call *call = work->call;
+    nnfi_gather_operands(b, work);
+    b->schedule->set->survey(b->schedule->engine, call->module, work->input_pointers,
+                             call->n_inputs, work->operands + call->n_inputs, call->n_outputs);
+    for (size_t i = 0; i < call->n_outputs; i++)
+        if (work->outputs[i] >= 0)
+            b->schedule->values[work->outputs[i]].computed =
+                !is_view(call) && !is_known(b, work->outputs[i]);
+    return NNF_OK;
+}
+
+static nnf_status schedule_call(nnfi_builder *b, nnfi_call_work *work) {
+    NNFI_TRY(b->joined[work->number] ? nnfi_schedule_join(b, work)
+             : is_view(work->call)   ? schedule_view(b, work)
+                                     : schedule_step(b, work));
+    return end_reads(b, work->call);
+}
+
+/* Does something with every call that has to run, in their order or from last to first. */
+static nnf_status each_call(nnfi_builder *b, bool backwards,
+                            nnf_status (*visit)(nnfi_builder *b, nnfi_call_work *work)) {
+    size_t most = 0;
+    for (size_t c = 0; c < b->graph->n_calls; c++) {
+        size_t n = b->graph->calls[c]->n_inputs + b->graph->calls[c]->n_outputs;
+        if (n > most) most = n;
+    }
+    nnfi_call_work work = {.inputs = nnfi_calloc(most + 1, sizeof *work.inputs),
+                           .operands = nnfi_calloc(most + 1, sizeof *work.operands),
+                           .input_pointers = nnfi_calloc(most + 1, sizeof *work.input_pointers)};
     nnf_status status = NNF_OK;
-    if (!work.inputs || !work.operands || !work.input_pointers) {
-        status = nnfi_error_memory(n * sizeof *work.operands, "a step of a run");
-    } else {
-        for (size_t i = 0; i < call->n_inputs; i++)
-            work.inputs[i] = is_bound(call, i) ? -1 : call->inputs[i];
-        for (size_t i = 0; i < call->n_outputs; i++)
-            work.outputs[i] = call->outputs[i];
-        status = is_view(call->module) && call->n_outputs == 1 ? schedule_view(b, &work)
-                                                               : schedule_step(b, &work);
-        if (!status) status = end_reads(b, call);
+    if (!work.inputs || !work.operands || !work.input_pointers)
+        status = nnfi_error_memory(most * sizeof *work.operands, "a step of a run");
+    for (size_t i = 0; !status && i < b->graph->n_calls; i++) {
+        size_t c = work.number = backwards ? b->graph->n_calls - 1 - i : i;
+        const nnfi_call *call = work.call = b->graph->calls[c];
+        if (b->skipped[c]) continue;
+        work.outputs = work.inputs + call->n_inputs;
+        for (size_t k = 0; k < call->n_inputs; k++)
+            work.inputs[k] = is_bound(call, k) ? -1 : call->inputs[k];
+        for (size_t k = 0; k < call->n_outputs; k++)
+            work.outputs[k] = call->outputs[k];
+        status = visit(b, &work);
     }
     nnfi_free(work.inputs);
     nnfi_free(work.operands);
@@ -408,7 +425,7 @@ static nnf_status schedule_call(builder *b, const nnfi_call *call) {
 }
 
 /* Every output that is computed is put into a tensor of the caller's. */
-static nnf_status schedule_outputs(builder *b) {
+static nnf_status schedule_outputs(nnfi_builder *b) {
     nnfi_schedule *schedule = b->schedule;
     for (size_t i = 0; i < b->graph->n_outputs; i++) {
         int32_t from = b->graph->outputs[i];
@@ -417,10 +434,10 @@ static nnf_status schedule_outputs(builder *b) {
         nnfi_operand operand = schedule->values[from].operand;
         operand_of(&operand, &b->infos[from]);
         int32_t to;
-        NNFI_TRY(new_value(b, &to, &operand));
+        NNFI_TRY(nnfi_new_value(b, &to, &operand));
         schedule->values[to].place = NNFI_PLACE_OUTPUT;
         schedule->values[to].index = i;
-        NNFI_TRY(add_copy(b, from, to));
+        NNFI_TRY(nnfi_add_copy(b, from, to));
         schedule->output_values[i] = to;
     }
     return NNF_OK;
@@ -429,7 +446,7 @@ static nnf_status schedule_outputs(builder *b) {
 /* ---- Memory ---- */
 
 /* Points values at their places, makes tensors for those that a forward sees, and binds. */
-static nnf_status settle(builder *b) {
+static nnf_status settle(nnfi_builder *b) {
     nnfi_schedule *schedule = b->schedule;
     enum { LINE = 64 };
     size_t scratch = (schedule->scratch_bytes + LINE - 1) / LINE * LINE;
@@ -464,17 +481,18 @@ static nnf_status settle(builder *b) {
     return NNF_OK;
 }
 
-static nnf_status build(builder *b, nnf_tensor *const *inputs) {
+static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
     nnfi_schedule *schedule = b->schedule;
     schedule->inputs = nnfi_calloc(schedule->n_inputs + 1, sizeof *schedule->inputs);
     schedule->values = nnfi_calloc(b->graph->n_values + 1, sizeof *schedule->values);
     schedule->output_values = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->output_values);
     schedule->outputs = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->outputs);
     b->skipped = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->skipped);
+    b->joined = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->joined);
     nnf_type_info *given = nnfi_calloc(schedule->n_inputs + 1, sizeof *given);
     nnf_status status = NNF_OK;
     if (!schedule->inputs || !schedule->values || !schedule->output_values || !schedule->outputs ||
-        !b->skipped || !given)
+        !b->skipped || !b->joined || !given)
         status =
             nnfi_error_memory(b->graph->n_values * sizeof *schedule->values, "the values of a run");
     for (size_t i = 0; !status && i < schedule->n_inputs; i++) {
@@ -501,29 +519,33 @@ static nnf_status build(builder *b, nnf_tensor *const *inputs) {
         value->index = i;
     }
     NNFI_TRY(place_constants(b));
-    for (size_t c = 0; c < b->graph->n_calls; c++)
-        if (!b->skipped[c]) NNFI_TRY(schedule_call(b, b->graph->calls[c]));
+    NNFI_TRY(each_call(b, false, survey_call));
+    NNFI_TRY(each_call(b, true, nnfi_plan_join));
+    nnfi_count_tenants(b);
+    NNFI_TRY(each_call(b, false, schedule_call));
     NNFI_TRY(schedule_outputs(b));
+    schedule->set->settle(schedule->engine);
     return settle(b);
 }
 
 nnf_status nnfi_schedule_new(nnfi_schedule **out, nnf_session *session, const nnfi_kernel_set *set,
-                             nnfi_engine *engine, nnf_module *graph, nnf_tensor *const *inputs,
+                             bool winograd, nnf_module *graph, nnf_tensor *const *inputs,
                              size_t n_inputs) {
-    builder b = {.graph = nnfi_graph_of(graph)};
+    nnfi_builder b = {.graph = nnfi_graph_of(graph)};
     b.schedule = nnfi_calloc(1, sizeof *b.schedule);
     if (!b.schedule) return nnfi_error_memory(sizeof *b.schedule, "a schedule");
     *b.schedule = (nnfi_schedule){.session = session,
                                   .set = set,
-                                  .engine = engine,
                                   .graph = graph,
                                   .fingerprint = nnfi_schedule_fingerprint(graph),
                                   .n_inputs = n_inputs,
                                   .n_outputs = b.graph->n_outputs};
-    nnf_status status = build(&b, inputs);
+    nnf_status status = set->open(&b.schedule->engine, winograd);
+    if (!status) status = build(&b, inputs);
     nnf_graph_infer_free(b.infos, b.n_infos);
     nnfi_arena_clear(&b.arena);
     nnfi_free(b.skipped);
+    nnfi_free(b.joined);
     if (status || b.refusal) {
         nnfi_schedule_release(b.schedule);
         b.schedule = NULL;

@@ -23,6 +23,11 @@ typedef struct nnfi_planned {
     int32_t holder;     /* whose place in the arena it stands in: itself, or a form of its owner */
     int32_t other;      /* of an owner: the next form of it in another layout, -1: none */
     size_t taken;       /* bytes of its place in the arena, where it holds one */
+    bool computed;      /* the result of a step */
+    int32_t home;       /* the joined value that it is computed into, perhaps itself; -1: none */
+    size_t home_offset; /* bytes from where that one begins */
+    const nnfi_layout *home_layout;
+    size_t tenants;     /* of a joined value: those that have it for a home and are not dead yet */
     nnf_tensor *tensor; /* the value for a forward; NULL where no forward needs it */
     void *data;
 } nnfi_planned;
@@ -40,7 +45,7 @@ typedef struct nnfi_stage {
 struct nnfi_schedule {
     nnf_session *session; /* that it belongs to */
     const nnfi_kernel_set *set;
-    nnfi_engine *engine;
+    nnfi_engine *engine; /* its own */
     nnf_module *graph;
     uint64_t fingerprint; /* of the modules and weights that it was made from */
     nnfi_operand *inputs; /* what it was made for */

@@ -49,6 +49,7 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
     session->kernels = &nnfi_reference_kernels;
     session->set = set;
     session->threads = threads > 0 ? threads : default_threads();
+    session->no_winograd = options && options->no_winograd;
     session->profile = options ? options->profile : NULL;
     session->profile_payload = options ? options->profile_payload : NULL;
     *out = session;
@@ -58,7 +59,6 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
 void nnf_session_release(nnf_session *session) {
     if (!session) return;
     nnfi_schedule_release(session->schedule);
-    if (session->engine) session->set->close(session->engine);
     nnf_module_release(session->module);
     nnfi_free(session->names);
     nnfi_free(session->kept);
@@ -396,8 +396,7 @@ static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *input
     NNFI_TRY(nnfi_graph_check_inputs(session->module, inputs, n_inputs));
     for (size_t i = 0; i < n_inputs; i++)
         if (!inputs[i]) return NNF_OK;
-    if (!session->engine) NNFI_TRY(session->set->open(&session->engine));
-    return nnfi_schedule_new(&session->schedule, session, session->set, session->engine,
+    return nnfi_schedule_new(&session->schedule, session, session->set, !session->no_winograd,
                              session->module, inputs, n_inputs);
 }
 

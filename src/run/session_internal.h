@@ -11,8 +11,8 @@ struct nnf_session {
     nnf_module *module;
     const nnfi_kernels *kernels;
     const nnfi_kernel_set *set; /* NULL: the reference kernels run everything */
-    nnfi_engine *engine;        /* of the set; NULL until the first run */
     nnfi_schedule *schedule;    /* for the last run's input shapes; NULL: none */
+    bool no_winograd;
     int threads;
     nnf_profile profile; /* may be NULL */
     void *profile_payload;

@@ -412,3 +412,12 @@ bool nnfi_tensor_is_deferred(const nnf_tensor *tensor) {
 uint64_t nnfi_tensor_version(const nnf_tensor *tensor) {
     return nnfi_storage_version(tensor->storage);
 }
+
+int64_t nnfi_tensor_offset(const nnf_tensor *tensor) {
+    return tensor->offset;
+}
+
+const void *nnfi_tensor_bytes(const nnf_tensor *tensor) {
+    const unsigned char *bytes = nnfi_storage_bytes(tensor->storage);
+    return bytes ? bytes + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype) : NULL;
+}

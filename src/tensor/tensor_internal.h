@@ -55,8 +55,13 @@ nnf_status nnfi_tensor_lend(nnf_tensor **out, nnf_dtype dtype, int ndim, const i
                             void *data);
 bool nnfi_tensor_is_shared(const nnf_tensor *tensor);
 
-/* Counts the writes to the tensor's storage: packed forms of it are good for one version. */
+/* A number for the state of the tensor's storage: a write gives it another, and no two storages
+ * have the same. Packed forms are good for one version. */
 uint64_t nnfi_tensor_version(const nnf_tensor *tensor);
+/* The element of the storage that the tensor begins with. */
+int64_t nnfi_tensor_offset(const nnf_tensor *tensor);
+/* Where the elements stand now, unaligned perhaps; NULL where they must be computed. */
+const void *nnfi_tensor_bytes(const nnf_tensor *tensor);
 
 /* The product of the dimensions; false where it overflows or one is negative. */
 bool nnfi_shape_numel(int ndim, const int64_t *shape, int64_t *numel);

@@ -94,55 +94,35 @@ static dnnl_status_t append(dnnl_post_ops_t ops, bool *supported, const nnf_modu
     return dnnl_success;
 }
 
-nnf_status nnfi_post_ops_attr(dnnl_primitive_attr_t *out, bool *supported,
-                              const nnf_module *fused) {
-    dnnl_primitive_attr_t attr = NULL;
+nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused) {
     dnnl_post_ops_t ops = NULL;
     *supported = true;
-    dnnl_status_t status = dnnl_primitive_attr_create(&attr);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (!job->attr) NNFI_DNNL(dnnl_primitive_attr_create(&job->attr));
+    dnnl_status_t status =
+        dnnl_primitive_attr_set_scratchpad_mode(job->attr, dnnl_scratchpad_mode_user);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
     if (status == dnnl_success) status = append(ops, supported, fused);
-    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(job->attr, ops);
     if (ops) dnnl_post_ops_destroy(ops);
-    if (status != dnnl_success) {
-        if (attr) dnnl_primitive_attr_destroy(attr);
-        return nnfi_onednn_error(status, "attributes");
-    }
-    *out = attr;
-    return NNF_OK;
+    return status == dnnl_success ? NNF_OK : nnfi_onednn_error(status, "attributes");
 }
 
-nnf_status nnfi_onednn_activation(const nnfi_request *request, nnfi_step **step) {
+nnf_status nnfi_onednn_activation(nnfi_job *job) {
     nnfi_eltwise eltwise[2];
     /* bounds that are inputs are not known yet; ReLU6's are its type */
-    bool dynamic = request->n_inputs > 1 && !strcmp(nnf_module_type_name(request->module), "Clip");
-    if (dynamic || nnfi_eltwise_of(request->module, eltwise) != 1) return NNF_OK;
-    nnfi_md md = NULL;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    nnfi_primitive_step *made = NULL;
-    bool supported = false;
-    nnfi_operand *x = request->inputs[0];
-    nnf_status status = nnfi_operand_md(&md, x);
-    if (!status) status = nnfi_post_ops_attr(&attr, &supported, request->fused);
-    if (!status && supported &&
-        nnfi_pd_eltwise(&pd, request->engine->engine, attr, eltwise[0].algorithm, md,
-                        eltwise[0].alpha, eltwise[0].beta) == dnnl_success) {
-        status = nnfi_primitive_step_new(&made, request->engine, pd);
-        if (!status)
-            status = nnfi_primitive_step_arg(made, DNNL_ARG_SRC, md, NNFI_ARG_INPUT, 0, NULL);
-        if (!status)
-            status = nnfi_primitive_step_arg(made, DNNL_ARG_DST, md, NNFI_ARG_OUTPUT, 0, NULL);
-        if (!status) status = nnfi_operand_set_md(request->engine, &request->outputs[0], md);
-        if (!status && x->dies) nnfi_primitive_step_set_inplace(made, 0);
-        if (status)
-            nnfi_primitive_step_release(made);
-        else
-            *step = nnfi_primitive_step_finish(made);
-    }
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    nnfi_md_release(md);
-    return status;
+    bool dynamic = job->n_inputs > 1 && !strcmp(nnf_module_type_name(job->module), "Clip");
+    bool supported;
+    nnfi_md md;
+    if (dynamic || nnfi_eltwise_of(job->module, eltwise) != 1) return NNF_OK;
+    NNFI_TRY(nnfi_job_operand_md(job, &md, job->inputs[0]));
+    NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
+    if (!supported ||
+        nnfi_pd_eltwise(&job->pd, job->engine->engine, job->attr, eltwise[0].algorithm, md,
+                        eltwise[0].alpha, eltwise[0].beta) != dnnl_success)
+        return NNF_OK;
+    NNFI_TRY(nnfi_job_start(job));
+    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, md));
+    NNFI_TRY(nnfi_job_output(job, md));
+    if (job->inputs[0]->dies) nnfi_job_inplace(job, 0);
+    return NNF_OK;
 }

@@ -10,6 +10,18 @@
         if (status_ != dnnl_success) return status_; \
     } while (0)
 
+static dnnl_format_tag_t blocked_tag(int ndims) {
+    return ndims == 3 ? dnnl_aBc16b : ndims == 4 ? dnnl_aBcd16b : dnnl_aBcde16b;
+}
+
+static dnnl_alg_kind_t algorithm_of(nnfi_convolution kind) {
+    static const dnnl_alg_kind_t algorithms[] = {[NNFI_CONV_DIRECT] = dnnl_convolution_direct,
+                                                 [NNFI_CONV_WINOGRAD] = dnnl_convolution_winograd,
+                                                 [NNFI_CONV_TRANSPOSED] =
+                                                     dnnl_deconvolution_direct};
+    return algorithms[kind];
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 
 dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
@@ -22,39 +34,41 @@ dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md) {
     return dnnl_memory_desc_clone(out, md);
 }
 
+dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims) {
+    return dnnl_memory_desc_create_with_tag(out, ndims, dims, dnnl_f32, blocked_tag(ndims));
+}
+
 void nnfi_md_release(nnfi_md md) {
     if (md) dnnl_memory_desc_destroy(md);
 }
 
-bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides) {
+/* The axes and, where the layout is nothing but strides, those. */
+static bool md_strides(nnfi_const_md md, int *ndims, const dnnl_dim_t **dims,
+                       const dnnl_dim_t **strides) {
     int blocks = 0;
     dnnl_format_kind_t kind;
-    const dnnl_dim_t *found = NULL;
-    int ndims = 0;
-    if (dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind) != dnnl_success ||
-        kind != dnnl_blocked ||
-        dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks) != dnnl_success ||
-        blocks != 0 || dnnl_memory_desc_query(md, dnnl_query_ndims_s32, &ndims) != dnnl_success ||
-        dnnl_memory_desc_query(md, dnnl_query_strides, &found) != dnnl_success)
-        return false;
-    memcpy(strides, found, sizeof *strides * (size_t)ndims);
-    return true;
+    return dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind) == dnnl_success &&
+           kind == dnnl_blocked &&
+           dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &blocks) == dnnl_success &&
+           blocks == 0 && dnnl_memory_desc_query(md, dnnl_query_ndims_s32, ndims) == dnnl_success &&
+           dnnl_memory_desc_query(md, dnnl_query_dims, dims) == dnnl_success &&
+           dnnl_memory_desc_query(md, dnnl_query_strides, strides) == dnnl_success;
 }
 
 /* Makes the descriptor: 3.x has one function for each kind. */
 #define FORWARD dnnl_forward_inference
 
 dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
-                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
-                           const nnfi_window *w) {
-    if (transposed)
+                           const_dnnl_primitive_attr_t attr, nnfi_convolution kind,
+                           nnfi_const_md src, nnfi_const_md weights, nnfi_const_md bias,
+                           nnfi_const_md dst, const nnfi_window *w) {
+    if (kind == NNFI_CONV_TRANSPOSED)
         return dnnl_deconvolution_forward_primitive_desc_create(
-            pd, engine, FORWARD, dnnl_deconvolution_direct, src, weights, bias, dst, w->strides,
+            pd, engine, FORWARD, algorithm_of(kind), src, weights, bias, dst, w->strides,
             w->dilates, w->padding_l, w->padding_r, attr);
     return dnnl_convolution_forward_primitive_desc_create(
-        pd, engine, FORWARD, dnnl_convolution_direct, src, weights, bias, dst, w->strides,
-        w->dilates, w->padding_l, w->padding_r, attr);
+        pd, engine, FORWARD, algorithm_of(kind), src, weights, bias, dst, w->strides, w->dilates,
+        w->padding_l, w->padding_r, attr);
 }
 
 dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -137,14 +151,22 @@ dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
     return nnfi_md_clone(out, &md);
 }
 
+dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims) {
+    dnnl_memory_desc_t md;
+    TRY_DNNL(dnnl_memory_desc_init_by_tag(&md, ndims, dims, dnnl_f32, blocked_tag(ndims)));
+    return nnfi_md_clone(out, &md);
+}
+
 void nnfi_md_release(nnfi_md md) {
     nnfi_free(md);
 }
 
-bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides) {
-    if (md->format_kind != dnnl_blocked || md->format_desc.blocking.inner_nblks != 0) return false;
-    memcpy(strides, md->format_desc.blocking.strides, sizeof *strides * (size_t)md->ndims);
-    return true;
+static bool md_strides(nnfi_const_md md, int *ndims, const dnnl_dim_t **dims,
+                       const dnnl_dim_t **strides) {
+    *ndims = md->ndims;
+    *dims = md->dims;
+    *strides = md->format_desc.blocking.strides;
+    return md->format_kind == dnnl_blocked && md->format_desc.blocking.inner_nblks == 0;
 }
 
 /* 2.6 makes an operation descriptor first, and from it the primitive descriptor. */
@@ -157,17 +179,17 @@ bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides) {
 #define FORWARD dnnl_forward_inference
 
 dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
-                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
-                           const nnfi_window *w) {
-    if (transposed)
+                           const_dnnl_primitive_attr_t attr, nnfi_convolution kind,
+                           nnfi_const_md src, nnfi_const_md weights, nnfi_const_md bias,
+                           nnfi_const_md dst, const nnfi_window *w) {
+    if (kind == NNFI_CONV_TRANSPOSED)
         MAKE(dnnl_deconvolution_desc_t,
-             dnnl_dilated_deconvolution_forward_desc_init(&desc, FORWARD, dnnl_deconvolution_direct,
-                                                          src, weights, bias, dst, w->strides,
+             dnnl_dilated_deconvolution_forward_desc_init(&desc, FORWARD, algorithm_of(kind), src,
+                                                          weights, bias, dst, w->strides,
                                                           w->dilates, w->padding_l, w->padding_r));
     MAKE(dnnl_convolution_desc_t, dnnl_dilated_convolution_forward_desc_init(
-                                      &desc, FORWARD, dnnl_convolution_direct, src, weights, bias,
-                                      dst, w->strides, w->dilates, w->padding_l, w->padding_r));
+                                      &desc, FORWARD, algorithm_of(kind), src, weights, bias, dst,
+                                      w->strides, w->dilates, w->padding_l, w->padding_r));
 }
 
 dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -240,6 +262,18 @@ dnnl_status_t nnfi_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, 
 
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b) {
     return dnnl_memory_desc_equal(a, b) != 0;
+}
+
+bool nnfi_md_is_plain(nnfi_const_md md) {
+    int ndims = 0;
+    const dnnl_dim_t *dims = NULL, *strides = NULL;
+    int64_t stride = 1;
+    if (!md_strides(md, &ndims, &dims, &strides)) return false;
+    for (int i = ndims - 1; i >= 0; i--) {
+        if (dims[i] != 1 && strides[i] != stride) return false;
+        stride *= dims[i];
+    }
+    return true;
 }
 
 size_t nnfi_md_bytes(nnfi_const_md md) {

@@ -19,10 +19,12 @@ typedef const dnnl_memory_desc_t *nnfi_const_md;
 dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
                           const dnnl_dims_t strides);
 dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
+/* Channels (axis 1) in blocks of 16, as AVX-512 kernels have them; 3 to 5 axes. */
+dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims);
 void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
-/* True and the strides where the layout is nothing but strides. */
-bool nnfi_md_strides(nnfi_const_md md, dnnl_dims_t strides);
+/* Whether the elements stand in row-major order, whatever the strides of axes with one element. */
+bool nnfi_md_is_plain(nnfi_const_md md);
 size_t nnfi_md_bytes(nnfi_const_md md);
 /* Whether oneDNN computes it by one of its reference loops. */
 bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd);
@@ -33,10 +35,16 @@ typedef struct nnfi_window {
     dnnl_dims_t kernel, strides, dilates, padding_l, padding_r;
 } nnfi_window;
 
+typedef enum nnfi_convolution {
+    NNFI_CONV_DIRECT,
+    NNFI_CONV_WINOGRAD, /* fewer multiplications for 3x3, rounded a little worse */
+    NNFI_CONV_TRANSPOSED
+} nnfi_convolution;
+
 dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                           const_dnnl_primitive_attr_t attr, bool transposed, nnfi_const_md src,
-                           nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst,
-                           const nnfi_window *window);
+                           const_dnnl_primitive_attr_t attr, nnfi_convolution kind,
+                           nnfi_const_md src, nnfi_const_md weights, nnfi_const_md bias,
+                           nnfi_const_md dst, const nnfi_window *window);
 dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                     const_dnnl_primitive_attr_t attr, nnfi_const_md src,
                                     nnfi_const_md weights, nnfi_const_md bias, nnfi_const_md dst);

@@ -2,22 +2,10 @@
  * post-ops. */
 #include "run/onednn/onednn_internal.h"
 
-/* The descriptors of one convolution. */
-typedef struct conv_mds {
-    nnfi_md src, weights, plain_weights, bias, dst;
-} conv_mds;
-
-static void conv_mds_release(conv_mds *mds) {
-    nnfi_md_release(mds->src);
-    nnfi_md_release(mds->weights);
-    nnfi_md_release(mds->plain_weights);
-    nnfi_md_release(mds->bias);
-    nnfi_md_release(mds->dst);
-}
-
 /* The weights as oneDNN counts their axes, [g, out/g, in/g, k...] or without g where there is one
  * group, over the numbers as they stand: a transposed convolution has [g, in/g, out/g, k...]. */
-static nnf_status weights_mds(conv_mds *mds, const nnf_conv_options *options) {
+static nnf_status weights_mds(nnfi_job *job, nnfi_md *plain, nnfi_md *any) {
+    const nnf_conv_options *options = nnf_module_options(job->module);
     dnnl_dims_t dims, strides;
     int n = 0;
     int64_t inner = 1;
@@ -38,9 +26,8 @@ static nnf_status weights_mds(conv_mds *mds, const nnf_conv_options *options) {
         dims[n] = options->kernel_size[i];
         strides[n++] = inner;
     }
-    NNFI_DNNL(nnfi_md_new(&mds->plain_weights, n, dims, strides));
-    NNFI_DNNL(nnfi_md_new(&mds->weights, n, dims, NULL));
-    return NNF_OK;
+    NNFI_TRY(nnfi_job_strided_md(job, plain, n, dims, strides));
+    return nnfi_job_strided_md(job, any, n, dims, NULL);
 }
 
 /* The window in oneDNN's words. Where auto_pad or a transposed convolution's output_padding decide,
@@ -74,29 +61,6 @@ static bool window_of(nnfi_window *window, const nnf_conv_options *options, cons
     return true;
 }
 
-static nnf_status conv_step(const nnfi_request *request, const conv_mds *mds,
-                            const nnf_tensor *weight, const nnf_tensor *bias,
-                            nnfi_primitive_step *made) {
-    const_dnnl_primitive_desc_t chosen = nnfi_primitive_step_pd(made);
-    nnfi_const_md src = nnfi_pd_md(chosen, dnnl_query_src_md, 0);
-    nnfi_const_md dst = nnfi_pd_md(chosen, dnnl_query_dst_md, 0);
-    NNFI_TRY(nnfi_operand_set_md(request->engine, request->inputs[0], src));
-    NNFI_TRY(nnfi_operand_set_md(request->engine, &request->outputs[0], dst));
-    NNFI_TRY(nnfi_primitive_step_arg(made, DNNL_ARG_SRC, src, NNFI_ARG_INPUT, 0, NULL));
-    NNFI_TRY(nnfi_primitive_step_arg(made, DNNL_ARG_DST, dst, NNFI_ARG_OUTPUT, 0, NULL));
-    NNFI_TRY(nnfi_primitive_step_constant(made, DNNL_ARG_WEIGHTS, weight, mds->plain_weights,
-                                          nnfi_pd_md(chosen, dnnl_query_weights_md, 0)));
-    if (bias)
-        NNFI_TRY(nnfi_primitive_step_constant(made, DNNL_ARG_BIAS, bias, mds->bias, mds->bias));
-    if (nnfi_has_residual(request->fused)) {
-        size_t residual = request->n_inputs - 1;
-        request->inputs[residual]->layout = request->outputs[0].layout;
-        request->inputs[residual]->bytes = request->outputs[0].bytes;
-        nnfi_primitive_step_set_inplace(made, (int)residual);
-    }
-    return NNF_OK;
-}
-
 static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
     if (!a || a->dtype != b->dtype || a->ndim != b->ndim) return false;
     for (int i = 0; i < a->ndim; i++)
@@ -104,56 +68,98 @@ static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
     return true;
 }
 
-/* Makes the step with values in the engine's layout, or in what oneDNN chooses; leaves it NULL
- * where there is no primitive, or only a slow one where there may be another. */
-static nnf_status make_conv(const nnfi_request *request, const nnfi_window *window,
-                            const nnf_tensor *weight, const nnf_tensor *bias, bool engines_layout,
-                            nnfi_step **step) {
-    const nnf_conv_options *options = nnf_module_options(request->module);
-    const nnfi_operand *x = request->inputs[0], *y = &request->outputs[0];
-    const nnfi_engine *engine = request->engine;
-    conv_mds mds = {0};
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    nnfi_primitive_step *made = NULL;
-    bool supported = false;
-    nnf_status status = engines_layout ? nnfi_engine_md(engine, &mds.src, x->ndim, x->shape)
-                                       : nnfi_any_md(&mds.src, x->ndim, x->shape);
-    if (!status)
-        status = engines_layout ? nnfi_engine_md(engine, &mds.dst, y->ndim, y->shape)
-                                : nnfi_any_md(&mds.dst, y->ndim, y->shape);
-    if (!status) status = weights_mds(&mds, options);
-    if (!status && bias) status = nnfi_plain_md(&mds.bias, 1, &options->out_channels);
-    if (!status) status = nnfi_post_ops_attr(&attr, &supported, request->fused);
-    if (!status && supported &&
-        nnfi_pd_conv(&pd, engine->engine, attr, options->transposed, mds.src, mds.weights, mds.bias,
-                     mds.dst, window) == dnnl_success) {
-        if (engines_layout && nnfi_pd_is_reference(pd)) {
-            dnnl_primitive_desc_destroy(pd);
-        } else {
-            status = nnfi_primitive_step_new(&made, request->engine, pd);
-            if (!status) status = conv_step(request, &mds, weight, bias, made);
-            if (!status) *step = nnfi_primitive_step_finish(made);
-        }
-    }
-    if (status) nnfi_primitive_step_release(made);
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    conv_mds_release(&mds);
-    return status;
+bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
+                                const nnfi_operand *y) {
+    const nnf_conv_options *options = nnf_module_options(conv);
+    /* Measured: below this many multiplications, and where there are few channels, the transforms
+     * cost more than they save. */
+    const double worth = 4e6;
+    enum { LEAST_CHANNELS = 32 };
+    if (options->transposed || options->spatial != 2 || x->ndim != 4 || options->groups != 1 ||
+        options->in_channels < LEAST_CHANNELS || options->out_channels < LEAST_CHANNELS)
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (options->kernel_size[i] != 3 || options->stride[i] != 1 || options->dilation[i] != 1)
+            return false;
+    double per_place = 9.0 * (double)options->in_channels * (double)options->out_channels;
+    return per_place * (double)(y->shape[0] * y->shape[2] * y->shape[3]) >= worth;
 }
 
-nnf_status nnfi_onednn_conv(const nnfi_request *request, nnfi_step **step) {
-    const nnf_conv_options *options = nnf_module_options(request->module);
-    const nnf_tensor *weight = nnf_module_tensor(request->module, "weight");
-    const nnf_tensor *bias = nnf_module_tensor(request->module, "bias");
-    nnfi_operand *x = request->inputs[0], *y = &request->outputs[0];
+/* One way to compute a convolution, the best one first. */
+typedef struct conv_way {
+    bool winograd;
+    bool ordered;   /* values in the engine's order; or as oneDNN chooses */
+    bool reference; /* one of oneDNN's plain loops will do: there is nothing better */
+} conv_way;
+
+/* Makes job->pd; leaves it NULL where this way is none. */
+static nnf_status choose(nnfi_job *job, const conv_way *way, const nnfi_window *window,
+                         nnfi_md weights, nnfi_md bias) {
+    const nnf_conv_options *options = nnf_module_options(job->module);
+    const nnfi_operand *x = job->inputs[0], *y = job->output;
+    nnfi_convolution kind = way->winograd         ? NNFI_CONV_WINOGRAD
+                            : options->transposed ? NNFI_CONV_TRANSPOSED
+                                                  : NNFI_CONV_DIRECT;
+    nnfi_md src, dst;
+    if (way->winograd && !(job->engine->winograd && nnfi_onednn_likes_winograd(job->module, x, y)))
+        return NNF_OK;
+    /* The first convolution reads few channels, in the order in which they come. */
+    bool first = job->engine->order == NNFI_ORDER_BLOCKED && !x->layout && x->shape[1] < 4;
+    NNFI_TRY(first          ? nnfi_job_operand_md(job, &src, x)
+             : way->ordered ? nnfi_job_ordered_md(job, &src, x)
+                            : nnfi_job_any_md(job, &src, x));
+    NNFI_TRY(way->ordered ? nnfi_job_ordered_md(job, &dst, y) : nnfi_job_any_md(job, &dst, y));
+    if (nnfi_pd_conv(&job->pd, job->engine->engine, job->attr, kind, src, weights, bias, dst,
+                     window) == dnnl_success &&
+        !way->reference && nnfi_pd_is_reference(job->pd)) {
+        dnnl_primitive_desc_destroy(job->pd);
+        job->pd = NULL;
+    }
+    return NNF_OK;
+}
+
+/* The residual stands where the output will be, in its layout. */
+static void add_residual(nnfi_job *job) {
+    size_t residual = job->n_inputs - 1;
+    job->inputs[residual]->layout = job->output->layout;
+    job->inputs[residual]->bytes = job->output->bytes;
+    nnfi_job_inplace(job, residual);
+}
+
+static nnf_status make_conv(nnfi_job *job, const nnfi_window *window, nnf_tensor *weight,
+                            nnf_tensor *bias) {
+    static const conv_way ways[] = {
+        {true, true, false}, {false, true, false}, {false, false, true}};
+    nnfi_md plain_weights, weights, biases = NULL;
+    bool supported;
+    NNFI_TRY(weights_mds(job, &plain_weights, &weights));
+    const nnf_conv_options *options = nnf_module_options(job->module);
+    if (bias) NNFI_TRY(nnfi_job_plain_md(job, &biases, 1, &options->out_channels));
+    NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
+    for (size_t i = 0; supported && !job->pd && i < sizeof ways / sizeof *ways; i++)
+        NNFI_TRY(choose(job, &ways[i], window, weights, biases));
+    if (!job->pd) return NNF_OK;
+    NNFI_TRY(nnfi_job_start(job));
+    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, nnfi_job_md(job, dnnl_query_src_md)));
+    NNFI_TRY(nnfi_job_output(job, nnfi_job_md(job, dnnl_query_dst_md)));
+    NNFI_TRY(nnfi_job_constant(job, DNNL_ARG_WEIGHTS, weight, plain_weights,
+                               nnfi_job_md(job, dnnl_query_weights_md)));
+    if (bias) NNFI_TRY(nnfi_job_constant(job, DNNL_ARG_BIAS, bias, biases, biases));
+    if (nnfi_has_residual(job->fused)) add_residual(job);
+    return NNF_OK;
+}
+
+nnf_status nnfi_onednn_conv(nnfi_job *job) {
+    const nnf_conv_options *options = nnf_module_options(job->module);
+    nnf_tensor *weight = nnf_module_tensor(job->module, "weight");
+    nnf_tensor *bias = nnf_module_tensor(job->module, "bias");
+    const nnfi_operand *x = job->inputs[0], *y = job->output;
     nnfi_window window;
     if (!weight || nnf_tensor_dtype(weight) != NNF_F32 || !nnf_tensor_is_contiguous(weight) ||
         (bias && nnf_tensor_dtype(bias) != NNF_F32) || x->ndim != options->spatial + 2 ||
         options->padding_mode != NNF_PADDING_ZEROS || !window_of(&window, options, x, y))
         return NNF_OK;
-    if (nnfi_has_residual(request->fused) && !same_shape(request->inputs[request->n_inputs - 1], y))
+    if (nnfi_has_residual(job->fused) && !same_shape(job->inputs[job->n_inputs - 1], y))
         return NNF_OK;
-    NNFI_TRY(make_conv(request, &window, weight, bias, true, step));
-    return *step ? NNF_OK : make_conv(request, &window, weight, bias, false, step);
+    return make_conv(job, &window, weight, bias);
 }

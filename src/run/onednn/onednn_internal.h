@@ -1,4 +1,4 @@
-/* What the oneDNN handlers share: the engine, steps around one primitive, packed constants. */
+/* What the oneDNN handlers share: the engine, jobs, packed constants, post-ops. */
 #ifndef NNFI_ONEDNN_INTERNAL_H
 #define NNFI_ONEDNN_INTERNAL_H
 
@@ -11,39 +11,62 @@ struct nnfi_layout {
     nnfi_layout *next;
 };
 
+/* The layout of values with channels and space between layers. */
+typedef enum nnfi_order {
+    NNFI_ORDER_ANY,           /* what oneDNN chooses for each primitive */
+    NNFI_ORDER_CHANNELS_LAST, /* [N, D..., C] */
+    NNFI_ORDER_BLOCKED        /* [N, C/16, D..., 16] */
+} nnfi_order;
+
 struct nnfi_engine {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     nnfi_layout *layouts; /* each layout once */
-    bool channels_last;   /* values between convolutions are [N, D..., C] in memory */
+    nnfi_order order;
+    bool winograd; /* is allowed */
+    void *buffer;  /* for constants on their way into a packed form */
+    size_t buffer_size;
 };
 
-/* What a handler works on. */
-typedef struct nnfi_request {
+enum { NNFI_MOST_ARGS = 72 }; /* a Concat has one for each input */
+
+typedef struct nnfi_primitive_step nnfi_primitive_step;
+
+/* One call on its way to a step. A handler says which primitive it is and what its arguments are;
+ * what is made on the way belongs to the job, which releases it. */
+typedef struct nnfi_job {
     nnfi_engine *engine;
     const nnf_module *module; /* the base module of a fused container */
     const nnf_module *fused;  /* the container, or NULL */
     nnfi_operand *const *inputs;
     size_t n_inputs;
-    nnfi_operand *outputs;
-    size_t n_outputs;
-} nnfi_request;
+    nnfi_operand *output;
+    dnnl_primitive_attr_t attr;
+    dnnl_primitive_desc_t pd;
+    nnfi_primitive_step *step;
+    nnfi_md mds[NNFI_MOST_ARGS + 8];
+    size_t n_mds;
+} nnfi_job;
 
-/* Sets *step, or leaves it NULL where oneDNN has no good way to run the module. */
-typedef nnf_status (*nnfi_handler)(const nnfi_request *request, nnfi_step **step);
+/* Makes the job's step, or leaves it NULL where oneDNN has no good way to run the module. */
+typedef nnf_status (*nnfi_handler)(nnfi_job *job);
 
 /* The handler for a type of that name; NULL where there is none. */
 nnfi_handler nnfi_onednn_handler(const char *type_name);
-nnf_status nnfi_onednn_conv(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_linear(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_matmul(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_pool(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_global_pool(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_activation(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_binary(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_softmax(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_batchnorm(const nnfi_request *request, nnfi_step **step);
-nnf_status nnfi_onednn_concat(const nnfi_request *request, nnfi_step **step);
+nnf_status nnfi_onednn_conv(nnfi_job *job);
+nnf_status nnfi_onednn_linear(nnfi_job *job);
+nnf_status nnfi_onednn_matmul(nnfi_job *job);
+nnf_status nnfi_onednn_pool(nnfi_job *job);
+nnf_status nnfi_onednn_global_pool(nnfi_job *job);
+nnf_status nnfi_onednn_activation(nnfi_job *job);
+nnf_status nnfi_onednn_binary(nnfi_job *job);
+nnf_status nnfi_onednn_softmax(nnfi_job *job);
+nnf_status nnfi_onednn_batchnorm(nnfi_job *job);
+nnf_status nnfi_onednn_concat(nnfi_job *job);
+
+/* Whether Winograd's algorithm is the better one for a Conv2d of those operands. */
+bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
+                                const nnfi_operand *y);
 
 /* ---- Errors ---- */
 
@@ -54,27 +77,60 @@ nnf_status nnfi_onednn_error(dnnl_status_t status, const char *what);
         if (nnfi_dnnl_ != dnnl_success) return nnfi_onednn_error(nnfi_dnnl_, #call); \
     } while (0)
 
-/* ---- Descriptors ---- */
+/* ---- Jobs ---- */
 
-/* An operand's descriptor as it is; a row-major one; one whose layout oneDNN chooses. */
-nnf_status nnfi_operand_md(nnfi_md *out, const nnfi_operand *operand);
-nnf_status nnfi_plain_md(nnfi_md *out, int ndim, const int64_t *shape);
-nnf_status nnfi_any_md(nnfi_md *out, int ndim, const int64_t *shape);
-/* The engine's own layout for values with channels and space; any, where it leaves that to oneDNN.
- */
-nnf_status nnfi_engine_md(const nnfi_engine *engine, nnfi_md *out, int ndim, const int64_t *shape);
-/* The layout that a descriptor says, for a value of that shape: NULL where it is row-major. */
-nnf_status nnfi_engine_layout(nnfi_engine *engine, const nnfi_layout **out, nnfi_const_md md,
-                              int ndim, const int64_t *shape);
+void nnfi_job_clear(nnfi_job *job);
+
+/* Descriptors that the job keeps: an operand's as it is; row-major; one whose layout oneDNN
+ * chooses; in the engine's order; with strides (NULL: any layout). */
+nnf_status nnfi_job_operand_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
+nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape);
+nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
+nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
+nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
+                               const dnnl_dims_t strides);
+
+/* Sets job->attr: a scratchpad of the caller's, and the activations of the container's children
+ * (NULL: none) as post-ops; a residual as an addition to what the output holds before them.
+ * *supported is false where one of them is not an activation that oneDNN has. */
+nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
+/* Makes the step around the primitive of job->pd, whose arguments are said next. */
+nnf_status nnfi_job_start(nnfi_job *job);
+/* A descriptor of the primitive that was made. */
+nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what);
+/* Input number i, or the output, is the argument `arg` and has to be in that layout. */
+nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md);
+nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md);
+/* The values of a tensor, described by `from` (its numbers as they stand, perhaps with axes in
+ * another order), in the layout `to`. */
+nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
+                             nnfi_const_md to);
+/* The output is to be the memory of input number i. */
+void nnfi_job_inplace(nnfi_job *job, size_t i);
+nnfi_step *nnfi_job_take_step(nnfi_job *job);
+
+/* ---- Engine ---- */
+
 /* Sets an operand's layout and bytes to what the primitive wants or gives. */
 nnf_status nnfi_operand_set_md(nnfi_engine *engine, nnfi_operand *operand, nnfi_const_md md);
+/* Turns the numbers at `source` into the layout `to` at `target`. */
+nnf_status nnfi_engine_reorder(nnfi_engine *engine, nnfi_const_md from, void *source,
+                               nnfi_const_md to, void *target);
+/* Memory of the engine's, at least so large, until the next call. */
+nnf_status nnfi_engine_buffer(nnfi_engine *engine, size_t size, void **out);
+
+/* ---- Packed constants (packed.c) ---- */
+
+/* A tensor's f32 values in some layout, shared by all steps of all sessions that want the same of
+ * the same version of it: made once, and gone with the last of them. */
+typedef struct nnfi_packed nnfi_packed;
+nnf_status nnfi_packed_get(nnfi_packed **out, nnfi_engine *engine, nnf_tensor *tensor,
+                           nnfi_const_md from, nnfi_const_md to);
+void *nnfi_packed_data(const nnfi_packed *packed); /* not to be written */
+void nnfi_packed_release(nnfi_packed *packed);     /* NULL is allowed */
 
 /* ---- Post-ops ---- */
 
-/* Attributes with a scratchpad of the caller's and the activations of the container's children as
- * post-ops; `sum` puts an addition to what the output holds before them. *supported is false where
- * one of them is not an activation that oneDNN has. */
-nnf_status nnfi_post_ops_attr(dnnl_primitive_attr_t *out, bool *supported, const nnf_module *fused);
 /* Whether the container's second child is a residual Add. */
 bool nnfi_has_residual(const nnf_module *fused);
 /* One activation as at most two eltwise operations; returns how many, 0: oneDNN has none. */
@@ -83,34 +139,5 @@ typedef struct nnfi_eltwise {
     float alpha, beta;
 } nnfi_eltwise;
 int nnfi_eltwise_of(const nnf_module *activation, nnfi_eltwise out[2]);
-
-/* ---- Steps ---- */
-
-typedef enum nnfi_arg_source {
-    NNFI_ARG_INPUT,
-    NNFI_ARG_OUTPUT,
-    NNFI_ARG_SCRATCH,
-    NNFI_ARG_OWN
-} nnfi_arg_source;
-
-typedef struct nnfi_primitive_step nnfi_primitive_step;
-
-/* A step around the primitive of `pd`, which is destroyed in any case. */
-nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, nnfi_engine *engine,
-                                   dnnl_primitive_desc_t pd);
-/* Says what stands behind one of the primitive's arguments: input or output number `index`, or, for
- * NNFI_ARG_OWN, `data`, which the step frees (also where this fails). */
-nnf_status nnfi_primitive_step_arg(nnfi_primitive_step *step, int arg, nnfi_const_md md,
-                                   nnfi_arg_source source, size_t index, void *data);
-/* A copy of the tensor's f32 values, described by `from` (its numbers as they stand, perhaps with
- * axes in another order), reordered to `to`. */
-nnf_status nnfi_primitive_step_constant(nnfi_primitive_step *step, int arg,
-                                        const nnf_tensor *tensor, nnfi_const_md from,
-                                        nnfi_const_md to);
-/* Sets the operands' layouts from the primitive's src and dst and gives the step to the plan. */
-nnfi_step *nnfi_primitive_step_finish(nnfi_primitive_step *step);
-const_dnnl_primitive_desc_t nnfi_primitive_step_pd(const nnfi_primitive_step *step);
-void nnfi_primitive_step_release(nnfi_primitive_step *step);
-void nnfi_primitive_step_set_inplace(nnfi_primitive_step *step, int input);
 
 #endif

@@ -3,42 +3,23 @@
 
 #include <string.h>
 
-static nnf_status pool_step(const nnfi_request *request, dnnl_alg_kind_t algorithm,
-                            const nnfi_window *window, nnfi_step **step) {
-    nnfi_operand *x = request->inputs[0], *y = &request->outputs[0];
-    nnfi_md src = NULL, dst = NULL;
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    nnfi_primitive_step *made = NULL;
-    bool supported = false;
-    nnf_status status = nnfi_operand_md(&src, x);
-    if (!status) status = nnfi_any_md(&dst, y->ndim, y->shape);
-    if (!status) status = nnfi_post_ops_attr(&attr, &supported, request->fused);
-    if (!status && supported &&
-        nnfi_pd_pool(&pd, request->engine->engine, attr, algorithm, src, dst, window) ==
-            dnnl_success) {
-        status = nnfi_primitive_step_new(&made, request->engine, pd);
-        nnfi_const_md chosen =
-            status ? NULL : nnfi_pd_md(nnfi_primitive_step_pd(made), dnnl_query_dst_md, 0);
-        if (!status) status = nnfi_operand_set_md(request->engine, y, chosen);
-        if (!status)
-            status = nnfi_primitive_step_arg(made, DNNL_ARG_SRC, src, NNFI_ARG_INPUT, 0, NULL);
-        if (!status)
-            status = nnfi_primitive_step_arg(made, DNNL_ARG_DST, chosen, NNFI_ARG_OUTPUT, 0, NULL);
-        if (status)
-            nnfi_primitive_step_release(made);
-        else
-            *step = nnfi_primitive_step_finish(made);
-    }
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    nnfi_md_release(src);
-    nnfi_md_release(dst);
-    return status;
+static nnf_status pool_step(nnfi_job *job, dnnl_alg_kind_t algorithm, const nnfi_window *window) {
+    nnfi_md src, dst;
+    bool supported;
+    NNFI_TRY(nnfi_job_operand_md(job, &src, job->inputs[0]));
+    NNFI_TRY(nnfi_job_any_md(job, &dst, job->output));
+    NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
+    if (!supported || nnfi_pd_pool(&job->pd, job->engine->engine, job->attr, algorithm, src, dst,
+                                   window) != dnnl_success)
+        return NNF_OK;
+    NNFI_TRY(nnfi_job_start(job));
+    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, src));
+    return nnfi_job_output(job, nnfi_job_md(job, dnnl_query_dst_md));
 }
 
-nnf_status nnfi_onednn_pool(const nnfi_request *request, nnfi_step **step) {
-    const nnf_pool_options *options = nnf_module_options(request->module);
-    const nnfi_operand *x = request->inputs[0], *y = &request->outputs[0];
+nnf_status nnfi_onednn_pool(nnfi_job *job) {
+    const nnf_pool_options *options = nnf_module_options(job->module);
+    const nnfi_operand *x = job->inputs[0], *y = job->output;
     if (x->ndim != options->spatial + 2) return NNF_OK;
     bool same = options->auto_pad == NNF_AUTO_PAD_SAME_UPPER ||
                 options->auto_pad == NNF_AUTO_PAD_SAME_LOWER;
@@ -67,12 +48,12 @@ nnf_status nnfi_onednn_pool(const nnfi_request *request, nnfi_step **step) {
     }
     dnnl_alg_kind_t average = options->count_include_pad ? dnnl_pooling_avg_include_padding
                                                          : dnnl_pooling_avg_exclude_padding;
-    return pool_step(request, options->average ? average : dnnl_pooling_max, &window, step);
+    return pool_step(job, options->average ? average : dnnl_pooling_max, &window);
 }
 
-nnf_status nnfi_onednn_global_pool(const nnfi_request *request, nnfi_step **step) {
-    const nnf_global_pool_options *options = nnf_module_options(request->module);
-    const nnfi_operand *x = request->inputs[0];
+nnf_status nnfi_onednn_global_pool(nnfi_job *job) {
+    const nnf_global_pool_options *options = nnf_module_options(job->module);
+    const nnfi_operand *x = job->inputs[0];
     nnfi_window window;
     memset(&window, 0, sizeof window);
     if (x->ndim < 3 || x->ndim > 5) return NNF_OK;
@@ -80,7 +61,6 @@ nnf_status nnfi_onednn_global_pool(const nnfi_request *request, nnfi_step **step
         window.kernel[i] = x->shape[2 + i];
         window.strides[i] = 1;
     }
-    return pool_step(request,
-                     options->average ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max,
-                     &window, step);
+    return pool_step(job, options->average ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max,
+                     &window);
 }

@@ -7,7 +7,7 @@
 
 /* ---- Engine and layouts ---- */
 
-static nnf_status engine_open(nnfi_engine **out) {
+static nnf_status engine_open(nnfi_engine **out, bool winograd) {
     nnfi_engine *engine = nnfi_calloc(1, sizeof *engine);
     if (!engine) return nnfi_error_memory(sizeof *engine, "a oneDNN engine");
     dnnl_status_t status = dnnl_engine_create(&engine->engine, dnnl_cpu, 0);
@@ -19,15 +19,24 @@ static nnf_status engine_open(nnfi_engine **out) {
         return nnfi_onednn_error(status, "an engine");
     }
     /* Measured on AVX-512: channels last is as fast as oneDNN's blocked layouts or faster, and
-     * needs no padding where channels are not a multiple of 16. Narrower CPUs are left to oneDNN.
-     */
-    engine->channels_last = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+     * needs no padding where channels are not a multiple of 16. Narrower CPUs are left to oneDNN,
+     * which has Winograd's algorithm for AVX-512 alone. */
+    bool wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
+    engine->order = wide ? NNFI_ORDER_CHANNELS_LAST : NNFI_ORDER_ANY;
+    engine->winograd = wide && winograd;
     *out = engine;
     return NNF_OK;
 }
 
+static void engine_settle(nnfi_engine *engine) {
+    nnfi_free(engine->buffer);
+    engine->buffer = NULL;
+    engine->buffer_size = 0;
+}
+
 static void engine_close(nnfi_engine *engine) {
     if (!engine) return;
+    engine_settle(engine);
     for (nnfi_layout *next, *layout = engine->layouts; layout; layout = next) {
         next = layout->next;
         nnfi_md_release(layout->md);
@@ -38,64 +47,21 @@ static void engine_close(nnfi_engine *engine) {
     nnfi_free(engine);
 }
 
-nnf_status nnfi_plain_md(nnfi_md *out, int ndim, const int64_t *shape) {
-    dnnl_dims_t dims, strides;
-    int64_t stride = 1;
-    for (int i = ndim - 1; i >= 0; i--) {
-        dims[i] = shape[i];
-        strides[i] = stride;
-        stride *= shape[i];
+nnf_status nnfi_engine_buffer(nnfi_engine *engine, size_t size, void **out) {
+    if (size > engine->buffer_size) {
+        engine_settle(engine);
+        engine->buffer = nnfi_alloc(size);
+        if (!engine->buffer) return nnfi_error_memory(size, "weights to be packed");
+        engine->buffer_size = size;
     }
-    NNFI_DNNL(nnfi_md_new(out, ndim, dims, strides));
+    *out = engine->buffer;
     return NNF_OK;
 }
 
-nnf_status nnfi_any_md(nnfi_md *out, int ndim, const int64_t *shape) {
-    dnnl_dims_t dims;
-    for (int i = 0; i < ndim; i++)
-        dims[i] = shape[i];
-    NNFI_DNNL(nnfi_md_new(out, ndim, dims, NULL));
-    return NNF_OK;
-}
-
-nnf_status nnfi_engine_md(const nnfi_engine *engine, nnfi_md *out, int ndim, const int64_t *shape) {
-    if (!engine->channels_last || ndim < 3) return nnfi_any_md(out, ndim, shape);
-    dnnl_dims_t dims, strides;
-    int64_t stride = shape[1];
-    for (int i = ndim - 1; i >= 2; i--) {
-        strides[i] = stride;
-        stride *= shape[i];
-    }
-    strides[1] = 1;
-    strides[0] = stride;
-    for (int i = 0; i < ndim; i++)
-        dims[i] = shape[i];
-    NNFI_DNNL(nnfi_md_new(out, ndim, dims, strides));
-    return NNF_OK;
-}
-
-nnf_status nnfi_operand_md(nnfi_md *out, const nnfi_operand *operand) {
-    if (!operand->layout) return nnfi_plain_md(out, operand->ndim, operand->shape);
-    NNFI_DNNL(nnfi_md_clone(out, operand->layout->md));
-    return NNF_OK;
-}
-
-/* Strides of axes with one element say nothing: [N, C, 1, 1] is the same memory in many layouts. */
-static bool is_row_major(nnfi_const_md md, int ndim, const int64_t *shape) {
-    dnnl_dims_t strides;
-    int64_t stride = 1;
-    if (!nnfi_md_strides(md, strides)) return false;
-    for (int i = ndim - 1; i >= 0; i--) {
-        if (shape[i] != 1 && strides[i] != stride) return false;
-        stride *= shape[i];
-    }
-    return true;
-}
-
-nnf_status nnfi_engine_layout(nnfi_engine *engine, const nnfi_layout **out, nnfi_const_md md,
-                              int ndim, const int64_t *shape) {
+/* The pointer that stands for a layout: NULL where it is row-major. */
+static nnf_status engine_layout(nnfi_engine *engine, const nnfi_layout **out, nnfi_const_md md) {
     *out = NULL;
-    if (is_row_major(md, ndim, shape)) return NNF_OK;
+    if (nnfi_md_is_plain(md)) return NNF_OK;
     for (nnfi_layout *layout = engine->layouts; layout; layout = layout->next)
         if (nnfi_md_equal(layout->md, md)) {
             *out = layout;
@@ -115,9 +81,30 @@ nnf_status nnfi_engine_layout(nnfi_engine *engine, const nnfi_layout **out, nnfi
 }
 
 nnf_status nnfi_operand_set_md(nnfi_engine *engine, nnfi_operand *operand, nnfi_const_md md) {
-    NNFI_TRY(nnfi_engine_layout(engine, &operand->layout, md, operand->ndim, operand->shape));
+    NNFI_TRY(engine_layout(engine, &operand->layout, md));
     operand->bytes = nnfi_md_bytes(md);
     return NNF_OK;
+}
+
+nnf_status nnfi_engine_reorder(nnfi_engine *engine, nnfi_const_md from, void *source,
+                               nnfi_const_md to, void *target) {
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t primitive = NULL;
+    dnnl_memory_t a = NULL, b = NULL;
+    dnnl_status_t status = nnfi_pd_reorder(&pd, engine->engine, NULL, from, to);
+    if (status == dnnl_success) status = dnnl_primitive_create(&primitive, pd);
+    if (status == dnnl_success) status = dnnl_memory_create(&a, from, engine->engine, source);
+    if (status == dnnl_success) status = dnnl_memory_create(&b, to, engine->engine, target);
+    if (status == dnnl_success) {
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, a}, {DNNL_ARG_TO, b}};
+        status = dnnl_primitive_execute(primitive, engine->stream, 2, args);
+    }
+    if (status == dnnl_success) status = dnnl_stream_wait(engine->stream);
+    dnnl_memory_destroy(a);
+    dnnl_memory_destroy(b);
+    if (primitive) dnnl_primitive_destroy(primitive);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    return status == dnnl_success ? NNF_OK : nnfi_onednn_error(status, "a reorder of weights");
 }
 
 /* ---- Which modules ---- */
@@ -189,52 +176,108 @@ static bool operands_fit(const nnfi_operand *operand) {
     return true;
 }
 
+/* Sets up a job; false where oneDNN does not take the module. */
+static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
+                   const nnf_module *module, nnfi_operand *const *inputs, size_t n_inputs,
+                   nnfi_operand *outputs, size_t n_outputs) {
+    bool fused = nnf_module_get_type(module)->flags & NNF_TYPE_FUSED;
+    const nnf_module *base = fused ? nnf_module_child(module, 0) : module;
+    *handler = nnfi_onednn_handler(nnf_module_type_name(base));
+    if (!*handler || !is_bare(module) || n_outputs != 1 || n_inputs == 0 || !inputs[0] ||
+        !operands_fit(inputs[0]) || !operands_fit(&outputs[0]))
+        return false;
+    *job = (nnfi_job){.engine = engine,
+                      .module = base,
+                      .fused = fused ? module : NULL,
+                      .inputs = inputs,
+                      .n_inputs = n_inputs,
+                      .output = &outputs[0]};
+    return true;
+}
+
+/* Winograd's convolutions are blocked, and what stands between them had better be so too. */
+static void survey(nnfi_engine *engine, const nnf_module *module, nnfi_operand *const *inputs,
+                   size_t n_inputs, nnfi_operand *outputs, size_t n_outputs) {
+    nnfi_handler handler;
+    nnfi_job job;
+    if (engine->winograd &&
+        job_of(&job, &handler, engine, module, inputs, n_inputs, outputs, n_outputs) &&
+        handler == nnfi_onednn_conv &&
+        nnfi_onednn_likes_winograd(job.module, job.inputs[0], job.output))
+        engine->order = NNFI_ORDER_BLOCKED;
+}
+
 static nnf_status prepare(nnfi_engine *engine, const nnf_module *module,
                           nnfi_operand *const *inputs, size_t n_inputs, nnfi_operand *outputs,
                           size_t n_outputs, nnfi_step **step) {
+    nnfi_handler handler;
+    nnfi_job job;
     *step = NULL;
-    bool fused = nnf_module_get_type(module)->flags & NNF_TYPE_FUSED;
-    const nnf_module *base = fused ? nnf_module_child(module, 0) : module;
-    nnfi_handler handler = nnfi_onednn_handler(nnf_module_type_name(base));
-    if (!handler || !is_bare(module) || n_outputs != 1 || n_inputs == 0 || !inputs[0])
+    if (!job_of(&job, &handler, engine, module, inputs, n_inputs, outputs, n_outputs))
         return NNF_OK;
-    if (!operands_fit(inputs[0]) || !operands_fit(&outputs[0])) return NNF_OK;
-    nnfi_request request = {engine,  base,     fused ? module : NULL, inputs, n_inputs,
-                            outputs, n_outputs};
-    return handler(&request, step);
+    nnf_status status = handler(&job);
+    if (!status) *step = nnfi_job_take_step(&job);
+    nnfi_job_clear(&job);
+    return status;
+}
+
+/* Blocks of channels of one image follow each other. */
+static nnf_status join(nnfi_engine *engine, const nnf_module *module, nnfi_operand *const *parts,
+                       size_t n, nnfi_operand *whole, bool *joins) {
+    enum { BLOCK = 16 };
+    nnfi_handler handler;
+    nnfi_job job;
+    *joins = false;
+    if (engine->order != NNFI_ORDER_BLOCKED ||
+        !job_of(&job, &handler, engine, module, parts, n, whole, 1) ||
+        handler != nnfi_onednn_concat || whole->ndim < 3 || whole->ndim > 5 || whole->shape[0] != 1)
+        return NNF_OK;
+    const nnf_axis_options *options = nnf_module_options(module);
+    if (options->axis != 1 && options->axis != 1 - whole->ndim) return NNF_OK;
+    for (size_t i = 0; i < n; i++)
+        if (!parts[i] || !operands_fit(parts[i]) || parts[i]->shape[1] % BLOCK) return NNF_OK;
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; !status && i <= n; i++) {
+        nnfi_operand *operand = i < n ? parts[i] : whole;
+        nnfi_md md;
+        status = nnfi_job_ordered_md(&job, &md, operand);
+        if (!status) status = nnfi_operand_set_md(engine, operand, md);
+        nnfi_job_clear(&job);
+    }
+    *joins = true;
+    return status;
+}
+
+static nnf_status reorder_job(nnfi_job *job, const nnfi_operand *from) {
+    nnfi_md a, b;
+    bool supported;
+    NNFI_TRY(nnfi_job_operand_md(job, &a, from));
+    NNFI_TRY(nnfi_job_operand_md(job, &b, job->output));
+    NNFI_TRY(nnfi_job_attr(job, &supported, NULL));
+    NNFI_DNNL(nnfi_pd_reorder(&job->pd, job->engine->engine, job->attr, a, b));
+    NNFI_TRY(nnfi_job_start(job));
+    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_FROM, 0, a));
+    return nnfi_job_output(job, b); /* DNNL_ARG_TO is DNNL_ARG_DST */
 }
 
 static nnf_status prepare_reorder(nnfi_engine *engine, const nnfi_operand *from, nnfi_operand *to,
                                   nnfi_step **step) {
-    nnfi_md a = NULL, b = NULL;
-    dnnl_primitive_attr_t attr = NULL;
-    nnfi_primitive_step *made = NULL;
-    dnnl_primitive_desc_t pd = NULL;
-    bool supported;
-    nnf_status status = nnfi_operand_md(&a, from);
-    if (!status) status = nnfi_operand_md(&b, to);
-    if (!status) status = nnfi_post_ops_attr(&attr, &supported, NULL);
-    if (!status) {
-        dnnl_status_t result = nnfi_pd_reorder(&pd, engine->engine, attr, a, b);
-        if (result != dnnl_success) status = nnfi_onednn_error(result, "a reorder");
-    }
-    if (!status) status = nnfi_primitive_step_new(&made, engine, pd);
-    if (!status) status = nnfi_primitive_step_arg(made, DNNL_ARG_FROM, a, NNFI_ARG_INPUT, 0, NULL);
-    if (!status) status = nnfi_primitive_step_arg(made, DNNL_ARG_TO, b, NNFI_ARG_OUTPUT, 0, NULL);
-    if (status) {
-        nnfi_primitive_step_release(made);
-    } else {
-        to->bytes = nnfi_md_bytes(b);
-        *step = nnfi_primitive_step_finish(made);
-    }
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    nnfi_md_release(a);
-    nnfi_md_release(b);
+    nnfi_operand source = *from, *inputs[] = {&source};
+    nnfi_job job = {.engine = engine, .inputs = inputs, .n_inputs = 1, .output = to};
+    nnf_status status = reorder_job(&job, from);
+    if (!status) *step = nnfi_job_take_step(&job);
+    nnfi_job_clear(&job);
     return status;
 }
 
 const nnfi_kernel_set *nnfi_onednn(void) {
-    static const nnfi_kernel_set set = {"onednn", engine_open, engine_close, prepare,
-                                        prepare_reorder};
+    static const nnfi_kernel_set set = {.name = "onednn",
+                                        .open = engine_open,
+                                        .settle = engine_settle,
+                                        .close = engine_close,
+                                        .survey = survey,
+                                        .prepare = prepare,
+                                        .join = join,
+                                        .prepare_reorder = prepare_reorder};
     return &set;
 }

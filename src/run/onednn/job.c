@@ -1,0 +1,128 @@
+/* Jobs: from a module and its operands to a step. */
+#include "run/onednn/step.h"
+
+nnf_status nnfi_onednn_error(dnnl_status_t status, const char *what) {
+    if (status == dnnl_out_of_memory) return nnf_error(NNF_ERROR_MEMORY, "out of memory in oneDNN");
+    return nnf_error(NNF_ERROR_UNSUPPORTED, "oneDNN gave status %d for %s", (int)status, what);
+}
+
+void nnfi_job_clear(nnfi_job *job) {
+    if (job->step)
+        nnfi_primitive_step_base(job->step)->release(nnfi_primitive_step_base(job->step));
+    if (job->pd) dnnl_primitive_desc_destroy(job->pd);
+    if (job->attr) dnnl_primitive_attr_destroy(job->attr);
+    while (job->n_mds > 0)
+        nnfi_md_release(job->mds[--job->n_mds]);
+    job->step = NULL;
+    job->pd = NULL;
+    job->attr = NULL;
+}
+
+/* ---- Descriptors ---- */
+
+/* Keeps the descriptor that was made. */
+static nnf_status keep(nnfi_job *job, dnnl_status_t status, nnfi_md *out) {
+    if (status != dnnl_success) return nnfi_onednn_error(status, "a memory descriptor");
+    job->mds[job->n_mds++] = *out;
+    return NNF_OK;
+}
+
+static nnf_status check_room(const nnfi_job *job) {
+    if (job->n_mds < sizeof job->mds / sizeof *job->mds) return NNF_OK;
+    return nnfi_onednn_error(dnnl_out_of_memory, "a memory descriptor");
+}
+
+nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
+                               const dnnl_dims_t strides) {
+    NNFI_TRY(check_room(job));
+    return keep(job, nnfi_md_new(out, ndim, dims, strides), out);
+}
+
+nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
+    dnnl_dims_t dims, strides;
+    int64_t stride = 1;
+    for (int i = ndim - 1; i >= 0; i--) {
+        dims[i] = shape[i];
+        strides[i] = stride;
+        stride *= shape[i];
+    }
+    return nnfi_job_strided_md(job, out, ndim, dims, strides);
+}
+
+nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand) {
+    dnnl_dims_t dims;
+    for (int i = 0; i < operand->ndim; i++)
+        dims[i] = operand->shape[i];
+    return nnfi_job_strided_md(job, out, operand->ndim, dims, NULL);
+}
+
+nnf_status nnfi_job_operand_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand) {
+    if (!operand->layout) return nnfi_job_plain_md(job, out, operand->ndim, operand->shape);
+    NNFI_TRY(check_room(job));
+    return keep(job, nnfi_md_clone(out, operand->layout->md), out);
+}
+
+static nnf_status channels_last_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
+    dnnl_dims_t dims, strides;
+    int64_t stride = shape[1];
+    for (int i = ndim - 1; i >= 2; i--) {
+        strides[i] = stride;
+        stride *= shape[i];
+    }
+    strides[1] = 1;
+    strides[0] = stride;
+    for (int i = 0; i < ndim; i++)
+        dims[i] = shape[i];
+    return nnfi_job_strided_md(job, out, ndim, dims, strides);
+}
+
+nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand) {
+    nnfi_order order = operand->ndim < 3 || operand->ndim > 5 ? NNFI_ORDER_ANY : job->engine->order;
+    if (order == NNFI_ORDER_ANY) return nnfi_job_any_md(job, out, operand);
+    if (order == NNFI_ORDER_CHANNELS_LAST)
+        return channels_last_md(job, out, operand->ndim, operand->shape);
+    dnnl_dims_t dims;
+    for (int i = 0; i < operand->ndim; i++)
+        dims[i] = operand->shape[i];
+    NNFI_TRY(check_room(job));
+    return keep(job, nnfi_md_new_blocked(out, operand->ndim, dims), out);
+}
+
+/* ---- The step ---- */
+
+nnf_status nnfi_job_start(nnfi_job *job) {
+    return nnfi_primitive_step_new(&job->step, job->engine, job->pd);
+}
+
+nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what) {
+    return nnfi_pd_md(job->pd, what, 0);
+}
+
+nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md) {
+    NNFI_TRY(nnfi_operand_set_md(job->engine, job->inputs[i], md));
+    return nnfi_primitive_step_arg(job->step, arg, md, NNFI_ARG_INPUT, i);
+}
+
+nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
+    NNFI_TRY(nnfi_operand_set_md(job->engine, job->output, md));
+    return nnfi_primitive_step_arg(job->step, DNNL_ARG_DST, md, NNFI_ARG_OUTPUT, 0);
+}
+
+nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
+                             nnfi_const_md to) {
+    nnfi_packed *packed;
+    NNFI_TRY(nnfi_packed_get(&packed, job->engine, tensor, from, to));
+    nnf_status status = nnfi_primitive_step_constant(job->step, arg, to, packed);
+    if (status) nnfi_packed_release(packed);
+    return status;
+}
+
+void nnfi_job_inplace(nnfi_job *job, size_t i) {
+    nnfi_primitive_step_base(job->step)->inplace = (int)i;
+}
+
+nnfi_step *nnfi_job_take_step(nnfi_job *job) {
+    nnfi_step *step = job->step ? nnfi_primitive_step_base(job->step) : NULL;
+    job->step = NULL;
+    return step;
+}

@@ -1,0 +1,24 @@
+/* Steps around one primitive: for jobs, which make them. */
+#ifndef NNFI_ONEDNN_STEP_H
+#define NNFI_ONEDNN_STEP_H
+
+#include "run/onednn/onednn_internal.h"
+
+typedef enum nnfi_arg_source {
+    NNFI_ARG_INPUT,
+    NNFI_ARG_OUTPUT,
+    NNFI_ARG_SCRATCH,
+    NNFI_ARG_CONSTANT
+} nnfi_arg_source;
+
+nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine *engine,
+                                   const_dnnl_primitive_desc_t pd);
+/* What stands behind one of the primitive's arguments: input or output number `index`. */
+nnf_status nnfi_primitive_step_arg(nnfi_primitive_step *step, int arg, nnfi_const_md md,
+                                   nnfi_arg_source source, size_t index);
+/* Takes over the reference; not where it fails. */
+nnf_status nnfi_primitive_step_constant(nnfi_primitive_step *step, int arg, nnfi_const_md md,
+                                        nnfi_packed *packed);
+nnfi_step *nnfi_primitive_step_base(nnfi_primitive_step *step);
+
+#endif
