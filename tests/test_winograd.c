@@ -34,7 +34,7 @@ static void three_by_three_agrees(void **state) {
     (void)state;
     need_onednn();
     uint64_t seed = 5;
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 100; i++) {
         int64_t in = pick(&seed, 30, 70), out = pick(&seed, 30, 70);
         nnf_conv_options options = nnf_conv_options_default(2, false, in, out, 3);
         for (int d = 0; d < 2; d++) {
@@ -129,7 +129,7 @@ static void grow_dense(dense *d) {
 static void concats_in_place_agree(void **state) {
     (void)state;
     need_onednn();
-    for (uint64_t i = 0; i < 250; i++) {
+    for (uint64_t i = 0; i < 120; i++) {
         dense d = {.graph = new_graph(), .seed = i * 104729 + 3};
         shape x = {4, {chance(&d.seed, 5) ? 2 : 1, 32, 14, 14}};
         d.channels[d.n] = 32;
