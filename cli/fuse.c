@@ -25,6 +25,7 @@ typedef struct fuse_job {
     nnf_module *fused;
     model_counts before;
     cli_bindings bindings;
+    nnf_clean_report cleaned;
     nnf_chain_list *found;
     nnf_found_chain *by_hand; /* the chains of --chain; n_chains of them */
     char **words;             /* that their names point into */
@@ -159,6 +160,7 @@ static int fuse_model(fuse_job *job) {
     nnf_status status = NNF_OK;
     job->before = model_count(job->fused);
     if (!job->settings->no_verify) status = nnf_module_copy(&job->original, job->fused);
+    if (status == NNF_OK && !job->settings->no_clean) status = nnf_clean(job->fused, &job->cleaned);
     if (status == NNF_OK && by_hand) status = nnf_lift_patterns(job->fused, NULL);
     if (status == NNF_OK)
         status = by_hand ? nnf_find_chains(&job->found, job->fused, NULL)
@@ -269,6 +271,46 @@ static int write_model(fuse_job *job) {
 
 /* ---- Telling ---- */
 
+/* What cleaning did: the words for a reader, and the key in JSON. */
+enum { N_CLEANINGS = 6 };
+typedef struct cleaning {
+    const char *words, *key;
+    size_t n;
+} cleaning;
+
+static void list_cleanings(cleaning *out, const nnf_clean_report *report) {
+    const cleaning list[N_CLEANINGS] = {
+        {"constants made initializers", "constants", report->n_constants},
+        {"computed ahead", "computed", report->n_computed},
+        {"that did nothing removed", "removed", report->n_removed},
+        {"merged with an equal one", "merged", report->n_merged},
+        {"that nobody read removed", "unused", report->n_unused},
+        {"initializers shared", "shared", report->n_shared},
+    };
+    memcpy(out, list, sizeof list);
+}
+
+static void print_cleaned(FILE *file, const fuse_job *job) {
+    cleaning list[N_CLEANINGS];
+    const char *before = "cleaned: ";
+    list_cleanings(list, &job->cleaned);
+    for (int i = 0; i < N_CLEANINGS; i++) {
+        if (list[i].n == 0) continue;
+        fprintf(file, "%s%zu %s", before, list[i].n, list[i].words);
+        before = ", ";
+    }
+    if (*before == ',') fputc('\n', file);
+}
+
+static json_t *json_cleaned(const fuse_job *job) {
+    cleaning list[N_CLEANINGS];
+    json_t *object = json_object();
+    list_cleanings(list, &job->cleaned);
+    for (int i = 0; i < N_CLEANINGS; i++)
+        json_object_set_new(object, list[i].key, json_integer((json_int_t)list[i].n));
+    return object;
+}
+
 static void print_counts(FILE *file, const fuse_job *job) {
     char before[NUMBER_TEXT], after[NUMBER_TEXT];
     model_counts counts = model_count(job->fused);
@@ -314,6 +356,7 @@ static void print_text(const fuse_job *job, int status) {
     }
     print_chains(file, job->chains, job->n_chains, job->settings->verbose ? SIZE_MAX : MOST_CHAINS);
     if (job->by_hand == NULL) print_left(file, job->found, job->settings->verbose);
+    print_cleaned(file, job);
     print_counts(file, job);
     if (job->verified) {
         print_heading(file, "the written file against the original");
@@ -338,6 +381,8 @@ static int print_json(const fuse_job *job, int status) {
     json_object_set_new(object, "bytes", written ? json_integer(job->bytes) : json_null());
     json_object_set_new(object, "chains", json_chains(job->chains, job->n_chains));
     json_object_set_new(object, "left_alone", json_left(job->found));
+    json_object_set_new(object, "cleaned",
+                        job->settings->no_clean ? json_null() : json_cleaned(job));
     json_object_set_new(object, "nodes", json_counts(job->before.nodes, after.nodes));
     json_object_set_new(object, "parameters",
                         json_counts(job->before.parameters, after.parameters));
@@ -398,13 +443,16 @@ const cli_command command_fuse = {
     .about =
         "Fuses chains of layers, such as convolution, batch norm and ReLU, into one layer each;\n"
         "writes the model; opens the written file again and runs it beside the original. A file\n"
-        "whose results differ by more than the tolerance is removed (exit status 3). Everything\n"
-        "else in the model is passed on as it is.\n\n"
+        "whose results differ by more than the tolerance is removed (exit status 3). Before that,\n"
+        "what exporters leave behind is cleaned up: Constant and Identity nodes, shape "
+        "arithmetic,\n"
+        "what nobody reads. Everything else in the model is passed on as it is.\n\n"
         "options:\n",
     .examples =
         "  nnfuse fuse model.onnx                       writes model.fused.onnx\n"
         "  nnfuse fuse model.onnx -o small.onnx\n"
         "  nnfuse fuse model.onnx --dry-run             shows what would be fused\n"
+        "  nnfuse fuse model.onnx --no-clean            fuses, and touches nothing else\n"
         "  nnfuse fuse model.onnx --chain conv1,bn1,relu\n"
         "  nnfuse fuse model.onnx --input image=images.npy --labels labels.npy\n"
         "  nnfuse fuse bert.onnx --shape ids=1,128      where the file leaves the shape open\n"

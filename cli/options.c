@@ -27,6 +27,8 @@ static const option options[] = {
      "(default: every chain that 'nnfuse inspect' lists)"},
     {"dry-run", 'n', NULL, FOR_FUSE, FLAG, AT(dry_run), 0,
      "show what would be fused; write nothing"},
+    {"no-clean", 0, NULL, FOR_FUSE, FLAG, AT(no_clean), 0,
+     "fuse, and leave everything else as it is"},
     {"no-verify", 0, NULL, FOR_FUSE, FLAG, AT(no_verify), 0, "write without checking"},
     {"input", 'i', "[NAME=]X.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(inputs), 0,
      "a numpy file for the model's input NAME; - is standard input;\n"

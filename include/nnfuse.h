@@ -5,6 +5,7 @@
  *
  *     nnf_module *model = NULL;
  *     if (nnf_onnx_load(&model, "model.onnx", NULL) != NNF_OK) puts(nnf_error_message());
+ *     nnf_clean(model, NULL);                   what exporters leave behind, in place
  *     nnf_fuse(model, NULL, NULL);              every chain that the tables know, in place
  *     nnf_onnx_save(model, "fused.onnx", NULL);
  *     nnf_module_release(model);
@@ -22,6 +23,7 @@
 #ifndef NNFUSE_H
 #define NNFUSE_H
 
+#include "nnfuse/clean.h"
 #include "nnfuse/formats.h"
 #include "nnfuse/fuse.h"
 #include "nnfuse/graph.h"

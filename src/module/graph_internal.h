@@ -107,4 +107,7 @@ nnf_status nnfi_surgery_prepare(nnfi_surgery **out, nnf_module *graph,
 void nnfi_surgery_commit(nnfi_surgery *surgery); /* frees it */
 void nnfi_surgery_discard(nnfi_surgery *surgery);
 
+/* Takes calls ([n_calls]) and values ([n_values]) out that nothing else refers to. */
+void nnfi_graph_remove(nnf_module *graph, const bool *call_gone, const bool *value_gone);
+
 #endif

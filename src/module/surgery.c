@@ -196,6 +196,31 @@ static void surgery_free(nnfi_surgery *surgery) {
     nnfi_free(surgery);
 }
 
+static void remove_values(nnfi_graph *graph, const bool *gone) {
+    for (size_t i = 0; i < graph->n_values; i++) {
+        nnfi_value *value = &graph->values[i];
+        if (!gone[i] || value->gone) continue;
+        nnf_tensor_release(value->constant);
+        value->constant = NULL;
+        nnfi_value_forget_info(value);
+        value->gone = true;
+    }
+}
+
+void nnfi_graph_remove(nnf_module *module, const bool *call_gone, const bool *value_gone) {
+    nnfi_graph *graph = nnfi_graph_of(module);
+    size_t n_calls = 0;
+    for (size_t i = 0; i < graph->n_calls; i++) {
+        if (call_gone[i])
+            nnfi_call_free(graph->calls[i]);
+        else
+            graph->calls[n_calls++] = graph->calls[i];
+    }
+    graph->n_calls = n_calls;
+    remove_values(graph, value_gone);
+    nnfi_graph_forget_paths(graph);
+}
+
 void nnfi_surgery_commit(nnfi_surgery *surgery) {
     nnfi_graph *graph = surgery->graph;
     size_t n_calls = 0;
@@ -209,14 +234,7 @@ void nnfi_surgery_commit(nnfi_surgery *surgery) {
         if (made > 0) graph->calls[n_calls++] = surgery->made[made - 1];
     }
     graph->n_calls = n_calls;
-    for (size_t i = 0; i < graph->n_values; i++) {
-        nnfi_value *value = &graph->values[i];
-        if (!surgery->value_gone[i] || value->gone) continue;
-        nnf_tensor_release(value->constant);
-        value->constant = NULL;
-        nnfi_value_forget_info(value);
-        value->gone = true;
-    }
+    remove_values(graph, surgery->value_gone);
     nnfi_graph_forget_paths(graph);
     surgery_free(surgery);
 }

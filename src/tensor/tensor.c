@@ -405,6 +405,11 @@ void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin) {
     tensor->origin = origin;
 }
 
+bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b) {
+    return a == b || (a->origin.source != 0 && a->origin.source == b->origin.source &&
+                      a->origin.index == b->origin.index);
+}
+
 bool nnfi_tensor_is_deferred(const nnf_tensor *tensor) {
     return nnfi_storage_is_deferred(tensor->storage);
 }

@@ -16,6 +16,9 @@ uint64_t nnfi_new_source(void);
 
 nnfi_origin nnfi_tensor_origin(const nnf_tensor *tensor);
 void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin);
+/* Whether two tensors have one value for sure: they are one, or came from one place and were not
+ * changed since. */
+bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b);
 
 /* How the element at a row-major index finds its channel, for a scale along an axis: the tensor is
  * seen as [groups, outer, channels, inner]; the element's channel is group * channels + channel.

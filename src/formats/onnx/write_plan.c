@@ -19,7 +19,8 @@ typedef struct planner {
     int64_t *producers; /* [n_values]: the leaf that gives it, -1: none */
     pending_slot *slots;
     size_t n_slots, slots_capacity;
-    int64_t place; /* the furthest so far */
+    int64_t place;     /* the furthest so far */
+    size_t n_captures; /* of the call at work that its leaves have read by now */
 } planner;
 
 static nnf_status no_memory(void) {
@@ -164,12 +165,6 @@ static size_t count_inputs(const nnf_module *module, size_t n) {
     return n;
 }
 
-/* Copies keep the origin, and a change clears it: one origin, one value. */
-static bool same_tensor(const nnf_tensor *a, const nnf_tensor *b) {
-    nnfi_origin x = nnfi_tensor_origin(a), y = nnfi_tensor_origin(b);
-    return a == b || (x.source != 0 && x.source == y.source && x.index == y.index);
-}
-
 /* Takes the tensor's reference over. */
 static nnf_status add_slot(planner *p, const pending_slot *slot) {
     if (!nnfi_reserve(&p->slots, &p->slots_capacity, p->n_slots + 1, sizeof *p->slots)) {
@@ -191,7 +186,7 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
         nnf_value value = i + 1 < n_values ? values[i + 1] : NNF_NO_VALUE;
         const nnf_tensor *constant =
             value == NNF_NO_VALUE ? NULL : p->plan->graph->values[value].constant;
-        if (constant && same_tensor(constant, tensor)) {
+        if (constant && nnfi_tensor_same(constant, tensor)) {
             nnf_tensor_release(tensor);
             continue;
         }
@@ -231,17 +226,6 @@ static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *ne
     return *out ? NNF_OK : no_memory();
 }
 
-/* A value that the call's nodes name though its module does not need it; NULL: it is none. */
-static const char *captured_name(const nnfi_write_plan *plan, const nnfi_leaf *leaf,
-                                 const char *name) {
-    const nnfi_call *call = plan->graph->calls[leaf->call];
-    for (size_t i = 0; i < call->n_captures; i++) {
-        const char *captured = plan->graph->values[call->captures[i]].name;
-        if (strcmp(captured, name) == 0) return captured;
-    }
-    return NULL;
-}
-
 static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int64_t node) {
     nnfi_reader reader =
         nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
@@ -254,17 +238,20 @@ static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int6
     }
 }
 
-/* Inputs behind the first that are no slots, as the source had them. */
-static nnf_status set_captured_inputs(nnfi_write_plan *plan, nnfi_leaf *leaf, size_t n_original) {
+/* Inputs behind the first that are no slots, where the source had them: the call's captures, in
+ * order (nnfi_plan_reads). Their names may be others by now. */
+static nnf_status set_captured_inputs(planner *p, nnfi_leaf *leaf, size_t n_original) {
+    nnfi_write_plan *plan = p->plan;
+    const nnfi_call *call = plan->graph->calls[leaf->call];
     for (size_t k = 1 + nnf_module_get_type(leaf->module)->n_slots; k < n_original; k++) {
         const char *name;
         NNFI_TRY(original_input(plan, &name, leaf->node, k));
         if (!name || !*name) continue;
-        leaf->inputs[k] = captured_name(plan, leaf, name);
-        if (!leaf->inputs[k])
+        if (p->n_captures == call->n_captures)
             return nnf_error(NNF_ERROR_UNSUPPORTED,
                              "'%s' cannot be written: a %s inside of it reads '%s' too", leaf->path,
                              nnf_module_type_name(leaf->module), name);
+        leaf->inputs[k] = plan->graph->values[call->captures[p->n_captures++]].name;
     }
     return NNF_OK;
 }
@@ -296,13 +283,14 @@ static nnf_status set_inner_inputs(planner *p, nnfi_leaf *leaf, const char *betw
     NNFI_TRY(inner_input(plan, &index, leaf));
     leaf->inputs[index] = between;
     if (residual) leaf->inputs[!index] = residual;
-    return set_captured_inputs(plan, leaf, n_original);
+    return set_captured_inputs(p, leaf, n_original);
 }
 
 /* The leaves [first, end) of one call. */
 static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[plan->leaves[first].call];
+    p->n_captures = 0;
     for (size_t i = first; i < end; i++) {
         nnfi_leaf *leaf = &plan->leaves[i];
         bool is_first = i == first, is_last = i + 1 == end;
@@ -351,7 +339,7 @@ static nnf_status use_original(nnfi_write_plan *plan, const char **name, const n
     int64_t value = plan->initializer_values[origin.index];
     if (value >= 0) {
         const nnf_tensor *constant = plan->graph->values[value].constant;
-        if (constant && same_tensor(constant, tensor)) *name = plan->graph->values[value].name;
+        if (constant && nnfi_tensor_same(constant, tensor)) *name = plan->graph->values[value].name;
         return NNF_OK;
     }
     *name = initializer_name(plan, origin.index);

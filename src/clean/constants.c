@@ -1,0 +1,124 @@
+/* Results that are the same in every run: known from inference, another view of a constant, or
+ * computed by the reference kernels. */
+#include <string.h>
+
+#include "clean/clean_internal.h"
+#include "nn/nn_internal.h"
+#include "support/memory.h"
+
+/* ---- Sharing ---- */
+
+static bool equal_constants(const void *payload, size_t a, size_t b) {
+    const nnfi_cleaner *cleaner = payload;
+    const nnf_tensor *x = cleaner->values[a].constant, *y = cleaner->values[b].constant;
+    char left[NNFI_SMALL_BYTES], right[NNFI_SMALL_BYTES];
+    if (nnf_tensor_dtype(x) != nnf_tensor_dtype(y) || nnf_tensor_ndim(x) != nnf_tensor_ndim(y))
+        return false;
+    for (int i = 0; i < nnf_tensor_ndim(x); i++)
+        if (nnf_tensor_shape(x)[i] != nnf_tensor_shape(y)[i]) return false;
+    return nnf_tensor_read(x, 0, nnf_tensor_numel(x), left) == NNF_OK &&
+           nnf_tensor_read(y, 0, nnf_tensor_numel(y), right) == NNF_OK &&
+           memcmp(left, right, (size_t)nnf_tensor_nbytes(x)) == 0;
+}
+
+/* An output of the graph keeps its own. */
+static nnf_status share(nnfi_cleaner *cleaner, nnf_value value) {
+    nnfi_clean_value *v = &cleaner->values[value];
+    const nnf_tensor *tensor = v->constant;
+    char bytes[NNFI_SMALL_BYTES];
+    if (nnf_tensor_nbytes(tensor) > NNFI_SMALL_BYTES || cleaner->graph->values[value].is_output)
+        return NNF_OK;
+    NNFI_TRY(nnf_tensor_read(tensor, 0, nnf_tensor_numel(tensor), bytes));
+    nnf_dtype dtype = nnf_tensor_dtype(tensor);
+    uint64_t hash = nnfi_hash(NNFI_HASH, &dtype, sizeof dtype);
+    hash = nnfi_hash(hash, nnf_tensor_shape(tensor),
+                     (size_t)nnf_tensor_ndim(tensor) * sizeof(int64_t));
+    hash = nnfi_hash(hash, bytes, (size_t)nnf_tensor_nbytes(tensor));
+    v->same = (nnf_value)nnfi_equals_find(&cleaner->constants, hash, (size_t)value, equal_constants,
+                                          cleaner);
+    if (v->same != value) cleaner->values[v->same].readers += v->readers;
+    return NNF_OK;
+}
+
+nnf_status nnfi_clean_set_constant(nnfi_cleaner *cleaner, nnf_value value, nnf_tensor *tensor) {
+    cleaner->values[value].constant = tensor;
+    NNFI_TRY(nnf_type_info_of_tensor(&cleaner->values[value].info, tensor));
+    return share(cleaner, value);
+}
+
+/* ---- Size ---- */
+
+static int64_t n_bytes(const nnf_type_info *info) {
+    int64_t n = (int64_t)nnf_dtype_size(info->dtype);
+    for (int i = 0; i < info->ndim; i++)
+        if (!nnfi_mul(n, info->shape[i].value, &n)) return INT64_MAX;
+    return n;
+}
+
+/* What goes out of the file when the call does: constants that it alone reads, each once. */
+static int64_t freed_bytes(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < call->call->n_inputs; i++) {
+        if (call->inputs[i] == NNF_NO_VALUE) continue;
+        const nnfi_clean_value *value = &cleaner->values[call->inputs[i]];
+        if (value->constant && value->readers == 1) sum += nnf_tensor_nbytes(value->constant);
+    }
+    return sum;
+}
+
+/* ---- The three ways ---- */
+
+/* From inference, which knows the elements of small integer tensors. */
+static nnf_status from_info(nnf_tensor **out, const nnf_type_info *info) {
+    int64_t shape[NNF_MAX_DIMS], elements[NNF_MAX_KNOWN_VALUES];
+    for (int i = 0; i < info->n_values; i++) {
+        if (!nnfi_dim_known(info->values[i])) return NNF_OK;
+        nnfi_store_i64(info->dtype, elements, i, info->values[i].value);
+    }
+    for (int i = 0; i < info->ndim; i++)
+        shape[i] = info->shape[i].value;
+    return nnf_tensor_from_data(out, info->dtype, info->ndim, shape, elements);
+}
+
+static nnf_status need_session(nnfi_cleaner *cleaner) {
+    const nnf_session_options options = {.threads = 1, .kernels = NNF_KERNELS_REFERENCE};
+    if (cleaner->session) return NNF_OK;
+    return nnf_session_new(&cleaner->session, cleaner->module, &options);
+}
+
+/* A call that fails does so when the graph runs: it stays. */
+static nnf_status compute(nnf_tensor **out, nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
+    size_t n = call->call->n_inputs;
+    nnf_tensor *result;
+    for (size_t i = 0; i < n; i++) {
+        nnf_value input = call->inputs[i];
+        cleaner->input_tensors[i] = NULL;
+        if (input == NNF_NO_VALUE) continue;
+        cleaner->input_tensors[i] = cleaner->values[input].constant;
+        if (!cleaner->input_tensors[i]) return NNF_OK;
+    }
+    NNFI_TRY(need_session(cleaner));
+    nnf_status status = nnf_session_call(cleaner->session, call->call->path, call->call->module,
+                                         cleaner->input_tensors, n, &result, 1);
+    if (status != NNF_OK) return status == NNF_ERROR_MEMORY ? status : NNF_OK;
+    cleaner->computed += nnf_tensor_nbytes(result);
+    *out = result;
+    return NNF_OK;
+}
+
+nnf_status nnfi_clean_constant(nnf_tensor **out, nnfi_cleaner *cleaner,
+                               const nnfi_clean_call *call) {
+    const nnf_type_info *info = call->output;
+    *out = NULL;
+    if (call->call->n_inputs == 0 || call->inputs[0] == NNF_NO_VALUE) return NNF_OK;
+    if (info->dtype == NNF_DTYPE_UNKNOWN || !nnfi_info_is_static(info)) return NNF_OK;
+    int64_t bytes = n_bytes(info);
+    if (info->n_values >= 0) NNFI_TRY(from_info(out, info));
+    if (*out) return NNF_OK;
+    const nnf_tensor *x = cleaner->values[call->inputs[0]].constant;
+    if (!x || (bytes > NNFI_SMALL_BYTES && bytes > freed_bytes(cleaner, call))) return NNF_OK;
+    if (call->rule && call->rule->view && !nnfi_tensor_is_deferred(x))
+        NNFI_TRY(call->rule->view(out, call, x));
+    if (*out || bytes > NNFI_COMPUTED_BYTES - cleaner->computed) return NNF_OK;
+    return compute(out, cleaner, call);
+}
