@@ -63,6 +63,13 @@ static nnf_value where_dtype_stays(const nnfi_cleaner *cleaner, const nnfi_clean
     return call->infos[0]->dtype == cast->to ? call->inputs[0] : NNF_NO_VALUE;
 }
 
+static nnf_value where_dtypes_agree(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
+    (void)cleaner;
+    const nnf_type_info *like = input_info(call, 1);
+    bool agree = like && like->dtype != NNF_DTYPE_UNKNOWN && call->infos[0]->dtype == like->dtype;
+    return agree ? call->inputs[0] : NNF_NO_VALUE;
+}
+
 static nnf_value where_nothing_is_added(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
     (void)cleaner;
     const nnf_pad_options *pad = call->options;
@@ -171,14 +178,19 @@ static nnf_status known_target(nnf_tensor **out, const nnfi_clean_call *call) {
 
 static const nnfi_clean_rule rules[] = {
     {"Cast", where_dtype_stays, NULL, NULL},
+    {"CastLike", where_dtypes_agree, NULL, NULL},
     {"Concat", where_alone, NULL, NULL},
     {"Dropout", always, NULL, NULL},
     {"Flatten", where_shape_stays, view_reshaped, NULL},
     {"Identity", always, NULL, NULL},
+    {"Max", where_alone, NULL, NULL},
+    {"Mean", where_alone, NULL, NULL},
+    {"Min", where_alone, NULL, NULL},
     {"Pad", where_nothing_is_added, NULL, NULL},
     {"Reshape", where_shape_stays, view_reshaped, known_target},
     {"Slice", where_all_is_taken, NULL, NULL},
     {"Squeeze", where_shape_stays, view_reshaped, NULL},
+    {"Sum", where_alone, NULL, NULL},
     {"Transpose", where_order_stays, view_transposed, NULL},
     {"Unsqueeze", where_shape_stays, view_reshaped, NULL},
 };
