@@ -55,12 +55,10 @@ static bool find_shared(nnfi_cleaner *cleaner) {
     bool room = true;
     for (size_t i = 0; i < graph->n_calls && room; i++) {
         const nnf_module *module = graph->calls[i]->module;
-        size_t first;
         if (nnf_module_get_type(module)->n_slots == 0) continue;
-        if (nnfi_pointers_get(&callers, module, &first))
-            cleaner->shared[first] = cleaner->shared[i] = true;
-        else
-            room = nnfi_pointers_add(&callers, module, i);
+        const size_t *first = nnfi_pointers_put(&callers, module, i);
+        room = first != NULL;
+        if (room && *first != i) cleaner->shared[*first] = cleaner->shared[i] = true;
     }
     nnfi_pointers_clear(&callers);
     return room;
@@ -127,7 +125,7 @@ static nnf_status find_type(nnfi_cleaner *cleaner, const nnf_module_type *type,
     *out = (nnfi_clean_type){built_in, built_in ? nnfi_clean_rule_of(type->name) : NULL};
     if (!nnfi_reserve(&cleaner->types, &cleaner->types_capacity, cleaner->n_types + 1,
                       sizeof *cleaner->types) ||
-        !nnfi_pointers_add(&cleaner->type_index, type, cleaner->n_types))
+        !nnfi_pointers_put(&cleaner->type_index, type, cleaner->n_types))
         return nnfi_error_memory(sizeof *cleaner->types, "cleaning a graph");
     cleaner->types[cleaner->n_types++] = *out;
     return NNF_OK;
