@@ -37,12 +37,16 @@ NNF_API bool nnf_onnx_operator_at(nnf_onnx_operator *out, size_t index);
 typedef struct nnf_onnx_save_options {
     int64_t ir_version; /* for a graph that no file produced; 0: 8 */
     int64_t opset;      /* the same; 0: 17 */
+    /* Tensors of more than 1 KB become external data, whatever they were: a model of more than 2 GB
+     * cannot have them inside. To a buffer they go inside all the same. */
+    bool external_data;
 } nnf_onnx_save_options;
 
 /* Writes a Graph. What came from a file and was not changed goes out as the bytes that came in. The
  * file is written beside `path` and renamed into place when it is whole: on an error nothing is
- * left and nothing was overwritten. External data goes beside it as <name>.data, written the same
- * way. */
+ * left and nothing was overwritten. External data goes beside it as <name>.data, or <name>.1.data and
+ * so on where that is taken, written the same way; the one that nnfuse wrote for the model that is
+ * replaced is removed. So are temporary files that a killed process left. */
 NNF_API nnf_status nnf_onnx_save(const nnf_module *graph, const char *path,
                                  const nnf_onnx_save_options *options);
 /* The same to a buffer: nnf_free. External data is put into it. */

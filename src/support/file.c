@@ -239,6 +239,11 @@ bool nnfi_path_is_inside(const char *path) {
     return true;
 }
 
+const char *nnfi_path_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 char *nnfi_path_folder(const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash) return nnfi_strdup(".");

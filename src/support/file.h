@@ -40,14 +40,27 @@ nnf_status nnfi_output_finish(nnfi_output *output);
 const char *nnfi_output_path(const nnfi_output *output); /* the temporary name */
 /* The name it will have: the path it was opened for, with symbolic links followed. */
 const char *nnfi_output_target(const nnfi_output *output);
+/* Gives it its name already, where no file has that. */
+nnf_status nnfi_output_place(nnfi_output *output);
 /* Renames to the path it was opened for, keeping that file's permissions where one was there; frees
  * `output`; on an error the temporary file is removed. */
 nnf_status nnfi_output_commit(nnfi_output *output);
-void nnfi_output_discard(nnfi_output *output); /* removes the temporary file; NULL is allowed */
+void nnfi_output_discard(nnfi_output *output); /* removes the file that it made; NULL is allowed */
+
+/* What a process that was killed leaves behind. Whether a folder's entry is named as a temporary
+ * file, and the name in it: that of the file that it was to be, or the beginning of that, of
+ * nnfi_temporary_length bytes. Whether a process holds it still. */
+bool nnfi_is_temporary(const char *entry, const char **name, size_t *length);
+size_t nnfi_temporary_length(const char *name);
+bool nnfi_is_held(const char *path);
+/* The file that will be replaced gets a temporary name too, in *kept; NULL where it cannot. */
+nnf_status nnfi_output_keep_old(const nnfi_output *output, char **kept);
 
 /* Whether `path` stays in its folder: relative, no "..", no drive, no NUL. For names that a file
  * gives. */
 bool nnfi_path_is_inside(const char *path);
+/* The last part of a path. */
+const char *nnfi_path_name(const char *path);
 /* The folder of a path ("." where it names none), and folder + "/" + name: new strings or NULL. */
 char *nnfi_path_folder(const char *path);
 char *nnfi_path_join(const char *folder, const char *name);

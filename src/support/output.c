@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ struct nnfi_output {
     char *asked;     /* the path that the caller gave: for messages */
     char *path;      /* where the file will stand: `asked` with symbolic links followed */
     char *temporary; /* NULL: a device or a pipe, written directly */
+    bool placed;     /* has its name already, and the temporary one no more */
     int file;        /* -1: none */
     uint8_t *memory; /* what an output over a buffer is over */
 };
@@ -73,32 +75,50 @@ static void make_suffix(char suffix[7]) {
     suffix[6] = '\0';
 }
 
-/* As mkstemp does, but with the permissions that a new file gets: mkstemp's are narrower, and
- * reading the umask to widen them would change it for the other threads. */
-static nnf_status create_temporary(nnfi_output *output, mode_t mode) {
-    char *folder = nnfi_path_folder(output->path);
-    if (!folder) return nnfi_error_memory(strlen(output->path), "a path");
-    const char *slash = strrchr(output->path, '/');
-    const char *name = slash ? slash + 1 : output->path;
-    nnf_status status = NNF_OK;
-    do {
-        char suffix[7];
-        make_suffix(suffix);
-        nnfi_free(output->temporary);
-        /* The name is cut so that the longer one is no longer than a name may be. */
-        output->temporary = nnfi_format("%s/.%.200s.nnfuse-%s", folder, name, suffix);
-        if (!output->temporary) {
-            status = nnfi_error_memory(strlen(output->path), "a path");
-            break;
-        }
-        output->file = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    } while (output->file < 0 && (errno == EEXIST || errno == EINTR));
-    if (status == NNF_OK && output->file < 0) {
-        status = cannot_write(output->asked, errno);
-        nnfi_free(output->temporary);
-        output->temporary = NULL;
-    }
+#define MARK ".nnfuse-"
+
+/* The name is cut so that the longer one is no longer than a name may be. */
+#define MOST_OF_NAME 200
+
+static char *temporary_name(const char *path) {
+    char suffix[7], *folder = nnfi_path_folder(path);
+    if (!folder) return NULL;
+    make_suffix(suffix);
+    char *name =
+        nnfi_format("%s/.%.*s" MARK "%s", folder, MOST_OF_NAME, nnfi_path_name(path), suffix);
     nnfi_free(folder);
+    return name;
+}
+
+/* Opens a new file under a temporary name, and locks it: what nobody holds has been left behind. As
+ * mkstemp does, but with the permissions that a new file gets: mkstemp's are narrower, and reading
+ * the umask to widen them would change it for the other threads. False: errno says why. */
+static bool try_temporary(nnfi_output *output, mode_t mode) {
+    output->file = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (output->file < 0) return false;
+    struct stat info;
+    /* A file system may have no locks, and then nothing is ever found to be left behind. */
+    bool taken = flock(output->file, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    if (!taken && fstat(output->file, &info) == 0 && info.st_nlink > 0) return true;
+    /* Somebody tidied up just between the two. */
+    close(output->file);
+    output->file = -1;
+    errno = EEXIST;
+    return false;
+}
+
+static nnf_status create_temporary(nnfi_output *output, mode_t mode) {
+    bool made;
+    do {
+        nnfi_free(output->temporary);
+        output->temporary = temporary_name(output->path);
+        if (!output->temporary) return nnfi_error_memory(strlen(output->path), "a path");
+        made = try_temporary(output, mode);
+    } while (!made && (errno == EEXIST || errno == EINTR));
+    if (made) return NNF_OK;
+    nnf_status status = cannot_write(output->asked, errno);
+    nnfi_free(output->temporary);
+    output->temporary = NULL;
     return status;
 }
 
@@ -238,24 +258,73 @@ static nnf_status close_file(nnfi_output *output) {
     return closed < 0 && errno != EINTR ? cannot_write(output->asked, errno) : NNF_OK;
 }
 
+nnf_status nnfi_output_place(nnfi_output *output) {
+    NNFI_TRY(nnfi_output_finish(output));
+    /* A link fails where the name is taken, and a rename replaces; not all file systems have
+     * links. */
+    if (link(output->temporary, output->path) == 0)
+        unlink(output->temporary);
+    else if (errno == EEXIST || rename(output->temporary, output->path) < 0)
+        return cannot_write(output->asked, errno);
+    output->placed = true;
+    sync_folder(output->path);
+    return NNF_OK;
+}
+
+static nnf_status take_place(nnfi_output *output) {
+    if (!output->temporary) return close_file(output);
+    if (output->placed) return NNF_OK;
+    NNFI_TRY(nnfi_output_finish(output));
+    if (rename(output->temporary, output->path) < 0) return cannot_write(output->asked, errno);
+    sync_folder(output->path);
+    return NNF_OK;
+}
+
 nnf_status nnfi_output_commit(nnfi_output *output) {
-    nnf_status status = nnfi_output_finish(output);
-    if (status == NNF_OK && output->temporary && rename(output->temporary, output->path) < 0)
-        status = cannot_write(output->asked, errno);
-    if (status == NNF_OK && !output->temporary) status = close_file(output);
+    nnf_status status = take_place(output);
     if (status != NNF_OK) {
         nnfi_output_discard(output);
         return status;
     }
     (void)close_file(output); /* it was synced: closing has nothing to say */
-    if (output->temporary) sync_folder(output->path);
     free_output(output);
     return NNF_OK;
 }
 
 void nnfi_output_discard(nnfi_output *output) {
     if (!output) return;
+    if (output->temporary) unlink(output->placed ? output->path : output->temporary);
     (void)close_file(output);
-    if (output->temporary) unlink(output->temporary);
     free_output(output);
+}
+
+/* ---- What was left behind ---- */
+
+bool nnfi_is_temporary(const char *entry, const char **name, size_t *length) {
+    size_t tail = strlen(MARK) + 6, whole = strlen(entry);
+    if (entry[0] != '.' || whole < 1 + tail) return false;
+    *name = entry + 1;
+    *length = whole - 1 - tail;
+    return memcmp(entry + whole - tail, MARK, strlen(MARK)) == 0;
+}
+
+size_t nnfi_temporary_length(const char *name) {
+    size_t length = strlen(name);
+    return length < MOST_OF_NAME ? length : MOST_OF_NAME;
+}
+
+bool nnfi_is_held(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool held = file < 0 || flock(file, LOCK_EX | LOCK_NB) < 0;
+    if (file >= 0) close(file);
+    return held;
+}
+
+nnf_status nnfi_output_keep_old(const nnfi_output *output, char **kept) {
+    *kept = temporary_name(output->path);
+    if (!*kept) return nnfi_error_memory(strlen(output->path), "a path");
+    if (link(output->path, *kept) == 0) return NNF_OK;
+    nnfi_free(*kept); /* then it is only removed sooner than it could be known to be the last */
+    *kept = NULL;
+    return NNF_OK;
 }

@@ -18,6 +18,9 @@ typedef struct nnfi_tensor_proto {
 } nnfi_tensor_proto;
 nnf_status nnfi_tensor_proto_read(nnfi_tensor_proto *out, nnfi_reader reader);
 
+/* The name of the file that external data is in. */
+nnf_status nnfi_tensor_proto_location(nnfi_span *location, const nnfi_source *source,
+                                      const nnfi_tensor_proto *proto);
 /* Where the bytes of external data stand, checked against their file; `bytes` is the source's. */
 nnf_status nnfi_tensor_proto_external(nnfi_bytes **bytes, size_t *offset, size_t *size,
                                       nnfi_source *source, const nnfi_tensor_proto *proto);

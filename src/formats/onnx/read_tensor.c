@@ -132,6 +132,14 @@ static nnf_status read_external_range(external_range *range, const nnfi_source *
     }
 }
 
+nnf_status nnfi_tensor_proto_location(nnfi_span *location, const nnfi_source *source,
+                                      const nnfi_tensor_proto *proto) {
+    external_range range;
+    NNFI_TRY(read_external_range(&range, source, proto));
+    *location = range.location;
+    return NNF_OK;
+}
+
 /* The bytes that a tensor's elements take; -1 where nnfuse does not know the element type. */
 static nnf_status needed_bytes(int64_t *nbytes, const nnfi_tensor_proto *proto) {
     const nnfi_onnx_dtype *row = nnfi_onnx_dtype_of_number(proto->data_type);

@@ -2,13 +2,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "formats/onnx/replace.h"
 #include "formats/onnx/write.h"
 #include "support/memory.h"
 
 struct nnf_pending_file {
     nnfi_output *model;
-    char *data_path; /* of an external data file that is in its place already, or NULL */
+    nnfi_output
+        *data; /* of an external data file, which has its name already; NULL: there is none */
+    bool map;  /* how a file that is replaced is looked at */
 };
 
 /* ---- To memory ---- */
@@ -44,18 +48,12 @@ nnf_status nnf_onnx_save_memory(const nnf_module *graph, void **data, size_t *si
 
 /* ---- To files ---- */
 
-static bool same_folder(const char *a, const char *b) {
+static bool same_path(const char *a, const char *b) {
     char *real_a = realpath(a, NULL), *real_b = realpath(b, NULL);
     bool same = real_a && real_b && strcmp(real_a, real_b) == 0;
     free(real_a);
     free(real_b);
     return same;
-}
-
-static bool file_exists(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (file) fclose(file);
-    return file != NULL;
 }
 
 /* A name for the data file that no file has: "<name>.data", "<name>.1.data" ... So nothing of the
@@ -64,50 +62,48 @@ static nnf_status choose_data_path(char **out, const char *path) {
     for (int i = 0;; i++) {
         *out = i == 0 ? nnfi_format("%s.data", path) : nnfi_format("%s.%d.data", path, i);
         if (!*out) return nnfi_error_memory(strlen(path), "a path");
-        if (!file_exists(*out)) return NNF_OK;
+        if (access(*out, F_OK) < 0) return NNF_OK;
         nnfi_free(*out);
     }
 }
 
-static nnf_status save_data(const nnfi_file_layout *layout, const char *path) {
-    nnfi_output *output;
-    NNFI_TRY(nnfi_output_open(&output, path));
-    nnf_status status = nnfi_segments_write(layout, layout->data, layout->n_data, output);
-    if (status == NNF_OK) return nnfi_output_commit(output);
-    nnfi_output_discard(output);
-    return status;
+static nnf_status write_file(nnfi_output **output, const char *path, const nnfi_file_layout *layout,
+                             const nnfi_segment *segments, size_t n) {
+    if (!*output) NNFI_TRY(nnfi_output_open(output, path));
+    NNFI_TRY(nnfi_segments_write(layout, segments, n, *output));
+    return nnfi_output_finish(*output);
 }
 
-static nnf_status save_model(nnf_pending_file *pending, const nnfi_file_layout *layout) {
-    NNFI_TRY(nnfi_segments_write(layout, layout->segments, layout->n_segments, pending->model));
-    return nnfi_output_finish(pending->model);
+/* The data file gets its own name before the model does: the model's text has it, and is read under
+ * its temporary name. By then the model is whole, so that it says whose the data file is even if
+ * nothing more comes. */
+static nnf_status write_files(nnf_pending_file *pending, const nnfi_file_layout *layout,
+                              const char *data_path) {
+    if (layout->n_data > 0) {
+        NNFI_TRY(write_file(&pending->data, data_path, layout, layout->data, layout->n_data));
+    }
+    NNFI_TRY(write_file(&pending->model, NULL, layout, layout->segments, layout->n_segments));
+    return pending->data ? nnfi_output_place(pending->data) : NNF_OK;
 }
 
-/* The folder and the data file's name decide what the model says of external data. The data file
- * gets its own name at once: the model's text has it, and is read under its temporary name. */
-static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan) {
+/* Where the model goes decides what it says of external data. */
+static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, bool all_external) {
     nnfi_file_layout layout = {.plan = plan, .same_folder = true};
     const char *path = nnfi_output_target(pending->model);
     char *folder = nnfi_path_folder(path), *data_path = NULL;
     nnf_status status = folder ? NNF_OK : nnfi_error_memory(strlen(path), "a path");
-    if (status == NNF_OK && plan->source && plan->source->n_files > 0) {
-        layout.same_folder = same_folder(folder, plan->source->folder);
-        status = choose_data_path(&data_path, path);
-        if (status == NNF_OK) {
-            const char *slash = strrchr(data_path, '/');
-            layout.data_name = slash ? slash + 1 : data_path;
-        }
+    if (status == NNF_OK && plan->has_external) {
+        layout.same_folder = plan->source->folder && same_path(folder, plan->source->folder);
+        layout.same_model = same_path(path, plan->source->name);
+    }
+    bool beside = !nnfi_output_is_stream(pending->model) && (plan->has_external || all_external);
+    if (status == NNF_OK && beside) status = choose_data_path(&data_path, path);
+    if (status == NNF_OK && beside) {
+        layout.data_name = nnfi_path_name(data_path);
+        layout.all_external = all_external;
     }
     if (status == NNF_OK) status = nnfi_file_layout_make(&layout);
-    if (status == NNF_OK && layout.n_data > 0) {
-        status = save_data(&layout, data_path);
-        if (status == NNF_OK) {
-            pending->data_path = data_path;
-            data_path = NULL;
-            layout.data_name = NULL; /* it pointed there; the model's text has it now */
-        }
-    }
-    if (status == NNF_OK) status = save_model(pending, &layout);
+    if (status == NNF_OK) status = write_files(pending, &layout, data_path);
     nnfi_file_layout_clear(&layout);
     nnfi_free(folder);
     nnfi_free(data_path);
@@ -124,8 +120,12 @@ nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph
     if (!pending) return nnfi_error_memory(sizeof *pending, "an output file");
     nnf_status status = nnfi_write_plan_make(&plan, graph, options);
     if (status == NNF_OK) {
+        pending->map = plan.source && plan.source->map;
         status = nnfi_output_open(&pending->model, path);
-        if (status == NNF_OK) status = save(pending, &plan);
+        if (status == NNF_OK && !nnfi_output_is_stream(pending->model)) {
+            nnfi_leftovers_remove(nnfi_output_target(pending->model), pending->map);
+        }
+        if (status == NNF_OK) status = save(pending, &plan, options && options->external_data);
         nnfi_write_plan_clear(&plan);
     }
     if (status != NNF_OK) {
@@ -141,22 +141,47 @@ const char *nnf_pending_file_path(const nnf_pending_file *pending) {
 }
 
 const char *nnf_pending_file_data_path(const nnf_pending_file *pending) {
-    return pending->data_path;
+    return pending->data ? nnfi_output_target(pending->data) : NULL;
 }
 
-nnf_status nnf_pending_file_commit(nnf_pending_file *pending) {
-    nnf_status status = nnfi_output_commit(pending->model);
-    if (status != NNF_OK && pending->data_path) remove(pending->data_path);
-    nnfi_free(pending->data_path);
-    nnfi_free(pending);
+/* The data of the model that is replaced goes last. Until then that model has a temporary name too,
+ * by which the next run would know what to remove. */
+static nnf_status replace(nnf_pending_file *pending) {
+    const char *path = nnfi_output_target(pending->model);
+    nnfi_paths old = {0};
+    char *kept = NULL;
+    nnf_status status = NNF_OK;
+    if (!nnfi_output_is_stream(pending->model)) {
+        status =
+            nnfi_data_only_of(&old, path, path, nnfi_output_path(pending->model), pending->map);
+    }
+    if (status == NNF_OK && old.n > 0) status = nnfi_output_keep_old(pending->model, &kept);
+    if (status == NNF_OK) {
+        status = nnfi_output_commit(pending->model);
+        pending->model = NULL;
+    }
+    if (status == NNF_OK) nnfi_paths_remove(&old);
+    if (kept) remove(kept);
+    nnfi_free(kept);
+    nnfi_paths_clear(&old);
     return status;
 }
 
+nnf_status nnf_pending_file_commit(nnf_pending_file *pending) {
+    nnf_status status = replace(pending);
+    if (status == NNF_OK && pending->data) {
+        status = nnfi_output_commit(pending->data); /* only closes it */
+        pending->data = NULL;
+    }
+    nnf_pending_file_discard(pending);
+    return status;
+}
+
+/* The data goes first: while the model is there, it says what else is. */
 void nnf_pending_file_discard(nnf_pending_file *pending) {
     if (!pending) return;
+    nnfi_output_discard(pending->data);
     nnfi_output_discard(pending->model);
-    if (pending->data_path) remove(pending->data_path);
-    nnfi_free(pending->data_path);
     nnfi_free(pending);
 }
 

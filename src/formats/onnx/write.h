@@ -37,6 +37,7 @@ typedef struct nnfi_write_plan {
     const nnfi_graph *graph;
     nnfi_source *source; /* NULL: the graph was built by a program */
     int64_t ir_version, opset;
+    bool has_external; /* the source has external data */
     nnfi_leaf *leaves; /* in execution order */
     size_t n_leaves, leaves_capacity;
     nnfi_new_tensor *tensors;
@@ -94,7 +95,9 @@ typedef struct nnfi_file_layout {
     size_t n_segments, capacity;
     nnfi_text owned;
     const char *data_name; /* of the external data file; NULL: everything is put into the model */
+    bool all_external;     /* what is in the model goes into the data file too */
     bool same_folder;      /* as the source: what is external may stay where it is */
+    bool same_model;       /* the source is the file that is replaced: its data file may stay too */
     nnfi_segment *data;    /* what the data file holds */
     size_t n_data, data_capacity;
     uint64_t data_size;

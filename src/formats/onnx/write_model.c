@@ -372,7 +372,8 @@ nnf_status nnfi_file_layout_make(nnfi_file_layout *layout) {
     if (size <= MAX_MODEL_BYTES) return NNF_OK;
     return nnf_error(NNF_ERROR_UNSUPPORTED,
                      "the model would have %" PRIu64 " bytes, and protobuf allows %" PRId64
-                     ": its weights must be external data",
+                     ": write its weights beside it (--external-data, or external_data in "
+                     "the options)",
                      size, MAX_MODEL_BYTES);
 }
 

@@ -453,6 +453,7 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
         NNFI_TRY(
             nnfi_tensor_proto_read(&proto, nnfi_source_reader(source, source->initializers[i],
                                                               "graph.initializer", (int64_t)i)));
+        plan->has_external = plan->has_external || proto.external;
         plan->initializer_values[i] = -2;
         if (proto.name.begin == proto.name.end) continue;
         plan->initializer_values[i] = -1;

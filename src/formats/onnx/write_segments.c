@@ -1,6 +1,7 @@
 /* Segments: what the file is put together from. */
 #include <string.h>
 
+#include "formats/onnx/replace.h"
 #include "formats/onnx/write.h"
 #include "support/memory.h"
 
@@ -80,8 +81,18 @@ static nnf_status add_raw(nnfi_file_layout *layout, nnfi_text *header, const nnf
     return nnfi_file_layout_add(layout, data);
 }
 
+/* The data file's first page says whose it is. */
+static nnf_status add_mark(nnfi_file_layout *layout) {
+    size_t at = layout->owned.length, size = strlen(nnfi_data_mark);
+    nnfi_text_add_bytes(&layout->owned, nnfi_data_mark, size);
+    layout->data_size = size;
+    return append(&layout->data, &layout->n_data, &layout->data_capacity,
+                  &(nnfi_segment){.begin = at, .size = size});
+}
+
 /* The same with the elements in the data file. */
 static nnf_status add_external(nnfi_file_layout *layout, nnfi_text *header, nnfi_segment data) {
+    if (layout->n_data == 0) NNFI_TRY(add_mark(layout));
     size_t at = layout->owned.length;
     data.at = (layout->data_size + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     put_entry(header, "location", layout->data_name);
@@ -113,43 +124,59 @@ nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tenso
         &(nnfi_segment){.tensor = tensor, .size = (size_t)nnf_tensor_nbytes(tensor)});
 }
 
-/* Whether a field says where a tensor's elements are. */
-static bool says_where(uint32_t number) {
-    return number == TENSOR_EXTERNAL_DATA || number == TENSOR_DATA_LOCATION;
+/* Whether a field holds a tensor's elements as bytes, or says where they are. */
+static bool is_data_field(uint32_t number) {
+    return number == TENSOR_RAW_DATA || number == TENSOR_EXTERNAL_DATA ||
+           number == TENSOR_DATA_LOCATION;
 }
 
-/* An original initializer whose data goes elsewhere: all else in it stays. */
-static nnf_status move_external(nnfi_file_layout *layout, const nnfi_tensor_proto *proto) {
-    nnfi_bytes *bytes;
-    nnfi_segment data = {0};
-    NNFI_TRY(
-        nnfi_tensor_proto_external(&bytes, &data.begin, &data.size, layout->plan->source, proto));
-    data.bytes = bytes;
-    nnfi_reader reader = proto->reader;
+/* An original initializer whose elements stand elsewhere: all else in it stays. */
+static nnf_status add_moved(nnfi_file_layout *layout, nnfi_reader reader,
+                            const nnfi_segment *data) {
     nnfi_field field;
     nnfi_text header = {0};
     nnf_status status = NNF_OK;
     for (bool more;;) {
         status = nnfi_reader_next(&reader, &field, &more);
         if (status != NNF_OK || !more) break;
-        if (says_where(field.number)) continue;
+        if (is_data_field(field.number)) continue;
         nnfi_text_add_bytes(&header, (const char *)reader.data + field.whole.begin,
                             field.whole.end - field.whole.begin);
     }
-    if (status == NNF_OK) return add_initializer(layout, &header, &data);
+    if (status == NNF_OK) return add_initializer(layout, &header, data);
     nnfi_text_clear(&header);
     return status;
+}
+
+/* Whether the initializer's elements must be moved, and where they are. */
+static nnf_status must_move(bool *must, nnfi_segment *data, const nnfi_file_layout *layout,
+                            const nnfi_tensor_proto *proto) {
+    nnfi_source *source = layout->plan->source;
+    nnfi_bytes *bytes = source->bytes;
+    *must = layout->all_external && proto->has_raw &&
+            proto->raw.end - proto->raw.begin > LEAST_EXTERNAL;
+    *data = (nnfi_segment){.begin = proto->raw.begin, .size = proto->raw.end - proto->raw.begin};
+    if (proto->external) {
+        NNFI_TRY(nnfi_tensor_proto_external(&bytes, &data->begin, &data->size, source, proto));
+        bool stays = layout->same_model || !nnfi_data_is_marked(bytes);
+        *must = !layout->same_folder || !stays;
+    }
+    data->bytes = bytes;
+    return NNF_OK;
 }
 
 nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index) {
     nnfi_source *source = layout->plan->source;
     const nnfi_piece *piece = &source->pieces[source->initializers[index]];
-    if (source->n_files > 0 && !layout->same_folder) {
+    if (layout->plan->has_external || layout->all_external) {
         nnfi_tensor_proto proto;
+        nnfi_segment data;
+        bool must;
         nnfi_reader reader = nnfi_source_reader(source, source->initializers[index],
                                                 "graph.initializer", (int64_t)index);
         NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
-        if (proto.external) return move_external(layout, &proto);
+        NNFI_TRY(must_move(&must, &data, layout, &proto));
+        if (must) return add_moved(layout, reader, &data);
     }
     return nnfi_file_layout_add_source(layout, piece->begin, piece->end);
 }
