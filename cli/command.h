@@ -26,6 +26,7 @@ typedef struct cli_settings {
     const char *out, *labels, *against;
     string_list chains, inputs, outputs, shapes;
     bool dry_run, no_verify, no_clean, no_fuse, no_winograd, json, quiet, verbose, help;
+    bool external_data;
     double tolerance; /* 0: by dtype */
     int64_t int_max, seed, threads, runs, warmup;
 } cli_settings;

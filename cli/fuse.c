@@ -75,6 +75,11 @@ static int choose_out(fuse_job *job) {
         return fail(STATUS_USAGE, "the model and --json cannot both go to standard output; name a "
                                   "file with -o");
     }
+    if (to_stdout && settings->external_data) {
+        return fail(STATUS_USAGE,
+                    "external data is a file beside the model, and standard output has "
+                    "no place; name a file with -o");
+    }
     if (to_stdout && isatty(STDOUT_FILENO)) {
         return fail(STATUS_USAGE, "standard output is a terminal, and a model is no text; name a "
                                   "file with -o");
@@ -194,7 +199,8 @@ static int verify_file(fuse_job *job, const char *path) {
 static int write_file(fuse_job *job) {
     nnf_pending_file *pending = NULL;
     progress_library_writes(true);
-    nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, NULL);
+    const nnf_onnx_save_options options = {.external_data = job->settings->external_data};
+    nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, &options);
     /* From here on its name is known, and a signal removes it at once. */
     if (saved == NNF_OK) {
         files_set_temporary(nnf_pending_file_path(pending), nnf_pending_file_data_path(pending));

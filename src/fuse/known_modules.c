@@ -21,9 +21,10 @@ nnf_status nnfi_fuse_by_row(nnf_module **fused, nnf_module *const *modules, size
     if (status == NNF_OK) made = 1;
     for (; status == NNF_OK && made < n; made += status == NNF_OK)
         status = new_identity(&fused[made], nnf_module_training(modules[0]));
-    if (status != NNF_OK)
-        while (made > 0)
-            nnf_module_release(fused[--made]);
+    while (status != NNF_OK && made > 0) {
+        nnf_module_release(fused[--made]);
+        fused[made] = NULL; /* the caller may release what is there */
+    }
     return status;
 }
 

@@ -88,12 +88,13 @@ static nnf_status list_beside(nnfi_paths *out, const char *path,
 
 /* ---- Who refers to what ---- */
 
-/* What can be read of a model; NULL: it is none. */
+/* NULL where there is no file, or it is no model. */
 static nnf_status open_model(nnfi_source **out, const char *path, bool map) {
     nnfi_bytes *bytes;
     *out = NULL;
-    nnf_status status = nnfi_bytes_read(&bytes, path, map);
-    if (status == NNF_OK) status = nnfi_source_new(out, bytes, path, NULL, map);
+    if (access(path, F_OK) < 0) return NNF_OK;
+    NNFI_TRY(nnfi_bytes_read(&bytes, path, map));
+    nnf_status status = nnfi_source_new(out, bytes, path, NULL, map);
     return status == NNF_ERROR_MEMORY ? status : NNF_OK;
 }
 
@@ -120,11 +121,11 @@ static nnf_status is_marked_file(bool *marked, const char *path) {
     *marked = false;
     nnf_status status =
         nnfi_bytes_read_range(&bytes, path, false, 0, (int64_t)strlen(nnfi_data_mark));
-    if (status == NNF_OK) {
-        *marked = nnfi_data_is_marked(bytes);
-        nnfi_bytes_release(bytes);
-    }
-    return status == NNF_ERROR_MEMORY ? status : NNF_OK;
+    if (status == NNF_ERROR_FORMAT) return NNF_OK; /* it is shorter */
+    NNFI_TRY(status);
+    *marked = nnfi_data_is_marked(bytes);
+    nnfi_bytes_release(bytes);
+    return NNF_OK;
 }
 
 /* Of the data files beside a model, keeps those that only `model` refers to. */
