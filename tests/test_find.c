@@ -171,6 +171,36 @@ static void an_activation_after_a_full_chain_has_no_row(void **state) {
     nnf_module_release(graph);
 }
 
+/* Behind a convolution; none of them in front of it, and by name as well. */
+static void batch_norms_in_a_row_fold_like_one(void **state) {
+    (void)state;
+    nnf_module *graph = new_graph();
+    nnf_value x = add_input(graph, 4, (const int64_t[]){1, 2, 5, 5});
+    const char *const norms[] = {"before", "bn", "bn2", "bn3"};
+    for (int i = 0; i < 4; i++)
+        add_module(graph, norms[i], new_norm(2, i ? 4 : 2));
+    add_module(graph, "conv", new_conv(2, false, 2, 4, 1));
+    add_module(graph, "relu", new_relu());
+    x = call(graph, "conv", call(graph, "before", x));
+    for (int i = 1; i < 4; i++)
+        x = call(graph, norms[i], x);
+    assert_ok(nnf_graph_add_output(graph, call(graph, "relu", x)));
+    nnf_module_eval(graph);
+
+    nnf_module *fused = NULL;
+    const char *const names[] = {"conv", "bn", "bn2", "bn3", "relu"};
+    assert_ok(nnf_fuse_modules(&fused, graph, &(nnf_chain){names, 5}, 1, NULL));
+    const int64_t shape[] = {1, 2, 5, 5};
+    nnf_tensor *input = random_tensor(NNF_F32, 4, shape, -1, 1, 3);
+    assert_same_function(graph, fused, input, 1e-5);
+    assert_ok(nnf_fuse(graph, NULL, NULL));
+    assert_string_equal(calls_text(graph), "before:BatchNorm2d conv:ConvReLU2d");
+    assert_same_function(graph, fused, input, 1e-5);
+    nnf_tensor_release(input);
+    nnf_module_release(fused);
+    nnf_module_release(graph);
+}
+
 static void only_a_graph_has_chains_to_find(void **state) {
     (void)state;
     nnf_module *relu = new_relu();
@@ -188,4 +218,5 @@ TEST_MAIN(cmocka_unit_test(the_longest_chain_is_found),
           cmocka_unit_test(an_onnx_batch_norm_with_training_mode_ends_a_chain),
           cmocka_unit_test(what_cannot_be_folded_is_left_alone_with_that_reason),
           cmocka_unit_test(an_activation_after_a_full_chain_has_no_row),
+          cmocka_unit_test(batch_norms_in_a_row_fold_like_one),
           cmocka_unit_test(only_a_graph_has_chains_to_find))

@@ -2,7 +2,7 @@
  * largest output: random options and shapes, odd and empty ones among them. */
 #include "onednn_support.h"
 
-enum { MOST_INPUTS = 4 };
+enum { MOST_INPUTS = 6 };
 
 /* A module and the shapes that it is to run on. */
 typedef struct trial {
@@ -251,6 +251,26 @@ static trial any_residual(uint64_t *seed) {
     return made;
 }
 
+/* A layer's parameter comes with the call: what the module holds of the others stays what counts. */
+static trial any_given_parameter(uint64_t *seed) {
+    trial (*const makes[])(uint64_t *) = {any_conv, any_transposed_conv, any_linear, any_norm};
+    trial made = makes[pick(seed, 0, 3)](seed);
+    const nnf_module_type *type = nnf_module_get_type(made.module);
+    size_t given = (size_t)pick(seed, 0, (int64_t)type->n_slots - 1);
+    for (size_t i = 0; i <= given; i++) {
+        const nnf_tensor *tensor = nnf_module_tensor(made.module, type->slots[i].name);
+        if (!tensor) return made; /* as it is */
+        shape *x = &made.inputs[i + 1];
+        x->ndim = nnf_tensor_ndim(tensor);
+        memcpy(x->dims, nnf_tensor_shape(tensor), sizeof *x->dims * (size_t)x->ndim);
+    }
+    made.n_inputs = given + 2;
+    const nnf_slot *slot = &type->slots[given];
+    assert_ok((slot->kind == NNF_SLOT_BUFFER ? nnf_module_set_buffer : nnf_module_set_parameter)(
+        made.module, slot->name, NULL));
+    return made;
+}
+
 static const struct {
     const char *name;
     trial (*make)(uint64_t *seed);
@@ -271,6 +291,7 @@ static const struct {
     {"fused linear", any_fused_linear, 100},
     {"fused batch norm", any_fused_norm, 60},
     {"residual", any_residual, 150},
+    {"given parameter", any_given_parameter, 200},
 };
 
 /* The module's inputs come through a 1x1 convolution where `through`: in a layout of oneDNN's. */

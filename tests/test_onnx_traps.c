@@ -190,6 +190,18 @@ static void an_unknown_operator_passes_through(void **state) {
     release_pair(&p);
 }
 
+static void a_layer_behind_an_unknown_node_has_the_rank_that_its_weight_tells(void **state) {
+    (void)state;
+    nnf_module *graph = load_model("unknown_ranks.onnx");
+    assert_string_equal(type_at(graph, "bn3"), "BatchNorm3d");
+    assert_string_equal(type_at(graph, "bn1"), "BatchNorm1d");
+    nnf_fuse_report report = {0};
+    assert_ok(nnf_fuse(graph, NULL, &report));
+    assert_int_equal(report.n_fused, 2);
+    nnf_fuse_report_clear(&report);
+    nnf_module_release(graph);
+}
+
 TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_value_info),
           cmocka_unit_test(a_new_bias_is_an_input_in_IR_3),
           cmocka_unit_test(an_overridable_weight_is_not_folded),
@@ -202,4 +214,5 @@ TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_val
           cmocka_unit_test(momentum_is_one_minus_ONNX_s),
           cmocka_unit_test(nodes_may_stand_in_any_order),
           cmocka_unit_test(what_only_gave_folded_constants_goes),
-          cmocka_unit_test(an_unknown_operator_passes_through))
+          cmocka_unit_test(an_unknown_operator_passes_through),
+          cmocka_unit_test(a_layer_behind_an_unknown_node_has_the_rank_that_its_weight_tells))

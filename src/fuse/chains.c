@@ -1,7 +1,8 @@
 /* The default table: PyTorch's 16 sequences, each also with 1d and the other activations, and those
  * that end in a residual. Every row has the same method (methods.c), which sees from the modules
  * themselves what is to be folded and what is to be kept. An Add in a row takes a second input from
- * elsewhere (nnfi_takes_residual). */
+ * elsewhere (nnfi_takes_residual), and a batch norm behind a layer stands for any number of them in
+ * a row. */
 #include "fuse/mapping.h"
 #include "nn/nn_internal.h"
 

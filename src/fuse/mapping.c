@@ -43,11 +43,20 @@ static const char *const *copy_names(const char *const *names, size_t n) {
     return copy;
 }
 
+bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index) {
+    return row->folds && index > 0 && !strncmp(row->types[index], "BatchNorm", 9);
+}
+
 static bool same_types(const nnfi_chain_row *row, const char *const *types, size_t n) {
-    if (row->n != n) return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(row->types[i], types[i])) return false;
-    return true;
+    size_t i = 0;
+    for (size_t r = 0; r < row->n; r++) {
+        size_t first = i;
+        while (i < n && !strcmp(row->types[r], types[i]) &&
+               (i == first || nnfi_chain_row_repeats(row, r)))
+            i++;
+        if (i == first) return false;
+    }
+    return i == n;
 }
 
 nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_t n,
@@ -70,7 +79,7 @@ nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_
         free_names(copy, n);
         return nnfi_error_memory(n * sizeof *types, "a mapping's row");
     }
-    mapping->rows[mapping->n++] = (nnfi_chain_row){copy, n, method, payload};
+    mapping->rows[mapping->n++] = (nnfi_chain_row){copy, n, method, payload, false};
     return NNF_OK;
 }
 
@@ -86,7 +95,7 @@ bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t
     size_t n = 0;
     while (n < NNFI_LONGEST_CHAIN && types[n])
         n++;
-    *row = (nnfi_chain_row){types, n, nnfi_fuse_sequence, NULL};
+    *row = (nnfi_chain_row){types, n, nnfi_fuse_sequence, NULL, true};
     return true;
 }
 

@@ -9,7 +9,11 @@ typedef struct nnfi_chain_row {
     size_t n;
     nnf_fuser_method method;
     void *payload;
+    bool folds; /* a batch norm behind the first type stands for one or more of them in a row */
 } nnfi_chain_row;
+
+/* Whether type number `index` of a row may occur several times in a row. */
+bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index);
 
 /* The default table (chains.c). */
 #define NNFI_LONGEST_CHAIN 4

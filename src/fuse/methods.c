@@ -7,9 +7,9 @@
 #include "nn/nn_internal.h"
 #include "support/error.h"
 
-/* A sequence of the default table has at most NNFI_LONGEST_CHAIN modules; a caller's own may be
- * longer. */
-#define MAX_SEQUENCE 16
+/* The default table has shorter ones, but batch norms in a row count one by one, and a caller's own
+ * may be longer. */
+#define MAX_SEQUENCE 64
 
 static bool is_linear(const nnf_module *module) {
     return nnf_module_get_type(module)->linear_map != NULL;

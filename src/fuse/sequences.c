@@ -50,6 +50,8 @@ static nnf_status add_row(nnfi_sequences *out, const nnfi_chain_row *row) {
             *step(out, state, row->types[i]) = to;
         }
         state = to;
+        int32_t *again = step(out, state, row->types[i]);
+        if (nnfi_chain_row_repeats(row, i) && !*again) *again = state;
     }
     if (out->rows[state].n == 0) out->rows[state] = *row; /* the first row for a sequence wins */
     return NNF_OK;

@@ -175,6 +175,19 @@ def nested_capture():
                  h.make_tensor_value_info("flag", T.BOOL, [])])
 
 
+def unknown_ranks():
+    """Layers behind a node that nobody knows, whose weights alone tell the rank."""
+    nodes = [h.make_node("Unknown", ["x"], ["u"], name="/u", domain="example"),
+             h.make_node("Conv", ["u", "conv.weight"], ["c"], name="/conv/Conv"),
+             h.make_node("BatchNormalization", bn_inputs("c", "bn3"), ["b"], name="/bn3"),
+             h.make_node("Unknown", ["b"], ["v"], name="/v", domain="example"),
+             h.make_node("Gemm", ["v", "fc.weight"], ["f"], name="/fc/Gemm", transB=1),
+             h.make_node("BatchNormalization", bn_inputs("f", "bn1"), ["y"], name="/bn1")]
+    save("unknown_ranks", nodes,
+         [weights("conv.weight", 3, 2, 1, 1, 1), *batchnorm("bn3", 3), weights("fc.weight", 4, 3),
+          *batchnorm("bn1", 4)], opsets=[h.make_opsetid("example", 1)])
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     traps()
@@ -183,3 +196,4 @@ if __name__ == "__main__":
     external()
     external_chain()
     nested_capture()
+    unknown_ranks()

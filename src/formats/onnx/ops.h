@@ -67,6 +67,7 @@ typedef struct nnfi_node_call {
                           0: there was none */
     nnf_tensor *value; /* the tensor of NNFI_ATTRIBUTE_VALUE: one reference */
     char type[32];     /* of the module */
+    int rank;          /* of the output, where the operator alone says it; 0: it does not */
 } nnfi_node_call;
 
 typedef struct nnfi_onnx_op {

@@ -171,6 +171,7 @@ static bool complete_conv(nnfi_node_call *call, nnfi_options *options) {
     conv->out_channels = conv->transposed ? second : first;
     conv->in_channels = conv->transposed ? first : second;
     if (first < 1 || second < 1 || first % conv->groups != 0) return false;
+    call->rank = weight->ndim;
     snprintf(call->type, sizeof call->type, "Conv%s%dd", conv->transposed ? "Transpose" : "",
              spatial);
     return true;
@@ -181,6 +182,7 @@ static bool complete_gemm(nnfi_node_call *call, nnfi_options *options) {
     const nnf_gemm_options gemm = options->gemm;
     const nnf_type_info *weight = static_input(call, 1), *bias = static_input(call, 2);
     bool has_bias = call->n_inputs > 2 && call->inputs[2];
+    call->rank = 2;
     if (gemm.trans_a || gemm.alpha != 1 || gemm.beta != 1 || !weight || weight->ndim != 2) {
         return true;
     }

@@ -109,6 +109,20 @@ static nnf_status make_opaque(const builder *b, nnf_module **out, const nnfi_nod
     return status;
 }
 
+/* Where a layer's input has no rank yet, its output has none either: PyTorch's layers take images
+ * without a batch too. ONNX's do not, so the operator may say it. */
+static nnf_status declare_rank(const builder *b, const nnfi_node *node, int rank) {
+    if (!rank || node->n_inputs == 0 || node->n_outputs == 0) return NNF_OK;
+    nnf_value output = b->list->links[node->links + node->n_inputs];
+    if (output == NNF_NO_VALUE || !b->input_infos[0] || b->input_infos[0]->ndim >= 0) return NNF_OK;
+    nnfi_value *value = &b->graph->values[output];
+    nnf_type_info info = *nnfi_value_info(value);
+    if (info.ndim >= 0) return NNF_OK;
+    for (info.ndim = 0; info.ndim < rank; info.ndim++)
+        info.shape[info.ndim] = (nnf_dim){0, NNF_DIM_UNKNOWN};
+    return nnfi_value_set_info(value, &info);
+}
+
 /* *out stays NULL where nnfuse does not know the node. */
 static nnf_status make_known(const builder *b, nnf_module **out, nnfi_node_call *call,
                              const nnfi_onnx_op *op, size_t index) {
@@ -148,8 +162,12 @@ static nnf_status make_module(const builder *b, nnf_module **out, const nnfi_nod
     nnf_status status = NNF_OK;
     if (op && node->n_captures == 0) status = make_known(b, &module, &call, op, index);
     nnf_tensor_release(call.value);
-    if (status == NNF_OK && !module) status = make_opaque(b, &module, node);
-    if (status != NNF_OK) return status;
+    if (status == NNF_OK)
+        status = module ? declare_rank(b, node, call.rank) : make_opaque(b, &module, node);
+    if (status != NNF_OK) {
+        nnf_module_release(module);
+        return status;
+    }
     nnf_module_set_training(module, false);
     nnfi_module_set_origin(module, (nnfi_origin){b->source->number, (int64_t)index});
     *out = module;

@@ -168,6 +168,16 @@ static bool is_bare(const nnf_module *module) {
     return true;
 }
 
+/* Not where a parameter is given by the call: it may be another at each run. */
+static bool holds_parameters(const nnfi_job *job) {
+    const nnf_module_type *type = nnf_module_get_type(job->module);
+    size_t n = job->n_inputs - nnfi_has_residual(job->fused);
+    for (size_t i = 0; i < type->n_slots && i + 1 < n; i++)
+        if (job->inputs[i + 1] && !nnf_module_tensor(job->module, type->slots[i].name))
+            return false;
+    return true;
+}
+
 /* oneDNN's f32 kernels serve f32 alone, and need something to compute. */
 static bool operands_fit(const nnfi_operand *operand) {
     if (operand->dtype != NNF_F32 || operand->ndim == 0) return false;
@@ -192,7 +202,7 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
                       .inputs = inputs,
                       .n_inputs = n_inputs,
                       .output = &outputs[0]};
-    return true;
+    return holds_parameters(job);
 }
 
 /* Winograd's convolutions are blocked, and what stands between them had better be so too. */
