@@ -355,4 +355,26 @@ static void every_layer_agrees_with_the_reference(void **state) {
     assert_true(taken >= 2000);
 }
 
-TEST_MAIN(cmocka_unit_test(every_layer_agrees_with_the_reference))
+/* From numbers whose exponential is nothing to such where it is infinite. */
+static void silu_agrees_on_a_wide_range(void **state) {
+    (void)state;
+    need_onednn();
+    enum { CHANNELS = 5 };
+    nnf_conv_options options = nnf_conv_options_default(2, false, CHANNELS, CHANNELS, 1);
+    options.groups = CHANNELS;
+    uint64_t seed = 1;
+    nnf_module *conv = module_of_conv(&options, false, &seed), *silu;
+    void *weight;
+    assert_ok(nnf_tensor_mut_data(nnf_module_tensor(conv, "weight"), &weight));
+    for (int i = 0; i < CHANNELS; i++)
+        ((float *)weight)[i] = (float)pow(10, i - 1);
+    assert_ok(nnf_activation_new(&silu, NNF_SILU));
+    trial made = fuse_trial("ConvActivation2d", (nnf_module *[]){conv, silu}, 2,
+                            (shape){4, {2, CHANNELS, 33, 31}});
+    for (seed = 2; seed < 6; seed++)
+        assert_true(check_trial(&made, "SiLU", seed));
+    nnf_module_release(made.module);
+}
+
+TEST_MAIN(cmocka_unit_test(every_layer_agrees_with_the_reference),
+          cmocka_unit_test(silu_agrees_on_a_wide_range))

@@ -68,8 +68,18 @@ bool nnfi_has_residual(const nnf_module *fused) {
            !strcmp(nnf_module_type_name(nnf_module_child(fused, 1)), "Add");
 }
 
-static dnnl_status_t append(dnnl_post_ops_t ops, bool *supported, const nnf_module *fused) {
-    size_t first = 1;
+static bool is_silu(const nnf_module *module) {
+    const nnf_activation_options *options = nnf_module_options(module);
+    return is_activation(module) && options->kind == NNF_SILU;
+}
+
+static dnnl_status_t append(nnfi_job *job, dnnl_post_ops_t ops, bool *supported,
+                            const nnf_module *fused) {
+    size_t first = 1, n = fused ? nnf_module_n_children(fused) : 0;
+    if (n > 1 && is_silu(nnf_module_child(fused, n - 1))) {
+        job->finish = nnfi_silu;
+        n--;
+    }
     if (nnfi_has_residual(fused)) {
         dnnl_status_t status = dnnl_post_ops_append_sum(ops, 1.0f
 #if DNNL_VERSION_MAJOR >= 3
@@ -80,12 +90,12 @@ static dnnl_status_t append(dnnl_post_ops_t ops, bool *supported, const nnf_modu
         if (status != dnnl_success) return status;
         first = 2;
     }
-    for (size_t i = first; fused && i < nnf_module_n_children(fused); i++) {
+    for (size_t i = first; i < n; i++) {
         const nnf_module *child = nnf_module_child(fused, i);
         nnfi_eltwise eltwise[2];
-        int n = is_activation(child) ? nnfi_eltwise_of(child, eltwise) : 0;
-        if (n == 0) *supported = false;
-        for (int k = 0; k < n; k++) {
+        int ops_of_it = is_activation(child) ? nnfi_eltwise_of(child, eltwise) : 0;
+        if (ops_of_it == 0) *supported = false;
+        for (int k = 0; k < ops_of_it; k++) {
             dnnl_status_t status =
                 nnfi_post_eltwise(ops, eltwise[k].algorithm, eltwise[k].alpha, eltwise[k].beta);
             if (status != dnnl_success) return status;
@@ -101,7 +111,7 @@ nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused
     dnnl_status_t status =
         dnnl_primitive_attr_set_scratchpad_mode(job->attr, dnnl_scratchpad_mode_user);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
-    if (status == dnnl_success) status = append(ops, supported, fused);
+    if (status == dnnl_success) status = append(job, ops, supported, fused);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(job->attr, ops);
     if (ops) dnnl_post_ops_destroy(ops);
     return status == dnnl_success ? NNF_OK : nnfi_onednn_error(status, "attributes");

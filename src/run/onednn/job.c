@@ -105,6 +105,8 @@ nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md) {
 
 nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
     NNFI_TRY(nnfi_operand_set_md(job->engine, job->output, md));
+    if (job->finish)
+        nnfi_primitive_step_finish(job->step, job->finish, nnfi_md_bytes(md) / sizeof(float));
     return nnfi_primitive_step_arg(job->step, DNNL_ARG_DST, md, NNFI_ARG_OUTPUT, 0);
 }
 

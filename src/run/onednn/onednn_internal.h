@@ -43,6 +43,7 @@ typedef struct nnfi_job {
     nnfi_operand *output;
     dnnl_primitive_attr_t attr;
     dnnl_primitive_desc_t pd;
+    void (*finish)(float *values, int64_t n); /* to be done to the output; NULL: nothing */
     nnfi_primitive_step *step;
     nnfi_md mds[NNFI_MOST_ARGS + 8];
     size_t n_mds;
@@ -91,7 +92,8 @@ nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl
                                const dnnl_dims_t strides);
 
 /* Sets job->attr: a scratchpad of the caller's, and the activations of the container's children
- * (NULL: none) as post-ops; a residual as an addition to what the output holds before them.
+ * (NULL: none) as post-ops, or job->finish; a residual as an addition to what the output holds
+ * before them.
  * *supported is false where one of them is not an activation that oneDNN has. */
 nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
 /* Makes the step around the primitive of job->pd, whose arguments are said next. */
@@ -108,6 +110,9 @@ nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_co
 /* The output is to be the memory of input number i. */
 void nnfi_job_inplace(nnfi_job *job, size_t i);
 nnfi_step *nnfi_job_take_step(nnfi_job *job);
+
+/* x / (1 + e^-x) for each of n values. */
+void nnfi_silu(float *x, int64_t n);
 
 /* ---- Engine ---- */
 

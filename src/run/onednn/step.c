@@ -18,6 +18,9 @@ struct nnfi_primitive_step {
     int n_args;
     dnnl_exec_arg_t args[NNFI_MOST_ARGS];
     step_arg sources[NNFI_MOST_ARGS];
+    void (*finish)(float *values, int64_t n); /* NULL: nothing */
+    size_t finish_n;
+    void *output;
 };
 
 static void release(nnfi_step *step) {
@@ -42,12 +45,16 @@ static nnf_status bind(nnfi_step *step, void *const *inputs, void *const *output
         NNFI_DNNL(dnnl_memory_set_data_handle(self->args[i].memory, data));
         source->data = data;
     }
+    self->output = outputs[0];
     return NNF_OK;
 }
 
 static nnf_status run(nnfi_step *step) {
     nnfi_primitive_step *self = (nnfi_primitive_step *)step;
     NNFI_DNNL(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
+    if (!self->finish) return NNF_OK;
+    NNFI_DNNL(dnnl_stream_wait(self->stream));
+    self->finish(self->output, (int64_t)self->finish_n);
     return NNF_OK;
 }
 
@@ -97,6 +104,12 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
     }
     *out = step;
     return NNF_OK;
+}
+
+void nnfi_primitive_step_finish(nnfi_primitive_step *step, void (*finish)(float *values, int64_t n),
+                                size_t n) {
+    step->finish = finish;
+    step->finish_n = n;
 }
 
 nnfi_step *nnfi_primitive_step_base(nnfi_primitive_step *step) {

@@ -19,6 +19,9 @@ nnf_status nnfi_primitive_step_arg(nnfi_primitive_step *step, int arg, nnfi_cons
 /* Takes over the reference; not where it fails. */
 nnf_status nnfi_primitive_step_constant(nnfi_primitive_step *step, int arg, nnfi_const_md md,
                                         nnfi_packed *packed);
+/* Something to be done to the `n` values of the output afterwards. */
+void nnfi_primitive_step_finish(nnfi_primitive_step *step, void (*finish)(float *values, int64_t n),
+                                size_t n);
 nnfi_step *nnfi_primitive_step_base(nnfi_primitive_step *step);
 
 #endif
