@@ -216,7 +216,7 @@ typedef enum nnf_binary {
     NNF_MUL,
     NNF_DIV,
     NNF_POW,
-    NNF_MOD,  /* integers alone; the result has the divisor's sign */
+    NNF_MOD,  /* the result has the divisor's sign */
     NNF_FMOD, /* the dividend's sign, as C's % and fmod have it */
     NNF_MIN,
     NNF_MAX,
@@ -247,15 +247,76 @@ NNF_API nnf_status nnf_matmul_new(nnf_module **out);
 
 /* ONNX operators with their attributes. Where newer opsets give an attribute as an input, it is an
  * input here too; the option is for older ones, and is used where the input is not there. */
-typedef struct nnf_axes_options { /* ReduceMean, Squeeze, Unsqueeze */
+typedef struct nnf_axes_options { /* ReduceMean, ReduceSum ..., Squeeze, Unsqueeze */
     int n_axes;                   /* -1: not given */
     int64_t axes[NNF_MAX_DIMS];
     bool keepdims;
     bool noop_with_empty_axes;
 } nnf_axes_options;
-typedef struct nnf_axis_options { /* Concat, Gather */
+typedef struct nnf_axis_options { /* Concat, Gather, GatherElements, OneHot */
     int64_t axis;
 } nnf_axis_options;
+typedef struct nnf_arg_options { /* ArgMax, ArgMin */
+    int64_t axis;
+    bool keepdims, select_last_index;
+} nnf_arg_options;
+typedef struct nnf_top_k_options { /* what is found is always sorted; k is an input */
+    int64_t axis;
+    bool largest;
+} nnf_top_k_options;
+typedef struct nnf_split_options { /* n -1: an input, or n_outputs parts of one size */
+    int64_t axis, num_outputs;     /* num_outputs 0: as many as the call has, which must divide */
+    int n;
+    int64_t sizes[2 * NNF_MAX_DIMS];
+} nnf_split_options;
+typedef struct nnf_cumulative_options { /* CumSum, CumProd; the axis is an input */
+    bool exclusive, reverse;
+} nnf_cumulative_options;
+typedef struct nnf_trilu_options {
+    bool upper;
+} nnf_trilu_options;
+typedef struct nnf_eye_options { /* EyeLike; dtype unknown: the input's */
+    int64_t k;
+    nnf_dtype dtype;
+} nnf_eye_options;
+typedef enum nnf_blocks_kind {                         /* how DepthToSpace reads channels */
+                               NNF_BLOCKS_OUTSIDE = 0, /* [c, block]: mode CRD */
+                               NNF_BLOCKS_INSIDE /* [block, c]: mode DCR; SpaceToDepth writes them
+                                                    so */
+} nnf_blocks_kind;
+typedef struct nnf_blocks_options { /* DepthToSpace, SpaceToDepth */
+    int64_t blocksize;
+    nnf_blocks_kind kind;
+} nnf_blocks_options;
+typedef struct nnf_gather_nd_options {
+    int64_t batch_dims;
+} nnf_gather_nd_options;
+typedef enum nnf_scatter_kind { /* what becomes of the element that was there */
+                                NNF_SCATTER_REPLACE = 0,
+                                NNF_SCATTER_ADD,
+                                NNF_SCATTER_MUL,
+                                NNF_SCATTER_MIN,
+                                NNF_SCATTER_MAX
+} nnf_scatter_kind;
+typedef struct nnf_scatter_options { /* ScatterElements, ScatterND (which has no axis) */
+    nnf_scatter_kind kind;
+    int64_t axis;
+} nnf_scatter_options;
+/* LayerNorm and RMSNorm: over the axes from `axis` on, RMSNorm not `centred`. InstanceNorm (groups
+ * 0) and GroupNorm: for each channel or group; scale_of_groups: scale and bias are [groups]. Scale
+ * and bias are inputs. */
+typedef struct nnf_norm_options {
+    int64_t axis, groups;
+    double eps;
+    bool centred, scale_of_groups;
+} nnf_norm_options;
+typedef struct nnf_lp_norm_options {
+    int64_t axis, p; /* p: 1 or 2 */
+} nnf_lp_norm_options;
+typedef struct nnf_lrn_options {
+    int64_t size;
+    double alpha, beta, bias;
+} nnf_lrn_options;
 typedef struct nnf_shape_options { /* Shape; end: NNF_SHAPE_TO_END is all */
     int64_t start, end;
 } nnf_shape_options;

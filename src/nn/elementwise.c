@@ -15,7 +15,7 @@ static const struct binary_kind {
     [NNF_MUL] = {"Mul", NUMBERS},
     [NNF_DIV] = {"Div", NUMBERS},
     [NNF_POW] = {"Pow", NUMBERS},
-    [NNF_MOD] = {"Mod", INTEGERS},
+    [NNF_MOD] = {"Mod", NUMBERS},
     [NNF_FMOD] = {"Mod", NUMBERS},
     [NNF_MIN] = {"Min", NUMBERS},
     [NNF_MAX] = {"Max", NUMBERS},

@@ -64,9 +64,10 @@ typedef struct nnfi_activation_call {
     double alpha, beta;
 } nnfi_activation_call;
 
-/* Softmax over the middle of [outer, axis, inner]. */
+/* Softmax over the middle of [outer, axis, inner], or its logarithm. */
 typedef struct nnfi_softmax {
     nnf_dtype dtype;
+    bool log;
     int64_t outer, axis, inner;
     const void *x;
     void *y;

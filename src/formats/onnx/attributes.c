@@ -120,13 +120,22 @@ static const word words[] = {
     {NNFI_ATTRIBUTE_GELU, "none", NNF_GELU},
     {NNFI_ATTRIBUTE_GELU, "tanh", NNF_GELU_TANH},
     {NNFI_ATTRIBUTE_DIRECTION, "LEFT", NNF_SHIFT_LEFT},
+    {NNFI_ATTRIBUTE_REDUCTION, "none", NNF_SCATTER_REPLACE},
+    {NNFI_ATTRIBUTE_REDUCTION, "add", NNF_SCATTER_ADD},
+    {NNFI_ATTRIBUTE_REDUCTION, "mul", NNF_SCATTER_MUL},
+    {NNFI_ATTRIBUTE_REDUCTION, "min", NNF_SCATTER_MIN},
+    {NNFI_ATTRIBUTE_REDUCTION, "max", NNF_SCATTER_MAX},
+    {NNFI_ATTRIBUTE_BLOCKS, "DCR", NNF_BLOCKS_INSIDE},
+    {NNFI_ATTRIBUTE_BLOCKS, "CRD", NNF_BLOCKS_OUTSIDE},
     {NNFI_ATTRIBUTE_DIRECTION, "RIGHT", NNF_SHIFT_RIGHT},
 };
 enum { N_WORDS = sizeof words / sizeof *words };
 
 /* Every enum of options is as wide as an int: its values are small, and none is negative. */
 _Static_assert(sizeof(nnf_auto_pad) == sizeof(int) && sizeof(nnf_pad_kind) == sizeof(int) &&
-                   sizeof(nnf_activation) == sizeof(int) && sizeof(nnf_binary) == sizeof(int),
+                   sizeof(nnf_activation) == sizeof(int) && sizeof(nnf_binary) == sizeof(int) &&
+                   sizeof(nnf_scatter_kind) == sizeof(int) &&
+                   sizeof(nnf_blocks_kind) == sizeof(int),
                "words are stored as ints");
 
 static void store_word(char *to, int value) {
@@ -384,6 +393,7 @@ static nnf_status write_from(nnfi_text *to, const nnfi_attribute_row *row, const
         *type = ATTRIBUTE_TYPE_INT;
         break;
     case NNFI_ATTRIBUTE_DTYPE:
+        if (*(const nnf_dtype *)(const void *)from == NNF_DTYPE_UNKNOWN) break;
         nnfi_put_int(to, ATTRIBUTE_I,
                      nnfi_onnx_dtype_of(*(const nnf_dtype *)(const void *)from)->number);
         *type = ATTRIBUTE_TYPE_INT;

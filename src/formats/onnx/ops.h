@@ -22,6 +22,18 @@ typedef union nnfi_options {
     nnf_binary_options binary;
     nnf_axes_options axes;
     nnf_axis_options axis;
+    nnf_arg_options arg;
+    nnf_top_k_options top_k;
+    nnf_split_options split;
+    nnf_cumulative_options cumulative;
+    nnf_trilu_options trilu;
+    nnf_eye_options eye;
+    nnf_blocks_options blocks;
+    nnf_gather_nd_options gather_nd;
+    nnf_scatter_options scatter;
+    nnf_norm_options norm;
+    nnf_lp_norm_options lp_norm;
+    nnf_lrn_options lrn;
     nnf_shape_options shape;
     nnf_slice_options slice;
     nnf_isinf_options isinf;
@@ -47,6 +59,8 @@ typedef enum nnfi_attribute_kind {
     NNFI_ATTRIBUTE_PAD_MODE,
     NNFI_ATTRIBUTE_GELU,
     NNFI_ATTRIBUTE_DIRECTION,
+    NNFI_ATTRIBUTE_REDUCTION,
+    NNFI_ATTRIBUTE_BLOCKS,
     NNFI_ATTRIBUTE_DTYPE, /* nnf_dtype */
     NNFI_ATTRIBUTE_VALUE  /* the module's parameter "value", as a tensor */
 } nnfi_attribute_kind;

@@ -99,6 +99,35 @@ static const nnfi_attribute_row pad_attributes[] = {
     {.name = NULL},
 };
 
+static const nnfi_attribute_row layer_norm_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, axis), 0, false},
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
+    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row instance_norm_attributes[] = {
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row group_norm_attributes[] = {
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
+    {"num_groups", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, groups), 0, true},
+    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row lp_norm_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, axis), 0, false},
+    {"p", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, p), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row lrn_attributes[] = {
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, alpha), 0, false},
+    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, beta), 0, false},
+    {"bias", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, bias), 0, false},
+    {"size", NNFI_ATTRIBUTE_INT, AT(nnf_lrn_options, size), 0, true},
+    {.name = NULL},
+};
+
 /* ---- Defaults ---- */
 
 #define ONES \
@@ -122,6 +151,15 @@ static const nnf_global_pool_options global_average_defaults = {true};
 static const nnf_flatten_options flatten_defaults = {1, -1, true};
 static const nnf_dropout_options dropout_defaults = {.p = 0.5};
 static const nnf_pad_options pad_defaults = {.n = -1};
+
+static const nnf_norm_options layer_norm_defaults = {
+    .axis = -1, .eps = (double)1e-5f, .centred = true};
+static const nnf_norm_options rms_norm_defaults = {.axis = -1, .eps = (double)1e-5f};
+static const nnf_norm_options group_norm_18_defaults = {.eps = (double)1e-5f,
+                                                        .scale_of_groups = true};
+static const nnf_norm_options group_norm_defaults = {.eps = (double)1e-5f};
+static const nnf_lp_norm_options lp_norm_defaults = {-1, 2};
+static const nnf_lrn_options lrn_defaults = {0, (double)0.0001f, 0.75, 1};
 
 /* ---- Completing options from a node's inputs ---- */
 
@@ -231,6 +269,21 @@ static bool complete_dropout(nnfi_node_call *call, nnfi_options *options) {
     return call->n_outputs == 1 && training == 0;
 }
 
+static bool complete_group_norm(nnfi_node_call *call, nnfi_options *options) {
+    (void)call;
+    return options->norm.groups > 0;
+}
+
+static bool complete_lp_norm(nnfi_node_call *call, nnfi_options *options) {
+    (void)call;
+    return options->lp_norm.p == 1 || options->lp_norm.p == 2;
+}
+
+static bool complete_lrn(nnfi_node_call *call, nnfi_options *options) {
+    (void)call;
+    return options->lrn.size > 0;
+}
+
 /* ---- The rows ---- */
 
 static const nnfi_onnx_op ops[] = {
@@ -255,11 +308,32 @@ static const nnfi_onnx_op ops[] = {
         nnfi_no_attributes, &global_average_defaults, NULL),
     ROW("GlobalMaxPool", 7, LAST, "GlobalMaxPool", nnf_global_pool_options, nnfi_no_attributes,
         NULL, NULL),
+    ROW("GroupNormalization", 18, 20, "GroupNorm", nnf_norm_options, group_norm_attributes,
+        &group_norm_18_defaults, complete_group_norm),
+    ROW("GroupNormalization", 21, LAST, "GroupNorm", nnf_norm_options, group_norm_attributes,
+        &group_norm_defaults, complete_group_norm),
+    ROW("Hardmax", 7, 12, "Hardmax", nnf_softmax_options, softmax_attributes, &softmax_1_defaults,
+        NULL),
+    ROW("Hardmax", 13, LAST, "Hardmax", nnf_softmax_options, softmax_attributes,
+        &softmax_13_defaults, NULL),
+    ROW("InstanceNormalization", 7, LAST, "InstanceNorm", nnf_norm_options,
+        instance_norm_attributes, &group_norm_defaults, NULL),
+    ROW("LRN", 7, LAST, "LRN", nnf_lrn_options, lrn_attributes, &lrn_defaults, complete_lrn),
+    ROW("LayerNormalization", 17, LAST, "LayerNorm", nnf_norm_options, layer_norm_attributes,
+        &layer_norm_defaults, NULL),
+    ROW("LogSoftmax", 7, 12, "LogSoftmax", nnf_softmax_options, softmax_attributes,
+        &softmax_1_defaults, NULL),
+    ROW("LogSoftmax", 13, LAST, "LogSoftmax", nnf_softmax_options, softmax_attributes,
+        &softmax_13_defaults, NULL),
+    ROW("LpNormalization", 7, LAST, "LpNormalization", nnf_lp_norm_options, lp_norm_attributes,
+        &lp_norm_defaults, complete_lp_norm),
     NNFI_ONNX_PLAIN("MatMul", 7, "MatMul"),
     ROW("MaxPool", 7, LAST, "MaxPool#d", nnf_pool_options, maxpool_attributes, &maxpool_defaults,
         complete_pool),
     ROW("Pad", 7, 10, "Pad", nnf_pad_options, pad_2_attributes, &pad_defaults, NULL),
     ROW("Pad", 11, LAST, "Pad", nnf_pad_options, pad_attributes, &pad_defaults, NULL),
+    ROW("RMSNormalization", 23, LAST, "RMSNorm", nnf_norm_options, layer_norm_attributes,
+        &rms_norm_defaults, NULL),
     ROW("Softmax", 7, 12, "Softmax", nnf_softmax_options, softmax_attributes, &softmax_1_defaults,
         NULL),
     ROW("Softmax", 13, LAST, "Softmax", nnf_softmax_options, softmax_attributes,

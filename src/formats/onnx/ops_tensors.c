@@ -52,12 +52,75 @@ static const nnfi_attribute_row transpose_attributes[] = {
     {.name = NULL},
 };
 
+static const nnfi_attribute_row arg_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_arg_options, axis), 0, false},
+    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, keepdims), 0, false},
+    {"select_last_index", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, select_last_index), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row top_k_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_top_k_options, axis), 0, false},
+    {"largest", NNFI_ATTRIBUTE_BOOL, AT(nnf_top_k_options, largest), 0, false},
+    {"sorted", NNFI_ATTRIBUTE_ANY, 0, 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row split_7_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false},
+    {"split", NNFI_ATTRIBUTE_PAD_LIST, AT(nnf_split_options, sizes), AT(nnf_split_options, n),
+     false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row split_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false},
+    {"num_outputs", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, num_outputs), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row cumulative_attributes[] = {
+    {"exclusive", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, exclusive), 0, false},
+    {"reverse", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, reverse), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row trilu_attributes[] = {
+    {"upper", NNFI_ATTRIBUTE_BOOL, AT(nnf_trilu_options, upper), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row eye_attributes[] = {
+    {"dtype", NNFI_ATTRIBUTE_DTYPE, AT(nnf_eye_options, dtype), 0, false},
+    {"k", NNFI_ATTRIBUTE_INT, AT(nnf_eye_options, k), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row blocks_attributes[] = {
+    {"blocksize", NNFI_ATTRIBUTE_INT, AT(nnf_blocks_options, blocksize), 0, true},
+    {"mode", NNFI_ATTRIBUTE_BLOCKS, AT(nnf_blocks_options, kind), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row gather_nd_attributes[] = {
+    {"batch_dims", NNFI_ATTRIBUTE_INT, AT(nnf_gather_nd_options, batch_dims), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row scatter_elements_attributes[] = {
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_scatter_options, axis), 0, false},
+    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row scatter_nd_attributes[] = {
+    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false},
+    {.name = NULL},
+};
+
 /* ---- Defaults ---- */
 
 static const nnf_axes_options axes_defaults = {.n_axes = -1, .keepdims = true};
 static const nnf_shape_options shape_defaults = {0, NNF_SHAPE_TO_END};
 static const nnf_slice_options slice_defaults = {.n = -1, .axes = {0, 1, 2, 3, 4, 5, 6, 7}};
 static const nnf_transpose_options transpose_defaults = {.n = -1};
+
+static const nnf_arg_options arg_defaults = {0, true, false};
+static const nnf_top_k_options top_k_defaults = {-1, true};
+static const nnf_split_options split_defaults = {.n = -1};
+static const nnf_trilu_options trilu_defaults = {true};
+static const nnf_axis_options one_hot_defaults = {-1};
+static const nnf_blocks_options blocks_defaults = {.kind = NNF_BLOCKS_INSIDE};
 
 /* ---- Completing options from a node's inputs ---- */
 
@@ -75,20 +138,45 @@ static bool complete_constant_of_shape(nnfi_node_call *call, nnfi_options *optio
 
 #define PLAIN NNFI_ONNX_PLAIN
 static const nnfi_onnx_op ops[] = {
+    ROW("ArgMax", 7, LAST, "ArgMax", nnf_arg_options, arg_attributes, &arg_defaults, NULL),
+    ROW("ArgMin", 7, LAST, "ArgMin", nnf_arg_options, arg_attributes, &arg_defaults, NULL),
     ROW("Concat", 7, LAST, "Concat", nnf_axis_options, concat_attributes, NULL, NULL),
     {"Constant", 7, LAST, "Constant", 0, constant_attributes, NULL, complete_constant},
     {"ConstantOfShape", 9, LAST, "ConstantOfShape", 0, constant_of_shape_attributes, NULL,
      complete_constant_of_shape},
+    ROW("CumProd", 26, LAST, "CumProd", nnf_cumulative_options, cumulative_attributes, NULL, NULL),
+    ROW("CumSum", 11, LAST, "CumSum", nnf_cumulative_options, cumulative_attributes, NULL, NULL),
+    ROW("DepthToSpace", 7, LAST, "DepthToSpace", nnf_blocks_options, blocks_attributes,
+        &blocks_defaults, NULL),
+    PLAIN("Expand", 8, "Expand"),
+    ROW("EyeLike", 9, LAST, "EyeLike", nnf_eye_options, eye_attributes, NULL, NULL),
     ROW("Gather", 7, LAST, "Gather", nnf_axis_options, gather_attributes, NULL, NULL),
+    ROW("GatherElements", 11, LAST, "GatherElements", nnf_axis_options, gather_attributes, NULL,
+        NULL),
+    ROW("GatherND", 11, LAST, "GatherND", nnf_gather_nd_options, gather_nd_attributes, NULL, NULL),
     PLAIN("Identity", 7, "Identity"),
+    PLAIN("NonZero", 9, "NonZero"),
+    ROW("OneHot", 9, LAST, "OneHot", nnf_axis_options, gather_attributes, &one_hot_defaults, NULL),
+    PLAIN("Range", 11, "Range"),
     ROW("Reshape", 7, LAST, "Reshape", nnf_reshape_options, reshape_attributes, NULL, NULL),
+    ROW("ScatterElements", 11, LAST, "ScatterElements", nnf_scatter_options,
+        scatter_elements_attributes, NULL, NULL),
+    ROW("ScatterND", 11, LAST, "ScatterND", nnf_scatter_options, scatter_nd_attributes, NULL, NULL),
     ROW("Shape", 7, LAST, "Shape", nnf_shape_options, shape_attributes, &shape_defaults, NULL),
+    PLAIN("Size", 7, "Size"),
     ROW("Slice", 7, 9, "Slice", nnf_slice_options, slice_attributes, &slice_defaults, NULL),
     ROW("Slice", 10, LAST, "Slice", nnf_slice_options, nnfi_no_attributes, &slice_defaults, NULL),
+    ROW("SpaceToDepth", 7, LAST, "SpaceToDepth", nnf_blocks_options, blocks_attributes,
+        &blocks_defaults, NULL),
+    ROW("Split", 7, 12, "Split", nnf_split_options, split_7_attributes, &split_defaults, NULL),
+    ROW("Split", 13, LAST, "Split", nnf_split_options, split_attributes, &split_defaults, NULL),
     ROW("Squeeze", 7, 12, "Squeeze", nnf_axes_options, squeeze_attributes, &axes_defaults, NULL),
     ROW("Squeeze", 13, LAST, "Squeeze", nnf_axes_options, nnfi_no_attributes, &axes_defaults, NULL),
+    PLAIN("Tile", 7, "Tile"),
+    ROW("TopK", 10, LAST, "TopK", nnf_top_k_options, top_k_attributes, &top_k_defaults, NULL),
     ROW("Transpose", 7, LAST, "Transpose", nnf_transpose_options, transpose_attributes,
         &transpose_defaults, NULL),
+    ROW("Trilu", 14, LAST, "Trilu", nnf_trilu_options, trilu_attributes, &trilu_defaults, NULL),
     ROW("Unsqueeze", 7, 12, "Unsqueeze", nnf_axes_options, squeeze_attributes, &axes_defaults,
         NULL),
     ROW("Unsqueeze", 13, LAST, "Unsqueeze", nnf_axes_options, nnfi_no_attributes, &axes_defaults,

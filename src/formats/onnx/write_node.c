@@ -236,12 +236,17 @@ static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_
     if (strcmp(op->op_type, "Slice") == 0 && (opset < 10) != (o->slice.n >= 0)) {
         return "Slice has its bounds elsewhere in this opset";
     }
+    if (strcmp(op->op_type, "Split") == 0 && opset >= 13 && o->split.n >= 0) {
+        return "Split has its sizes elsewhere in this opset";
+    }
     if (strcmp(op->op_type, "Pad") == 0 && (opset < 11) != (o->pad.n >= 0)) {
         return "Pad has its paddings elsewhere in this opset";
     }
-    bool axes_are_inputs = opset >= (strcmp(op->op_type, "ReduceMean") == 0 ? 18 : 13);
-    bool has_axes = strcmp(op->op_type, "ReduceMean") == 0 || strcmp(op->op_type, "Squeeze") == 0 ||
-                    strcmp(op->op_type, "Unsqueeze") == 0;
+    bool reduces = strncmp(op->op_type, "Reduce", 6) == 0;
+    bool since_13 = !reduces || strcmp(op->op_type, "ReduceSum") == 0;
+    bool axes_are_inputs = opset >= (since_13 ? 13 : 18);
+    bool has_axes =
+        reduces || strcmp(op->op_type, "Squeeze") == 0 || strcmp(op->op_type, "Unsqueeze") == 0;
     if (has_axes && axes_are_inputs && o->axes.n_axes >= 0) {
         return "the axes are an input in this opset";
     }

@@ -28,6 +28,11 @@ static inline int64_t integer_pow(int64_t base, int64_t exponent) {
 }
 
 /* The remainder with the divisor's sign; C's has the dividend's. */
+static inline double float_mod(double a, double b) {
+    double rest = fmod(a, b);
+    if (rest == 0) return copysign(0, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
 static inline int64_t integer_mod(int64_t a, int64_t b) {
     int64_t rest = b == -1 ? 0 : a % b;
     return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
@@ -79,14 +84,15 @@ typedef void (*row_function)(void *y, const void *a, int64_t a_step, const void 
     LOOP(less_or_equal_##suffix, type, uint8_t, a <= b) \
     LOOP(greater_##suffix, type, uint8_t, a > b)        \
     LOOP(greater_or_equal_##suffix, type, uint8_t, a >= b)
-#define FLOATS(suffix, type)                                    \
-    NUMBERS(suffix, type)                                       \
-    LOOP(add_##suffix, type, type, a + b)                       \
-    LOOP(sub_##suffix, type, type, a - b)                       \
-    LOOP(mul_##suffix, type, type, a *b)                        \
-    LOOP(div_##suffix, type, type, a / b)                       \
-    LOOP(pow_##suffix, type, type, pow((double)a, (double)b))   \
-    LOOP(fmod_##suffix, type, type, fmod((double)a, (double)b)) \
+#define FLOATS(suffix, type)                                        \
+    NUMBERS(suffix, type)                                           \
+    LOOP(add_##suffix, type, type, a + b)                           \
+    LOOP(sub_##suffix, type, type, a - b)                           \
+    LOOP(mul_##suffix, type, type, a *b)                            \
+    LOOP(div_##suffix, type, type, a / b)                           \
+    LOOP(pow_##suffix, type, type, pow((double)a, (double)b))       \
+    LOOP(fmod_##suffix, type, type, fmod((double)a, (double)b))     \
+    LOOP(mod_##suffix, type, type, float_mod((double)a, (double)b)) \
     LOOP(prelu_##suffix, type, type, a < 0 ? a * b : a)
 #define INTEGERS(suffix, type)                            \
     NUMBERS(suffix, type)                                 \
@@ -115,16 +121,16 @@ LOOP(and_bool, uint8_t, uint8_t, a &&b)
 LOOP(or_bool, uint8_t, uint8_t, a || b)
 LOOP(xor_bool, uint8_t, uint8_t, !a != !b)
 
-#define NUMBER_ROWS(suffix)                                                           \
-    [NNF_ADD] = add_##suffix, [NNF_SUB] = sub_##suffix, [NNF_MUL] = mul_##suffix,     \
-    [NNF_DIV] = div_##suffix, [NNF_POW] = pow_##suffix, [NNF_FMOD] = fmod_##suffix,   \
-    [NNF_MIN] = min_##suffix, [NNF_MAX] = max_##suffix, [NNF_PRELU] = prelu_##suffix, \
-    [NNF_EQUAL] = equal_##suffix, [NNF_LESS] = less_##suffix,                         \
-    [NNF_LESS_OR_EQUAL] = less_or_equal_##suffix, [NNF_GREATER] = greater_##suffix,   \
+#define NUMBER_ROWS(suffix)                                                                 \
+    [NNF_ADD] = add_##suffix, [NNF_SUB] = sub_##suffix, [NNF_MUL] = mul_##suffix,           \
+    [NNF_DIV] = div_##suffix, [NNF_POW] = pow_##suffix, [NNF_MOD] = mod_##suffix,           \
+    [NNF_FMOD] = fmod_##suffix, [NNF_MIN] = min_##suffix, [NNF_MAX] = max_##suffix,         \
+    [NNF_PRELU] = prelu_##suffix, [NNF_EQUAL] = equal_##suffix, [NNF_LESS] = less_##suffix, \
+    [NNF_LESS_OR_EQUAL] = less_or_equal_##suffix, [NNF_GREATER] = greater_##suffix,         \
     [NNF_GREATER_OR_EQUAL] = greater_or_equal_##suffix
-#define INTEGER_ROWS(suffix)                                                         \
-    NUMBER_ROWS(suffix), [NNF_MOD] = mod_##suffix, [NNF_BITWISE_AND] = and_##suffix, \
-                         [NNF_BITWISE_OR] = or_##suffix, [NNF_BITWISE_XOR] = xor_##suffix
+#define INTEGER_ROWS(suffix)                                                               \
+    NUMBER_ROWS(suffix), [NNF_BITWISE_AND] = and_##suffix, [NNF_BITWISE_OR] = or_##suffix, \
+                         [NNF_BITWISE_XOR] = xor_##suffix
 static const row_function rows[NNF_DTYPE_COUNT][NNF_BINARY_COUNT] = {
     [NNF_F32] = {NUMBER_ROWS(f32)},
     [NNF_F64] = {NUMBER_ROWS(f64)},
