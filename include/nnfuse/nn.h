@@ -256,6 +256,44 @@ typedef struct nnf_axes_options { /* ReduceMean, ReduceSum ..., Squeeze, Unsquee
 typedef struct nnf_axis_options { /* Concat, Gather, GatherElements, OneHot */
     int64_t axis;
 } nnf_axis_options;
+typedef enum nnf_resize_mode {
+    NNF_RESIZE_NEAREST = 0,
+    NNF_RESIZE_LINEAR,
+    NNF_RESIZE_CUBIC
+} nnf_resize_mode;
+typedef enum nnf_resize_coordinates { /* ONNX's coordinate_transformation_mode */
+                                      NNF_RESIZE_HALF_PIXEL = 0,
+                                      NNF_RESIZE_HALF_PIXEL_SYMMETRIC,
+                                      NNF_RESIZE_PYTORCH_HALF_PIXEL,
+                                      NNF_RESIZE_ALIGN_CORNERS,
+                                      NNF_RESIZE_ASYMMETRIC,
+                                      NNF_RESIZE_CROP /* tf_crop_and_resize */
+} nnf_resize_coordinates;
+typedef enum nnf_resize_nearest { /* which element is near a place between two */
+                                  NNF_RESIZE_PREFER_FLOOR = 0,
+                                  NNF_RESIZE_PREFER_CEIL,
+                                  NNF_RESIZE_FLOOR,
+                                  NNF_RESIZE_CEIL
+} nnf_resize_nearest;
+typedef enum nnf_resize_policy { /* what sizes mean */
+                                 NNF_RESIZE_STRETCH = 0,
+                                 NNF_RESIZE_NOT_LARGER, /* one scale for all axes: the smallest */
+                                 NNF_RESIZE_NOT_SMALLER
+} nnf_resize_policy;
+/* Resize: inputs 1 roi, 2 scales, 3 sizes; `scales_first` (Upsample, Resize of opset 10): input 1
+ * scales alone. Known scales are options as well, so that shapes can be told from them. */
+typedef struct nnf_resize_options {
+    nnf_resize_mode mode;
+    nnf_resize_coordinates coordinates;
+    nnf_resize_nearest nearest;
+    nnf_resize_policy policy;
+    bool antialias, exclude_outside, scales_first;
+    double cubic_a, extrapolation_value;
+    int n_axes; /* -1: all */
+    int64_t axes[NNF_MAX_DIMS];
+    int n_scales; /* -1: not known */
+    double scales[NNF_MAX_DIMS];
+} nnf_resize_options;
 typedef struct nnf_arg_options { /* ArgMax, ArgMin */
     int64_t axis;
     bool keepdims, select_last_index;

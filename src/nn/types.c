@@ -4,12 +4,15 @@
 #include "nn/nn_internal.h"
 
 static const nnfi_type_family *const families[] = {
-    &nnfi_conv_family,       &nnfi_linear_family,  &nnfi_batchnorm_family,   &nnfi_pool_family,
-    &nnfi_activation_family, &nnfi_softmax_family, &nnfi_elementwise_family, &nnfi_logic_family,
-    &nnfi_cast_family,       &nnfi_reduce_family,  &nnfi_order_family,       &nnfi_norm_family,
-    &nnfi_arrange_family,    &nnfi_blocks_family,  &nnfi_cumulative_family,  &nnfi_index_family,
-    &nnfi_generate_family,   &nnfi_shape_family,   &nnfi_constant_family,    &nnfi_movement_family,
-    &nnfi_pad_family,        &nnfi_dropout_family, &nnfi_container_family,   &nnfi_fused_family,
+    &nnfi_conv_family,        &nnfi_linear_family,     &nnfi_batchnorm_family,
+    &nnfi_pool_family,        &nnfi_activation_family, &nnfi_softmax_family,
+    &nnfi_elementwise_family, &nnfi_logic_family,      &nnfi_cast_family,
+    &nnfi_reduce_family,      &nnfi_order_family,      &nnfi_norm_family,
+    &nnfi_arrange_family,     &nnfi_blocks_family,     &nnfi_cumulative_family,
+    &nnfi_index_family,       &nnfi_resize_family,     &nnfi_generate_family,
+    &nnfi_shape_family,       &nnfi_constant_family,   &nnfi_movement_family,
+    &nnfi_pad_family,         &nnfi_dropout_family,    &nnfi_container_family,
+    &nnfi_fused_family,
 };
 
 const nnf_module_type *nnf_type(const char *name) {

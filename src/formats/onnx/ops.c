@@ -91,6 +91,9 @@ bool nnf_onnx_operator_at(nnf_onnx_operator *out, size_t index) {
     for (size_t i = 0; op && i < index; i++)
         op = next_operator(op->op_type);
     if (!op) return false;
-    *out = (nnf_onnx_operator){op->op_type, op->first_opset, ONNX_NEWEST_OPSET};
+    *out = (nnf_onnx_operator){op->op_type, op->first_opset, op->last_opset};
+    for (int opset = op->first_opset; opset <= ONNX_NEWEST_OPSET; opset++) {
+        if (nnfi_onnx_op_find(out->name, strlen(out->name), opset)) out->last_opset = opset;
+    }
     return true;
 }

@@ -34,6 +34,7 @@ typedef union nnfi_options {
     nnf_norm_options norm;
     nnf_lp_norm_options lp_norm;
     nnf_lrn_options lrn;
+    nnf_resize_options resize;
     nnf_shape_options shape;
     nnf_slice_options slice;
     nnf_isinf_options isinf;
@@ -61,6 +62,10 @@ typedef enum nnfi_attribute_kind {
     NNFI_ATTRIBUTE_DIRECTION,
     NNFI_ATTRIBUTE_REDUCTION,
     NNFI_ATTRIBUTE_BLOCKS,
+    NNFI_ATTRIBUTE_RESIZE_MODE,
+    NNFI_ATTRIBUTE_COORDINATES,
+    NNFI_ATTRIBUTE_NEAREST,
+    NNFI_ATTRIBUTE_POLICY,
     NNFI_ATTRIBUTE_DTYPE, /* nnf_dtype */
     NNFI_ATTRIBUTE_VALUE  /* the module's parameter "value", as a tensor */
 } nnfi_attribute_kind;

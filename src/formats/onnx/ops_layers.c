@@ -127,6 +127,25 @@ static const nnfi_attribute_row lrn_attributes[] = {
     {"size", NNFI_ATTRIBUTE_INT, AT(nnf_lrn_options, size), 0, true},
     {.name = NULL},
 };
+static const nnfi_attribute_row resize_10_attributes[] = {
+    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false},
+    {.name = NULL},
+};
+static const nnfi_attribute_row resize_attributes[] = {
+    {"antialias", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, antialias), 0, false},
+    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_resize_options, axes), AT(nnf_resize_options, n_axes),
+     false},
+    {"coordinate_transformation_mode", NNFI_ATTRIBUTE_COORDINATES,
+     AT(nnf_resize_options, coordinates), 0, false},
+    {"cubic_coeff_a", NNFI_ATTRIBUTE_FLOAT, AT(nnf_resize_options, cubic_a), 0, false},
+    {"exclude_outside", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, exclude_outside), 0, false},
+    {"extrapolation_value", NNFI_ATTRIBUTE_FLOAT, AT(nnf_resize_options, extrapolation_value), 0,
+     false},
+    {"keep_aspect_ratio_policy", NNFI_ATTRIBUTE_POLICY, AT(nnf_resize_options, policy), 0, false},
+    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false},
+    {"nearest_mode", NNFI_ATTRIBUTE_NEAREST, AT(nnf_resize_options, nearest), 0, false},
+    {.name = NULL},
+};
 
 /* ---- Defaults ---- */
 
@@ -160,6 +179,13 @@ static const nnf_norm_options group_norm_18_defaults = {.eps = (double)1e-5f,
 static const nnf_norm_options group_norm_defaults = {.eps = (double)1e-5f};
 static const nnf_lp_norm_options lp_norm_defaults = {-1, 2};
 static const nnf_lrn_options lrn_defaults = {0, (double)0.0001f, 0.75, 1};
+/* What Upsample did, and Resize when it was new. */
+static const nnf_resize_options resize_10_defaults = {.coordinates = NNF_RESIZE_ASYMMETRIC,
+                                                      .nearest = NNF_RESIZE_FLOOR,
+                                                      .scales_first = true,
+                                                      .n_axes = -1,
+                                                      .n_scales = -1};
+static const nnf_resize_options resize_defaults = {.cubic_a = -0.75, .n_axes = -1, .n_scales = -1};
 
 /* ---- Completing options from a node's inputs ---- */
 
@@ -284,6 +310,21 @@ static bool complete_lrn(nnfi_node_call *call, nnfi_options *options) {
     return options->lrn.size > 0;
 }
 
+/* Constant scales are options too: infer sees no floats. */
+static bool complete_resize(nnfi_node_call *call, nnfi_options *options) {
+    nnf_resize_options *resize = &options->resize;
+    size_t index = resize->scales_first ? 1 : 2;
+    const nnf_tensor *scales = index < call->n_inputs ? call->constants[index] : NULL;
+    float values[NNF_MAX_DIMS];
+    if (!scales || nnf_tensor_dtype(scales) != NNF_F32) return true;
+    int64_t n = nnf_tensor_numel(scales);
+    if (n < 1 || n > NNF_MAX_DIMS || nnf_tensor_read(scales, 0, n, values) != NNF_OK) return true;
+    for (int i = 0; i < n; i++)
+        resize->scales[i] = (double)values[i];
+    resize->n_scales = (int)n;
+    return true;
+}
+
 /* ---- The rows ---- */
 
 static const nnfi_onnx_op ops[] = {
@@ -334,9 +375,15 @@ static const nnfi_onnx_op ops[] = {
     ROW("Pad", 11, LAST, "Pad", nnf_pad_options, pad_attributes, &pad_defaults, NULL),
     ROW("RMSNormalization", 23, LAST, "RMSNorm", nnf_norm_options, layer_norm_attributes,
         &rms_norm_defaults, NULL),
+    ROW("Resize", 10, 10, "Resize", nnf_resize_options, resize_10_attributes, &resize_10_defaults,
+        complete_resize),
+    ROW("Resize", 11, LAST, "Resize", nnf_resize_options, resize_attributes, &resize_defaults,
+        complete_resize),
     ROW("Softmax", 7, 12, "Softmax", nnf_softmax_options, softmax_attributes, &softmax_1_defaults,
         NULL),
     ROW("Softmax", 13, LAST, "Softmax", nnf_softmax_options, softmax_attributes,
         &softmax_13_defaults, NULL),
+    ROW("Upsample", 9, 9, "Resize", nnf_resize_options, resize_10_attributes, &resize_10_defaults,
+        complete_resize),
 };
 const nnfi_onnx_table nnfi_onnx_layers = NNFI_ONNX_TABLE(ops);
