@@ -26,7 +26,7 @@ NETWORKS = ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "densenet121", "
             "regnet_y_400mf"]
 ENGINES = ["nnfuse", "nnfuse-unfused", "onnxruntime", "onnxruntime-plain", "openvino", "ncnn",
            "pytorch"]
-BATCHES = {1: (5, 5), 8: (3, 3)}  # turns, and runs of a burst
+BATCHES = {1: (10, 5), 8: (4, 3)}  # turns, and runs of a burst
 PAUSE, PAUSES = 0.1, 12
 TOLERANCE = 1e-3
 HERE = pathlib.Path(__file__).resolve().parent
