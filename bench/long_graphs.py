@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Time and memory of `nnfuse fuse --no-verify` on graphs of 1,000 to 1,000,000 nodes.
 
-    long_graphs.py NNFUSE [--verify] [--nodes N ...] [--kind KIND ...] [--folder DIR] [--keep]
+    long_graphs.py NNFUSE [--out ROWS.json] [--verify] [--nodes N ...] [--kind KIND ...]
+                          [--folder DIR] [--keep]
 
-Prints a table for docs/benchmarks.md: seconds, microseconds and bytes of anonymous memory for each
-node. Linear is where a kind's columns hold as the graph grows.
+Prints the table of docs/benchmarks.md; bench/report.py takes table and picture from here. Time and
+memory grow linearly where what one node takes stays the same as the graph grows.
 """
 import argparse
+import json
+import math
 import pathlib
 import re
 import struct
@@ -148,34 +151,99 @@ def measure(arguments, kind, n, folder):
         make(model, kind, n)
     command = [arguments.nnfuse, "fuse", str(model), "-o", str(fused)]
     command += [] if arguments.verify else ["--no-verify"]
-    seconds = min(run(command) for _ in range(RUNS.get(n, 3)))
+    row = {"kind": kind, "nodes": n, "bytes": model.stat().st_size,
+           "seconds": min(run(command) for _ in range(RUNS.get(n, 3)))}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        peak = anonymous_peak(process)
-    size = model.stat().st_size
+        row["memory"] = anonymous_peak(process)
     if not arguments.keep:
         model.unlink()
         fused.unlink()
-    return seconds, peak, size
+    return row
+
+
+# ---- Telling ----
+
+HEAD = """| graph | nodes | file, MB | seconds | µs for each node | memory, MB | bytes for each node |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def line(row):
+    n, seconds, memory = row["nodes"], row["seconds"], row["memory"]
+    return (f"| {row['kind']} | {n:,} | {row['bytes'] / 1e6:.1f} | {seconds:.3f} | "
+            f"{seconds / n * 1e6:.1f} | {memory / 1e6:.0f} | {memory / n:,.0f} |")
+
+
+def table(rows):
+    return "\n".join([HEAD, *map(line, rows)])
+
+
+def picture(rows):
+    """Seconds over nodes, both axes logarithmic: what grows linearly rises like the grey lines."""
+    colors = dict(zip(KINDS, ("#1b6ca8", "#c8553d", "#588b5e", "#9a6fb0")))
+    width, height, left, top = 520, 360, 60, 20
+    powers_x, powers_y = (3, 6), (-3, 2)
+
+    def at(nodes, seconds):
+        x = (math.log10(nodes) - powers_x[0]) / (powers_x[1] - powers_x[0])
+        y = (math.log10(seconds) - powers_y[0]) / (powers_y[1] - powers_y[0])
+        return left + x * width, top + (1 - y) * height
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 110}" '
+             f'height="{top + height + 50}" font-family="sans-serif" font-size="11">',
+             '<rect width="100%" height="100%" fill="white"/>']
+
+    def stroke(points, color, dash=""):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}"{dash}/>')
+
+    def text(x, y, words, anchor="start", color="black"):
+        parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">'
+                     f'{words}</text>')
+
+    for power in range(powers_y[0], powers_y[1] + 1):
+        x, y = at(10 ** powers_x[0], 10.0 ** power)
+        stroke([(x, y), (x + width, y)], "#eee")
+        text(x - 6, y + 4, f"{10.0 ** power:g} s", "end")
+    for power in range(powers_x[0], powers_x[1] + 1):
+        x, y = at(10 ** power, 10.0 ** powers_y[0])
+        text(x, y + 18, f"{10 ** power:,}", "middle")
+    text(left + width / 2, top + height + 40, "nodes", "middle")
+    for micro in (1, 10):  # seconds for each million nodes
+        stroke([at(10 ** p, 10.0 ** p * micro * 1e-6) for p in powers_x], "#bbb",
+               ' stroke-dasharray="4 4"')
+        text(*at(1.1e6, micro), f"{micro} µs a node", color="#888")
+    for kind, color in colors.items():
+        own = [row for row in rows if row["kind"] == kind]
+        points = [at(row["nodes"], row["seconds"]) for row in own]
+        if not points:
+            continue
+        stroke(points, color)
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in points]
+        place = list(colors).index(kind)
+        text(left + 12, top + 16 + 16 * place, kind, color=color)
+    return "\n".join(parts + ["</svg>", ""])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("nnfuse")
+    parser.add_argument("--out", type=pathlib.Path)
     parser.add_argument("--verify", action="store_true")
     parser.add_argument("--nodes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--kind", nargs="*", choices=KINDS, default=list(KINDS))
     parser.add_argument("--folder", type=pathlib.Path)
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
-    print("| graph | nodes | file, MB | s | µs for each node | memory, MB | bytes for each node |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    rows = []
+    print(HEAD)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or pathlib.Path(temporary)
         for kind in arguments.kind:
             for n in arguments.nodes:
-                seconds, peak, size = measure(arguments, kind, n, folder)
-                print(f"| {kind} | {n:,} | {size / 1e6:.1f} | {seconds:.3f} | {seconds / n * 1e6:.2f}"
-                      f" | {peak / 1e6:.1f} | {peak / n:,.0f} |", flush=True)
+                rows.append(measure(arguments, kind, n, folder))
+                print(line(rows[-1]), flush=True)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Write docs/benchmarks.md and docs/benchmarks.svg from what bench/engines.py and
-bench/fuse_modules.py measured.
+"""Write docs/benchmarks.md and its pictures from what bench/engines.py, bench/fuse_modules.py and
+bench/long_graphs.py measured.
 
-    report.py RESULTS.json FUSE_MODULES.md DOCS
+    report.py RESULTS.json FUSE_MODULES.md LONG_GRAPHS.json DOCS
 """
 import json
 import math
 import pathlib
 import sys
+
+import long_graphs
 
 TITLES = {
     "nnfuse": "nnfuse, fused", "nnfuse-unfused": "nnfuse, unfused", "onnxruntime": "ONNX Runtime",
@@ -57,6 +59,17 @@ Fusing the convolution and batch norm pairs of a ResNet-50, `nnf_fuse_modules` b
 `fuse_modules` (`bench/fuse_modules.py`), until every folded weight and bias has been read:
 
 {fusing}
+
+## Long graphs
+
+`nnfuse fuse --no-verify`, from the file to the file, both in memory (`bench/long_graphs.py`): chains
+of Conv, BatchNormalization and Relu with 2 channels; elementwise nodes, of which none fuses; one value
+that half of the nodes read; residual blocks. The least time of several runs, and the peak of
+anonymous memory (RssAnon).
+
+{long}
+
+![Seconds over nodes]({long_picture})
 """
 
 
@@ -164,14 +177,17 @@ def picture(rows):
 def main():
     results = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
     fusing = pathlib.Path(sys.argv[2]).read_text(encoding="utf-8").strip()
-    docs, batches = pathlib.Path(sys.argv[3]), results["batches"]
+    rows = json.loads(pathlib.Path(sys.argv[3]).read_text(encoding="utf-8"))
+    docs, batches = pathlib.Path(sys.argv[4]), results["batches"]
     tables = "".join(
         f"\n### Batch {batch}\n\n{times(rows)}\n\nDivided by nnfuse's time, fused: above 1, nnfuse "
         f"is faster.\n\n{compared(rows)}\n" for batch, rows in batches.items())
     (docs / "benchmarks.svg").write_text(picture(batches["1"]), encoding="utf-8")
+    (docs / "long_graphs.svg").write_text(long_graphs.picture(rows), encoding="utf-8")
     (docs / "benchmarks.md").write_text(PAGE.format(
         **results, versions=versions(batches), tables=tables, memory=memory(batches["1"]),
-        agreement=agreement(batches), fusing=fusing, picture="benchmarks.svg"), encoding="utf-8")
+        agreement=agreement(batches), fusing=fusing, picture="benchmarks.svg",
+        long=long_graphs.table(rows), long_picture="long_graphs.svg"), encoding="utf-8")
 
 
 if __name__ == "__main__":
