@@ -64,7 +64,7 @@ static void uses_list_producers_and_readers(void **state) {
     assert_ok(nnfi_uses_new(&uses, f.graph));
     assert_int_equal(uses.producer[f.x], -1);
     assert_int_equal(uses.producer[f.i2], CALL_ID2);
-    const int64_t *readers = uses.readers + uses.first_reader[f.x];
+    const int32_t *readers = uses.readers + uses.first_reader[f.x];
     assert_int_equal(uses.first_reader[f.x + 1] - uses.first_reader[f.x], 4);
     assert_int_equal(readers[0], CALL_A);
     assert_int_equal(readers[1], CALL_D);

@@ -34,7 +34,7 @@ void nnfi_plan_clear(nnfi_plan *plan) {
     nnfi_free(plan->previous);
     nnfi_free(plan->again);
     nnfi_free(plan->taken);
-    nnf_graph_infer_free(plan->infos, plan->n_infos);
+    nnfi_known_clear(&plan->infos);
     *plan = (nnfi_plan){0};
 }
 
@@ -125,7 +125,7 @@ static nnf_status not_fusable_value(const char *format, const char *path, const 
 static nnf_status why_readers(const nnfi_plan *plan, const nnfi_call *call,
                               const nnf_module *wanted) {
     nnf_value value = call->outputs[0];
-    const int64_t *readers = plan->uses.readers + plan->uses.first_reader[value];
+    const int32_t *readers = plan->uses.readers + plan->uses.first_reader[value];
     size_t n = n_readers(plan, value), other = n - 1;
     bool also = !wanted;
     for (size_t i = 0; i < n; i++) {
@@ -198,9 +198,9 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
 static nnf_status infer(nnfi_plan *plan) {
     if (!plan->inferred) {
         plan->inferred = true;
-        return nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos);
+        return nnfi_graph_infer(&plan->infos, plan->module);
     }
-    if (plan->infos) return NNF_OK;
+    if (plan->infos.of) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "the shapes in this graph are not known");
 }
 
@@ -213,7 +213,7 @@ static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
     NNFI_TRY(type->linear_map(first->module, &map));
     if (map.channel_axis >= 0) return NNF_OK;
     NNFI_TRY(infer(plan));
-    int ndim = plan->infos[first->outputs[0]].ndim;
+    int ndim = nnfi_known_get(&plan->infos, first->outputs[0])->ndim;
     if (ndim >= 0 && ndim + map.channel_axis == 1) return NNF_OK;
     if (ndim < 0)
         return nnf_error(NNF_ERROR_NOT_FUSABLE,
@@ -238,14 +238,16 @@ static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const
     nnf_value value = before->outputs[0], residual = residual_of(call, value);
     if (residual == NNF_NO_VALUE) return NNF_OK;
     NNFI_TRY(infer(plan));
-    if (same_type(&plan->infos[value], &plan->infos[residual])) return NNF_OK;
+    const nnf_type_info *one = nnfi_known_get(&plan->infos, value);
+    const nnf_type_info *other = nnfi_known_get(&plan->infos, residual);
+    if (same_type(one, other)) return NNF_OK;
     char text[2][NNFI_INFO_TEXT];
     return nnf_error(
         NNF_ERROR_NOT_FUSABLE,
         "'%s' adds '%s', %s, to the output of '%s', %s: they must be known to have the same shape",
         call->path, plan->graph->values[residual].name,
-        nnfi_info_text(text[0], NNFI_INFO_TEXT, &plan->infos[residual]), before->path,
-        nnfi_info_text(text[1], NNFI_INFO_TEXT, &plan->infos[value]));
+        nnfi_info_text(text[0], NNFI_INFO_TEXT, other), before->path,
+        nnfi_info_text(text[1], NNFI_INFO_TEXT, one));
 }
 
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused) {

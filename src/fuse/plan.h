@@ -3,7 +3,7 @@
 #ifndef NNFI_PLAN_H
 #define NNFI_PLAN_H
 
-#include "module/graph_internal.h"
+#include "module/known.h"
 #include "module/pointers.h"
 
 typedef struct nnfi_plan {
@@ -14,9 +14,8 @@ typedef struct nnfi_plan {
     size_t *previous; /* [n_calls]: the call of the same module before this one, or NNFI_NO_CALL */
     bool *again;      /* [n_calls]: the module is called again after this call */
     bool *taken;      /* [n_calls] */
-    nnf_type_info *infos; /* inferred when somebody asks for the first time */
-    size_t n_infos;
-    bool inferred; /* or tried to, if infos is NULL */
+    nnfi_known infos; /* inferred when somebody asks for the first time */
+    bool inferred;    /* or tried to, if infos.of is NULL */
 } nnfi_plan;
 #define NNFI_NO_CALL SIZE_MAX
 

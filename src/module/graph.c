@@ -196,6 +196,8 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
     if (!nnfi_reserve(&graph->calls, &graph->calls_capacity, graph->n_calls + 1,
                       sizeof *graph->calls))
         return nnfi_error_memory(sizeof *graph->calls, "a graph's calls");
+    if (graph->n_calls >= INT32_MAX)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d calls", INT32_MAX);
     char *copy = nnfi_strdup(path);
     if (!copy) return nnfi_error_memory(strlen(path) + 1, "a call's path");
     const nnfi_call model = {.path = copy,

@@ -1,6 +1,7 @@
 /* Shapes and dtypes through a Graph. */
 #include <string.h>
 
+#include "module/known.h"
 #include "module/object.h"
 #include "support/text.h"
 
@@ -93,15 +94,14 @@ nnf_status nnfi_graph_check_inputs(const nnf_module *module, nnf_tensor *const *
 typedef struct inference {
     const nnf_module *module;
     const nnfi_graph *graph;
-    nnf_type_info *infos; /* by value number */
-    bool own_symbols;     /* the inputs' symbols are this graph's, so what it says itself of its
-                             values can stand beside them */
+    nnfi_known infos;
+    bool own_symbols; /* the inputs' symbols are this graph's, so what it says itself of its
+                         values can stand beside them */
 } inference;
 
 /* Fills in what is not known yet from what the file or the program said of the value. */
-static void add_declared(const inference *state, nnf_value value) {
+static void add_declared(const inference *state, nnf_value value, nnf_type_info *info) {
     const nnf_type_info *declared = nnfi_value_info(&state->graph->values[value]);
-    nnf_type_info *info = &state->infos[value];
     if (info->dtype == NNF_DTYPE_UNKNOWN) info->dtype = declared->dtype;
     if (info->ndim < 0 && declared->ndim >= 0) {
         info->ndim = declared->ndim;
@@ -117,18 +117,21 @@ static void add_declared(const inference *state, nnf_value value) {
 
 static nnf_status infer_sources(inference *state, const nnf_type_info *const *inputs) {
     const nnfi_graph *graph = state->graph;
+    nnf_type_info info;
+    nnf_type_info_init(&info);
     for (size_t i = 0; i < graph->n_values; i++) {
         const nnfi_value *value = &graph->values[i];
-        if (value->constant && !value->is_input)
-            NNFI_TRY(nnf_type_info_of_tensor(&state->infos[i], value->constant));
+        if (!value->constant || value->is_input) continue;
+        NNFI_TRY(nnf_type_info_of_tensor(&info, value->constant));
+        NNFI_TRY(nnfi_known_set(&state->infos, (nnf_value)i, &info));
     }
     for (size_t i = 0; i < graph->n_inputs; i++) {
         nnf_value value = graph->inputs[i];
-        if (inputs && inputs[i])
-            NNFI_TRY(nnf_type_info_copy(&state->infos[value], inputs[i]));
-        else if (!inputs)
-            NNFI_TRY(
-                nnf_type_info_copy(&state->infos[value], nnfi_value_info(&graph->values[value])));
+        const nnf_type_info *known =
+            inputs ? inputs[i] : nnfi_value_info(&graph->values[graph->inputs[i]]);
+        if (!known) continue;
+        NNFI_TRY(nnf_type_info_copy(&info, known));
+        NNFI_TRY(nnfi_known_set(&state->infos, value, &info));
     }
     return NNF_OK;
 }
@@ -148,40 +151,60 @@ static nnf_status infer_call(inference *state, const nnfi_call *call, call_infos
                       sizeof *room->outputs))
         return nnfi_error_memory(call->n_outputs * sizeof *room->outputs, "a call's infos");
     for (size_t i = 0; i < call->n_inputs; i++)
-        room->inputs[i] = call->inputs[i] == NNF_NO_VALUE ? NULL : &state->infos[call->inputs[i]];
+        room->inputs[i] =
+            call->inputs[i] == NNF_NO_VALUE ? NULL : nnfi_known_get(&state->infos, call->inputs[i]);
     for (size_t i = 0; i < call->n_outputs; i++)
         nnf_type_info_init(&room->outputs[i]);
     nnf_status status = NNF_OK;
     if (type->infer)
         status =
             type->infer(call->module, room->inputs, call->n_inputs, room->outputs, call->n_outputs);
+    if (status != NNF_OK) status = nnfi_error_prefix(status, "'%s' (%s): ", call->path, type->name);
     for (size_t i = 0; i < call->n_outputs; i++) {
         if (status != NNF_OK || call->outputs[i] == NNF_NO_VALUE) {
             nnf_type_info_clear(&room->outputs[i]);
             continue;
         }
-        nnf_type_info_clear(&state->infos[call->outputs[i]]);
-        state->infos[call->outputs[i]] = room->outputs[i];
-        add_declared(state, call->outputs[i]);
+        add_declared(state, call->outputs[i], &room->outputs[i]);
+        status = nnfi_known_set(&state->infos, call->outputs[i], &room->outputs[i]);
     }
-    if (status == NNF_OK) return NNF_OK;
-    return nnfi_error_prefix(status, "'%s' (%s): ", call->path, type->name);
+    return status;
 }
 
 static nnf_status infer_graph(inference *state, const nnf_type_info *const *inputs) {
     const nnfi_graph *graph = state->graph;
-    state->infos = nnfi_alloc(graph->n_values * sizeof *state->infos);
-    if (!state->infos)
-        return nnfi_error_memory(graph->n_values * sizeof *state->infos, "a graph's infos");
-    for (size_t i = 0; i < graph->n_values; i++)
-        nnf_type_info_init(&state->infos[i]);
+    NNFI_TRY(nnfi_known_new(&state->infos, graph->n_values));
     nnf_status status = infer_sources(state, inputs);
     call_infos room = {0};
     for (size_t i = 0; i < graph->n_calls && status == NNF_OK; i++)
         status = infer_call(state, graph->calls[i], &room);
-    nnfi_free(room.inputs);
+    nnfi_free((void *)room.inputs);
     nnfi_free(room.outputs);
-    if (status != NNF_OK) nnf_graph_infer_free(state->infos, graph->n_values);
+    if (status != NNF_OK) nnfi_known_clear(&state->infos);
+    return status;
+}
+
+nnf_status nnfi_graph_infer(nnfi_known *out, const nnf_module *module) {
+    inference state = {.module = module, .graph = nnfi_graph_of(module), .own_symbols = true};
+    NNFI_TRY(infer_graph(&state, NULL));
+    *out = state.infos;
+    return NNF_OK;
+}
+
+/* One info for each value. */
+static nnf_status spread(nnf_type_info **out, const nnfi_known *infos, size_t n) {
+    nnf_type_info *spread = nnfi_alloc(n * sizeof *spread);
+    if (!spread) return nnfi_error_memory(n * sizeof *spread, "a graph's infos");
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; i < n; i++) {
+        nnf_type_info_init(&spread[i]);
+        if (status == NNF_OK)
+            status = nnf_type_info_copy(&spread[i], nnfi_known_get(infos, (nnf_value)i));
+    }
+    if (status == NNF_OK)
+        *out = spread;
+    else
+        nnf_graph_infer_free(spread, n);
     return status;
 }
 
@@ -198,11 +221,12 @@ nnf_status nnf_graph_infer(const nnf_module *module, const nnf_type_info *inputs
             pointers[i] = &inputs[i];
     }
     nnf_status status = infer_graph(&state, pointers);
-    nnfi_free(pointers);
+    nnfi_free((void *)pointers);
     if (status != NNF_OK) return status;
-    *infos = state.infos;
-    *n_infos = graph->n_values;
-    return NNF_OK;
+    status = spread(infos, &state.infos, graph->n_values);
+    nnfi_known_clear(&state.infos);
+    if (status == NNF_OK) *n_infos = graph->n_values;
+    return status;
 }
 
 void nnf_graph_infer_free(nnf_type_info *infos, size_t n_infos) {
@@ -222,7 +246,7 @@ nnf_status nnfi_graph_infer_outputs(const nnf_module *module, const nnf_type_inf
     NNFI_TRY(infer_graph(&state, inputs));
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
-        status = nnf_type_info_copy(&outputs[i], &state.infos[graph->outputs[i]]);
-    nnf_graph_infer_free(state.infos, graph->n_values);
+        status = nnf_type_info_copy(&outputs[i], nnfi_known_get(&state.infos, graph->outputs[i]));
+    nnfi_known_clear(&state.infos);
     return status;
 }

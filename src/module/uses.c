@@ -8,7 +8,7 @@ static void add_counts(int64_t *counts, const nnf_value *values, size_t n) {
 }
 
 static void add_readers(nnfi_uses *uses, int64_t *next, const nnf_value *values, size_t n,
-                        int64_t call) {
+                        int32_t call) {
     for (size_t i = 0; i < n; i++)
         if (values[i] != NNF_NO_VALUE) uses->readers[next[values[i]]++] = call;
 }
@@ -30,13 +30,13 @@ static void set_producers(nnfi_uses *uses, const nnfi_graph *graph) {
     for (size_t i = 0; i < graph->n_calls; i++)
         for (size_t j = 0; j < graph->calls[i]->n_outputs; j++)
             if (graph->calls[i]->outputs[j] != NNF_NO_VALUE)
-                uses->producer[graph->calls[i]->outputs[j]] = (int64_t)i;
+                uses->producer[graph->calls[i]->outputs[j]] = (int32_t)i;
 }
 
 /* Two passes over the calls: count, then fill in. */
 nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph) {
     size_t n = graph->n_values;
-    nnfi_uses uses = {.producer = nnfi_alloc(n * sizeof(int64_t)),
+    nnfi_uses uses = {.producer = nnfi_alloc(n * sizeof(int32_t)),
                       .first_reader = nnfi_calloc(n + 1, sizeof(int64_t))};
     int64_t *next = nnfi_alloc((n + 1) * sizeof *next);
     if (!uses.producer || !uses.first_reader || !next) goto fail;
@@ -45,14 +45,14 @@ nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph) {
         add_counts(uses.first_reader, graph->calls[i]->inputs, graph->calls[i]->n_inputs);
         add_counts(uses.first_reader, graph->calls[i]->captures, graph->calls[i]->n_captures);
     }
-    uses.readers = nnfi_alloc((size_t)accumulate(uses.first_reader, n) * sizeof(int64_t));
+    uses.readers = nnfi_alloc((size_t)accumulate(uses.first_reader, n) * sizeof(int32_t));
     if (!uses.readers) goto fail;
     for (size_t i = 0; i <= n; i++)
         next[i] = uses.first_reader[i];
     for (size_t i = 0; i < graph->n_calls; i++) {
         const nnfi_call *call = graph->calls[i];
-        add_readers(&uses, next, call->inputs, call->n_inputs, (int64_t)i);
-        add_readers(&uses, next, call->captures, call->n_captures, (int64_t)i);
+        add_readers(&uses, next, call->inputs, call->n_inputs, (int32_t)i);
+        add_readers(&uses, next, call->captures, call->n_captures, (int32_t)i);
     }
     nnfi_free(next);
     *out = uses;

@@ -14,12 +14,12 @@
 struct nnfi_storage {
     atomic_size_t references;
     nnf_dtype dtype;
+    atomic_flag busy; /* held while `data` is made, and to look at `folded` */
+    bool lent;        /* `data` is a caller's, to be written like one's own */
     int64_t numel;
     atomic_uint_fast64_t version;
     _Atomic(void *) data; /* aligned elements; NULL: not there yet. Set once, under `busy` */
-    atomic_flag busy;     /* held while `data` is made, and to look at `folded` */
     void *block;          /* the heap memory that `data` is in; NULL: none of its own */
-    bool lent;            /* `data` is a caller's, to be written like one's own */
     const void *borrowed; /* NULL: heap or folded */
     void (*release)(void *payload);
     void *payload;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "formats/onnx/ops.h"
+#include "module/known.h"
 #include "support/memory.h"
 
 typedef struct builder {
@@ -10,8 +11,8 @@ typedef struct builder {
     nnfi_graph *graph;
     nnfi_source *source;
     const nnfi_node_list *list;
-    nnf_type_info *infos; /* of every value, as far as it is known by now */
-    nnfi_map containers;  /* from a container's path to its place in container_modules */
+    nnfi_known infos;    /* of every value, as far as it is known by now */
+    nnfi_map containers; /* from a container's path to its place in container_modules */
     nnf_module **container_modules;
     size_t n_containers, containers_capacity;
     /* of the node at work, with room for the longest list */
@@ -176,41 +177,33 @@ static nnf_status make_module(const builder *b, nnf_module **out, const nnfi_nod
 
 /* ---- What is known of values ---- */
 
-static void set_info(nnf_type_info *to, nnf_type_info *from) {
-    nnf_type_info_clear(to);
-    *to = *from; /* moved */
-    nnf_type_info_init(from);
-}
-
 /* Inference says more than the file, which may be wrong; a layer that does not take its inputs is
  * no error here: the file may be fine for what it is used for. */
-static void infer_outputs(builder *b, const nnf_module *module, const nnfi_node *node) {
+static nnf_status infer_outputs(builder *b, const nnf_module *module, const nnfi_node *node) {
     const nnf_module_type *type = nnf_module_get_type(module);
     const nnf_value *outputs = b->list->links + node->links + node->n_inputs;
+    bool fits = true;
     for (size_t i = 0; i < node->n_outputs; i++) {
         nnf_type_info_init(&b->output_infos[i]);
     }
-    if (type->infer && type->infer(module, b->input_infos, node->n_inputs, b->output_infos,
-                                   node->n_outputs) != NNF_OK) {
-        for (size_t i = 0; i < node->n_outputs; i++) {
-            nnf_type_info_clear(&b->output_infos[i]);
-            nnf_type_info_init(&b->output_infos[i]);
-        }
+    if (type->infer) {
+        fits = type->infer(module, b->input_infos, node->n_inputs, b->output_infos,
+                           node->n_outputs) == NNF_OK;
     }
+    nnf_status status = NNF_OK;
     for (size_t i = 0; i < node->n_outputs; i++) {
         nnf_type_info *inferred = &b->output_infos[i];
-        if (outputs[i] == NNF_NO_VALUE) {
-            nnf_type_info_clear(inferred);
-            continue;
-        }
+        if (!fits || status != NNF_OK || outputs[i] == NNF_NO_VALUE) nnf_type_info_clear(inferred);
+        if (status != NNF_OK || outputs[i] == NNF_NO_VALUE) continue;
         const nnf_type_info *declared = nnfi_value_info(&b->graph->values[outputs[i]]);
         if (inferred->dtype == NNF_DTYPE_UNKNOWN) inferred->dtype = declared->dtype;
         if (inferred->ndim < 0) {
             inferred->ndim = declared->ndim;
             memcpy(inferred->shape, declared->shape, sizeof inferred->shape);
         }
-        set_info(&b->infos[outputs[i]], inferred);
+        status = nnfi_known_set(&b->infos, outputs[i], inferred);
     }
+    return status;
 }
 
 /* What a Constant gives, and what Identity passes on, is a constant. */
@@ -232,7 +225,7 @@ static void pass_constant_on(builder *b, const nnf_module *module, const nnfi_no
 static void gather_inputs(builder *b, const nnfi_node *node) {
     for (size_t i = 0; i < node->n_inputs; i++) {
         nnf_value value = b->list->links[node->links + i];
-        b->input_infos[i] = value == NNF_NO_VALUE ? NULL : &b->infos[value];
+        b->input_infos[i] = value == NNF_NO_VALUE ? NULL : nnfi_known_get(&b->infos, value);
         b->constants[i] = is_constant(b->graph, value) ? b->graph->values[value].constant : NULL;
     }
 }
@@ -251,23 +244,23 @@ static nnf_status build_call(builder *b, size_t index) {
     }
     if (status == NNF_OK) {
         pass_constant_on(b, module, node);
-        infer_outputs(b, module, node);
+        status = infer_outputs(b, module, node);
     }
     nnf_module_release(module);
     return status;
 }
 
 static nnf_status init_infos(builder *b) {
-    for (size_t i = 0; i < b->graph->n_values; i++) {
-        nnf_type_info_init(&b->infos[i]);
-    }
+    nnf_type_info info;
+    nnf_type_info_init(&info);
+    NNFI_TRY(nnfi_known_new(&b->infos, b->graph->n_values));
     for (size_t i = 0; i < b->graph->n_values; i++) {
         const nnfi_value *value = &b->graph->values[i];
-        if (is_constant(b->graph, (nnf_value)i)) {
-            NNFI_TRY(nnf_type_info_of_tensor(&b->infos[i], value->constant));
-        } else if (value->is_input) {
-            NNFI_TRY(nnf_type_info_copy(&b->infos[i], nnfi_value_info(value)));
-        }
+        bool constant = is_constant(b->graph, (nnf_value)i);
+        if (!constant && !value->is_input) continue;
+        NNFI_TRY(constant ? nnf_type_info_of_tensor(&info, value->constant)
+                          : nnf_type_info_copy(&info, nnfi_value_info(value)));
+        NNFI_TRY(nnfi_known_set(&b->infos, (nnf_value)i, &info));
     }
     return NNF_OK;
 }
@@ -282,16 +275,12 @@ static nnf_status init_builder(builder *b) {
     b->input_infos = nnfi_calloc(most_inputs, sizeof(nnf_type_info *));
     b->constants = nnfi_calloc(most_inputs, sizeof(nnf_tensor *));
     b->output_infos = nnfi_calloc(most_outputs, sizeof *b->output_infos);
-    b->infos = nnfi_calloc(b->graph->n_values, sizeof *b->infos);
-    if (b->input_infos && b->constants && b->output_infos && b->infos) return init_infos(b);
-    return nnfi_error_memory(b->graph->n_values * sizeof *b->infos, "the graph's values");
+    if (b->input_infos && b->constants && b->output_infos) return init_infos(b);
+    return nnfi_error_memory(most_inputs * sizeof(nnf_type_info *), "a node's values");
 }
 
 static void clear_builder(builder *b) {
-    for (size_t i = 0; b->infos && i < b->graph->n_values; i++) {
-        nnf_type_info_clear(&b->infos[i]);
-    }
-    nnfi_free(b->infos);
+    nnfi_known_clear(&b->infos);
     nnfi_free(b->input_infos);
     nnfi_free(b->constants);
     nnfi_free(b->output_infos);
