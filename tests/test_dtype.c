@@ -128,6 +128,10 @@ static void integers_stay_exact_and_wrap_around(void **state) {
 /* A double in between would round (2^24 + 1) 2^39 + 1, just above a middle, to that middle. */
 static void large_integers_round_once(void **state) {
     (void)state;
+    if (under_valgrind()) { /* 3.19 computes cvtsi2ss of 64 bits by way of a double */
+        print_message("valgrind rounds 64-bit integers twice on their way to float\n");
+        skip();
+    }
     const int64_t above[] = {(((1LL << 24) + 1) << 38) + 1, -((((1LL << 24) + 1) << 38) + 1)};
     const float next = 0x1p62f + 0x1p39f;
     assert_converts(NNF_I64, above, 2, NNF_F32, (float[]){next, -next});

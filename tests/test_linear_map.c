@@ -164,12 +164,12 @@ static void folded_weight_and_bias_are_within_half_a_unit_in_every_dtype(void **
 /* Three weights and one bias for each channel. Thousands of biases are below 2^-60 of an addend. */
 static void a_million_of_each_dtype_cancelling_biases_included(void **state) {
     (void)state;
-    enum { MILLION = 1000000 };
+    const int64_t million = under_valgrind() ? 20000 : 1000000;
     static const nnf_dtype dtypes[] = {NNF_F32, NNF_F64, NNF_F16, NNF_BF16};
     for (size_t i = 0; i < 4; i++) {
         /* batch norms of f64, which a bias can cancel with to the last bits */
-        fold_case given = {dtypes[i], NNF_F64, 1, false, true, 1, MILLION, 1};
-        assert_true(run_case(&given, 1000 + i) > 1000);
+        fold_case given = {dtypes[i], NNF_F64, 1, false, true, 1, million, 1};
+        assert_true(run_case(&given, 1000 + i) > million / 1000);
     }
 }
 

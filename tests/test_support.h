@@ -10,11 +10,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "golden.h"
 #include "nnfuse.h"
+
+/* Whether valgrind runs the test (tests/valgrind.sh), where everything takes many times as long. */
+static inline bool under_valgrind(void) {
+    return getenv("NNFUSE_UNDER_VALGRIND") != NULL;
+}
 
 #define TEST_MAIN(...)                                    \
     int main(void) {                                      \
