@@ -276,6 +276,12 @@ bool nnfi_md_is_plain(nnfi_const_md md) {
     return true;
 }
 
+bool nnfi_md_is_strided(nnfi_const_md md) {
+    int ndims;
+    const dnnl_dim_t *dims, *strides;
+    return md_strides(md, &ndims, &dims, &strides);
+}
+
 size_t nnfi_md_bytes(nnfi_const_md md) {
     return dnnl_memory_desc_get_size(md);
 }

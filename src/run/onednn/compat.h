@@ -25,6 +25,8 @@ void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
 /* Whether the elements stand in row-major order, whatever the strides of axes with one element. */
 bool nnfi_md_is_plain(nnfi_const_md md);
+/* Whether the layout is nothing but strides: no blocks. */
+bool nnfi_md_is_strided(nnfi_const_md md);
 size_t nnfi_md_bytes(nnfi_const_md md);
 /* Whether oneDNN computes it by one of its reference loops. */
 bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd);

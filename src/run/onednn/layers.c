@@ -30,7 +30,9 @@ static nnf_status binary_step(nnfi_job *job, size_t big, dnnl_alg_kind_t algorit
     NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC_0, big, first));
     NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC_1, 1 - big, second));
     NNFI_TRY(nnfi_job_output(job, first));
-    if (a->dies) nnfi_job_inplace(job, big);
+    /* oneDNN 2.6 gives wrong numbers in place where blocks of channels are padded and the second
+     * operand repeats along them. */
+    if (a->dies && (equal_shapes(a, b) || nnfi_md_is_strided(first))) nnfi_job_inplace(job, big);
     return NNF_OK;
 }
 
