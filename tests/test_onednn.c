@@ -251,7 +251,8 @@ static trial any_residual(uint64_t *seed) {
     return made;
 }
 
-/* A layer's parameter comes with the call: what the module holds of the others stays what counts. */
+/* A layer's parameter comes with the call: what the module holds of the others stays what counts.
+ */
 static trial any_given_parameter(uint64_t *seed) {
     trial (*const makes[])(uint64_t *) = {any_conv, any_transposed_conv, any_linear, any_norm};
     trial made = makes[pick(seed, 0, 3)](seed);

@@ -44,9 +44,9 @@ typedef struct nnf_onnx_save_options {
 
 /* Writes a Graph. What came from a file and was not changed goes out as the bytes that came in. The
  * file is written beside `path` and renamed into place when it is whole: on an error nothing is
- * left and nothing was overwritten. External data goes beside it as <name>.data, or <name>.1.data and
- * so on where that is taken, written the same way; the one that nnfuse wrote for the model that is
- * replaced is removed. So are temporary files that a killed process left. */
+ * left and nothing was overwritten. External data goes beside it as <name>.data, or <name>.1.data
+ * and so on where that is taken, written the same way; the one that nnfuse wrote for the model that
+ * is replaced is removed. So are temporary files that a killed process left. */
 NNF_API nnf_status nnf_onnx_save(const nnf_module *graph, const char *path,
                                  const nnf_onnx_save_options *options);
 /* The same to a buffer: nnf_free. External data is put into it. */
