@@ -77,7 +77,7 @@ static int side_open(bench_side *side, const cli_settings *settings) {
                                    .no_winograd = settings->no_winograd};
     nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
-    if (!settings->no_fuse) status = nnf_fuse(side->model, NULL, &fusing);
+    if (!settings->no_fuse) status = nnf_fuse(side->model, settings->mapping, &fusing);
     side->n_fused = fusing.n_fused;
     nnf_fuse_report_clear(&fusing);
     if (status == NNF_OK) status = nnf_session_new(&side->session, side->model, &options);

@@ -24,10 +24,11 @@ typedef struct cli_settings {
     const char *operands[2]; /* MODEL, or A and B */
     size_t n_operands;
     const char *out, *labels, *against;
-    string_list chains, inputs, outputs, shapes;
+    string_list chains, inputs, outputs, shapes, only, skip;
     bool dry_run, no_verify, no_clean, no_fuse, no_winograd, json, quiet, verbose, help;
-    bool external_data;
-    double tolerance; /* 0: by dtype */
+    bool external_data, strict, list;
+    nnf_mapping *mapping; /* what --only, --skip and --strict leave; NULL: everything */
+    double tolerance;     /* 0: by dtype */
     int64_t int_max, seed, threads, runs, warmup;
 } cli_settings;
 
@@ -45,6 +46,7 @@ enum {
     FOR_VERIFY = 8,
     FOR_BENCH = 16,
     FOR_OPERATORS = 32,
+    FOR_FUSING = FOR_FUSE | FOR_INSPECT | FOR_RUN | FOR_BENCH,
     FOR_ALL = 63
 };
 

@@ -10,6 +10,7 @@
 #include "chains.h"
 #include "checked.h"
 #include "files.h"
+#include "fusions.h"
 #include "model.h"
 #include "progress.h"
 
@@ -168,8 +169,8 @@ static int fuse_model(fuse_job *job) {
     if (status == NNF_OK && !job->settings->no_clean) status = nnf_clean(job->fused, &job->cleaned);
     if (status == NNF_OK && by_hand) status = nnf_lift_patterns(job->fused, NULL);
     if (status == NNF_OK)
-        status = by_hand ? nnf_find_chains(&job->found, job->fused, NULL)
-                         : nnf_fuse_found(&job->found, job->fused, NULL, NULL);
+        status = by_hand ? nnf_find_chains(&job->found, job->fused, job->settings->mapping)
+                         : nnf_fuse_found(&job->found, job->fused, job->settings->mapping, NULL);
     if (status != NNF_OK) return fail_library(status);
     if (by_hand) return fuse_by_hand(job);
     job->chains = job->found->chains;
@@ -431,6 +432,7 @@ static void job_clear(fuse_job *job) {
 }
 
 static int run_fuse(const cli_settings *settings) {
+    if (settings->list) return print_fusions(settings);
     fuse_job job = {.settings = settings, .report = stdout, .started = now()};
     int status = choose_out(&job);
     if (status == STATUS_DONE) status = model_load(&job.fused, settings->operands[0]);
@@ -460,6 +462,8 @@ const cli_command command_fuse = {
         "  nnfuse fuse model.onnx --dry-run             shows what would be fused\n"
         "  nnfuse fuse model.onnx --no-clean            fuses, and touches nothing else\n"
         "  nnfuse fuse model.onnx --chain conv1,bn1,relu\n"
+        "  nnfuse fuse --list                           the kinds of fusion\n"
+        "  nnfuse fuse model.onnx --skip series --skip parallel\n"
         "  nnfuse fuse model.onnx --input image=images.npy --labels labels.npy\n"
         "  nnfuse fuse bert.onnx --shape ids=1,128      where the file leaves the shape open\n"
         "  nnfuse fuse - < model.onnx > fused.onnx\n",

@@ -150,7 +150,7 @@ static int run_inspect(const cli_settings *settings) {
     int status = model_load(&job.model, settings->operands[0]);
     if (status == STATUS_DONE) {
         nnf_status found = nnf_lift_patterns(job.model, NULL);
-        if (found == NNF_OK) found = nnf_find_chains(&job.list, job.model, NULL);
+        if (found == NNF_OK) found = nnf_find_chains(&job.list, job.model, settings->mapping);
         if (found != NNF_OK) status = fail_library(found);
     }
     if (status == STATUS_DONE) {

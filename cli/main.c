@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "fusions.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -99,10 +100,12 @@ static int run_command(const cli_command *command, int argc, char **argv) {
     if (status == STATUS_DONE && settings.help) {
         print_command_help(command);
     } else if (status == STATUS_DONE) {
+        status = mapping_make(&settings.mapping, &settings);
         progress_start(&settings);
-        status = command->run(&settings);
+        if (status == STATUS_DONE) status = command->run(&settings);
         progress_clear();
     }
+    nnf_mapping_release(settings.mapping);
     options_clear(&settings);
     return status;
 }

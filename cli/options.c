@@ -25,6 +25,12 @@ static const option options[] = {
     {"chain", 0, "A,B,C", FOR_FUSE, LIST, AT(chains), 0,
      "fuse the modules of these names, and no others; may be repeated\n"
      "(default: every chain that 'nnfuse inspect' lists)"},
+    {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0,
+     "list the kinds of fusion and when each is exact"},
+    {"only", 0, "NAME", FOR_FUSING, LIST, AT(only), 0,
+     "this kind of fusion and no other; may be repeated"},
+    {"skip", 0, "NAME", FOR_FUSING, LIST, AT(skip), 0, "not this kind of fusion; may be repeated"},
+    {"strict", 0, NULL, FOR_FUSING, FLAG, AT(strict), 0, "only what PyTorch's fuse_modules does"},
     {"dry-run", 'n', NULL, FOR_FUSE, FLAG, AT(dry_run), 0,
      "show what would be fused; write nothing"},
     {"no-clean", 0, NULL, FOR_FUSE, FLAG, AT(no_clean), 0,
@@ -242,13 +248,15 @@ int options_parse(cli_settings *out, const cli_command *command, int argc, char 
         }
         if (status != STATUS_DONE) return status;
     }
-    if (out->help || out->n_operands == command->n_operands) return STATUS_DONE;
+    if (out->help || out->list || out->n_operands == command->n_operands) return STATUS_DONE;
     return fail(STATUS_USAGE, "'%s' takes %s; 'nnfuse %s --help' says more", command->name,
                 command->operands, command->name);
 }
 
 void options_clear(cli_settings *settings) {
     free(settings->chains.items);
+    free(settings->only.items);
+    free(settings->skip.items);
     free(settings->inputs.items);
     free(settings->outputs.items);
     free(settings->shapes.items);

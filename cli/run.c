@@ -44,7 +44,7 @@ static int compute(run_job *job) {
                                    .no_winograd = job->settings->no_winograd};
     nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
-    if (!job->settings->no_fuse) status = nnf_fuse(job->model, NULL, &fusing);
+    if (!job->settings->no_fuse) status = nnf_fuse(job->model, job->settings->mapping, &fusing);
     job->n_fused = fusing.n_fused;
     nnf_fuse_report_clear(&fusing);
     if (status == NNF_OK) status = nnf_make_inputs(job->inputs, job->model, &job->bindings.options);

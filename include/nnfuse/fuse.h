@@ -30,6 +30,16 @@ NNF_API void nnf_mapping_release(nnf_mapping *mapping);
 NNF_API nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_t n,
                                    nnf_fuser_method method, void *payload);
 
+/* The kinds of fusion that are found by themselves; docs/fusions.md has the algebra of each. */
+typedef struct nnf_fusion {
+    const char *name;        /* "scale" */
+    const char *what, *when; /* what becomes what; when that is exact */
+    bool is_pytorch;         /* torch.ao.quantization.fuse_modules has it too */
+} nnf_fusion;
+NNF_API const nnf_fusion *nnf_fusions(size_t *n);
+/* Leaves a kind of fusion out wherever the mapping is given. NNF_ERROR_NOT_FOUND names all. */
+NNF_API nnf_status nnf_mapping_skip(nnf_mapping *mapping, const char *fusion);
+
 /* What fusing did beside fusing. Zero it first. */
 typedef struct nnf_fuse_report {
     size_t n_fused;         /* chains */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fuse/batch.h"
+#include "fuse/fusions.h"
 #include "fuse/known_modules.h"
 #include "fuse/sequences.h"
 #include "nn/nn_internal.h"
@@ -324,7 +325,8 @@ nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
 
 nnf_status nnf_fuse_found(nnf_chain_list **found, nnf_module *graph, const nnf_mapping *additional,
                           nnf_fuse_report *report) {
-    NNFI_TRY(nnf_lift_patterns(graph, NULL));
+    if (!nnfi_mapping_skips(additional, NNFI_FUSION_PATTERNS))
+        NNFI_TRY(nnf_lift_patterns(graph, NULL));
     return run_finder(found, graph, additional, true, report);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fuse/fusions.h"
 #include "fuse/methods.h"
 #include "support/memory.h"
 #include "support/text.h"
@@ -9,6 +10,7 @@
 struct nnf_mapping {
     nnfi_chain_row *rows; /* each owns its types */
     size_t n, capacity;
+    uint32_t skipped; /* bit k: nnfi_fusion k */
 };
 
 nnf_status nnf_mapping_new(nnf_mapping **out) {
@@ -43,8 +45,12 @@ static const char *const *copy_names(const char *const *names, size_t n) {
     return copy;
 }
 
+static bool is_norm(const char *type) {
+    return !strncmp(type, "BatchNorm", 9);
+}
+
 bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index) {
-    return row->folds && index > 0 && !strncmp(row->types[index], "BatchNorm", 9);
+    return row->folds && index > 0 && is_norm(row->types[index]);
 }
 
 static bool same_types(const nnfi_chain_row *row, const char *const *types, size_t n) {
@@ -83,6 +89,45 @@ nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_
     return NNF_OK;
 }
 
+nnf_status nnf_mapping_skip(nnf_mapping *mapping, const char *fusion) {
+    if (!mapping || !fusion)
+        return nnf_error(NNF_ERROR_INVALID, "a mapping and the name of a fusion are needed");
+    size_t n;
+    const nnf_fusion *fusions = nnf_fusions(&n);
+    nnfi_text names = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(fusions[i].name, fusion)) {
+            nnfi_text_clear(&names);
+            mapping->skipped |= (uint32_t)1 << i;
+            return NNF_OK;
+        }
+        nnfi_text_add(&names, "%s%s", i ? ", " : "", fusions[i].name);
+    }
+    nnf_status status = nnf_error(NNF_ERROR_NOT_FOUND, "there is no fusion '%s'; there are %s",
+                                  fusion, names.data && !names.failed ? names.data : "others");
+    nnfi_text_clear(&names);
+    return status;
+}
+
+bool nnfi_mapping_skips(const nnf_mapping *mapping, nnfi_fusion fusion) {
+    return mapping && (mapping->skipped >> fusion & 1);
+}
+
+/* Whether a default row needs a fusion that the mapping leaves out. */
+static bool leaves_out(const nnf_mapping *mapping, const nnfi_chain_row *row) {
+    bool needs[NNFI_N_FUSIONS] = {false};
+    for (size_t i = 1; i < row->n; i++) {
+        bool relu = !strcmp(row->types[i], "ReLU") && strncmp(row->types[0], "ConvTranspose", 13);
+        needs[is_norm(row->types[i])          ? NNFI_FUSION_BATCHNORM
+              : !strcmp(row->types[i], "Add") ? NNFI_FUSION_RESIDUAL
+              : relu                          ? NNFI_FUSION_RELU
+                                              : NNFI_FUSION_ACTIVATION] = true;
+    }
+    for (int k = 0; k < NNFI_N_FUSIONS; k++)
+        if (needs[k] && nnfi_mapping_skips(mapping, (nnfi_fusion)k)) return true;
+    return false;
+}
+
 bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t index) {
     size_t n_additional = additional ? additional->n : 0;
     if (index < n_additional) {
@@ -96,6 +141,7 @@ bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t
     while (n < NNFI_LONGEST_CHAIN && types[n])
         n++;
     *row = (nnfi_chain_row){types, n, nnfi_fuse_sequence, NULL, true};
+    if (leaves_out(additional, row)) row->n = 0;
     return true;
 }
 

@@ -21,7 +21,7 @@ extern const char *const nnfi_default_chains[][NNFI_LONGEST_CHAIN]; /* shorter: 
 extern const size_t nnfi_n_default_chains;
 
 /* Row `index` of `additional` (which may be NULL) followed by the default table; false past the
- * end. */
+ * end. n is 0 for a row that needs a fusion which the mapping leaves out. */
 bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t index);
 
 /* The first row with exactly these types; false where there is none. */
