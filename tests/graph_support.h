@@ -41,18 +41,6 @@ static inline nnf_value call(nnf_module *graph, const char *path, nnf_value inpu
     return call2(graph, path, input, NNF_NO_VALUE);
 }
 
-/* "path:Type path:Type ..." of the calls, in order. */
-static inline const char *calls_text(const nnf_module *graph) {
-    static char text[1024];
-    size_t n = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < nnf_graph_n_calls(graph); i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s:%s", i ? " " : "",
-                              nnf_graph_call_path(graph, i),
-                              nnf_module_type_name(nnf_graph_call_module(graph, i)));
-    return text;
-}
-
 static inline nnf_module *new_add(void) {
     nnf_module *module;
     assert_ok(nnf_binary_new(&module, NNF_ADD));

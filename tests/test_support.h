@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -27,5 +28,17 @@ static inline bool under_valgrind(void) {
         const struct CMUnitTest tests[] = {__VA_ARGS__};  \
         return cmocka_run_group_tests(tests, NULL, NULL); \
     }
+
+/* "path:Type path:Type ..." of the calls, in order. */
+static inline const char *calls_text(const nnf_module *graph) {
+    static char text[1024];
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < nnf_graph_n_calls(graph); i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s:%s", i ? " " : "",
+                              nnf_graph_call_path(graph, i),
+                              nnf_module_type_name(nnf_graph_call_module(graph, i)));
+    return text;
+}
 
 #endif

@@ -4,9 +4,9 @@
 The graphs are made of what cleaning looks for: constants behind Identity, Cast, Reshape, Transpose
 and Unsqueeze, shape arithmetic on a batch that is not known, Pads by nothing, Transposes that undo
 each other, equal nodes and equal initializers, nodes that nobody reads; and of what it must leave
-alone: graph outputs in the middle, initializers that are inputs too, values that an If captures,
-random numbers. Each is run before and after with three batch sizes; and what was cleaned once must
-stay the same file when it is cleaned again.
+alone: graph outputs in the middle, initializers that are inputs too, values that bodies of Ifs and
+Loops read, random numbers. Each is run before and after with three batch sizes; and what was
+cleaned once must stay the same file when it is cleaned again.
 
     random_cleaning.py NNFUSE [COUNT [SEED]]
 """
@@ -110,6 +110,27 @@ class Graph:
         condition = self.constant(np.array(bool(self.rng.integers(2))))
         return self.node("If", [condition], then_branch=bodies[0], else_branch=bodies[1])
 
+    def loop(self, x):
+        """A Loop of two turns, in which an If reads values of the graph around both."""
+        kept, state = self.weight(C, 1, 1), self.name()
+        bodies = []
+        for op in ("Add", "Mul"):
+            out = helper.make_tensor_value_info(self.name(), TensorProto.FLOAT, [None] * 4)
+            node = helper.make_node(op, [state if op == "Add" else x, kept], [out.name])
+            bodies.append(helper.make_graph([node], "body", [], [out]))
+        go, goes, result = self.name(), self.name(), self.name()
+        nodes = [helper.make_node("Identity", [go], [goes]),
+                 helper.make_node("If", [go], [result], then_branch=bodies[0],
+                                  else_branch=bodies[1])]
+        info = helper.make_tensor_value_info
+        body = helper.make_graph(
+            nodes, "loop", [info(self.name(), TensorProto.INT64, []),
+                            info(go, TensorProto.BOOL, []),
+                            info(state, TensorProto.FLOAT, [None] * 4)],
+            [info(goes, TensorProto.BOOL, []), info(result, TensorProto.FLOAT, [None] * 4)])
+        condition = self.constant(np.array(bool(self.rng.integers(2))))
+        return self.node("Loop", [self.constant(np.int64(2)), condition, x], body=body)
+
     def noise(self, x):
         """Random numbers, of which the result shows only whether two nodes became one."""
         draws = [self.node("RandomUniformLike", [x], low=1.0, high=2.0) for _ in range(2)]
@@ -140,6 +161,7 @@ class Graph:
             lambda: self.around(x),
             lambda: self.filled(x),
             lambda: self.branch(x),
+            lambda: self.loop(x),
             lambda: self.node("Conv", [x, self.weight(C, C, 1, 1), self.weight(C)], **conv),
             lambda: self.node("Relu", [x]),
             lambda: self.node("Clip", [x, self.constant(np.float32(-3)),

@@ -210,7 +210,8 @@ static bool pass_on(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
     nnf_value output = at->call->outputs[0], same = at->rule->same_as(cleaner, at);
     if (same == NNF_NO_VALUE || cleaner->values[output].captured) return false;
     if (cleaner->graph->values[output].is_output) {
-        if (!may_be_renamed(cleaner, same)) return false;
+        if (cleaner->graph->values[output].is_hidden || !may_be_renamed(cleaner, same))
+            return false;
         cleaner->values[same].renamed = output;
     }
     drop(cleaner, at, NNFI_REMOVED);
@@ -224,7 +225,9 @@ static nnf_status make_constant(nnfi_cleaner *cleaner, const nnfi_clean_call *at
     bool given = strcmp(nnf_module_type_name(at->call->module), "Constant") == 0;
     nnf_tensor *tensor = NULL;
     *made = false;
-    if (cleaner->graph->values[output].is_output) return NNF_OK;
+    /* initializers stand in front of every node */
+    const nnfi_value *in_graph = &cleaner->graph->values[output];
+    if (in_graph->is_output || in_graph->is_hidden) return NNF_OK;
     if (given)
         tensor = nnf_tensor_retain(nnf_module_tensor(at->call->module, "value"));
     else
@@ -241,7 +244,9 @@ static nnf_status replace_second_input(nnfi_cleaner *cleaner, const nnfi_clean_c
     nnf_value value = at->inputs[1];
     if (value == NNF_NO_VALUE || cleaner->values[value].readers != 1) return NNF_OK;
     const nnfi_clean_value *second = &cleaner->values[value];
-    if (second->producer < 0 || second->constant || second->captured) return NNF_OK;
+    if (second->producer < 0 || second->constant || second->captured ||
+        cleaner->graph->values[value].is_hidden)
+        return NNF_OK;
     const nnfi_call *producer = cleaner->graph->calls[second->producer];
     nnfi_clean_type type;
     NNFI_TRY(find_type(cleaner, nnf_module_get_type(producer->module), &type));

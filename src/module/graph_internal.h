@@ -12,6 +12,8 @@ typedef struct nnfi_value {
     nnf_type_info *info;      /* what the file said; NULL: nothing. See nnfi_value_info */
     bool is_input, is_output; /* an input with a constant is one that need not be given: the
                                  constant is its default, and so nothing that is known of it */
+    bool is_hidden;           /* a subgraph gives its name too: nothing may give it, as ONNX has one
+                                 name once, in front of the node that the subgraph is in */
     bool gone;                /* nobody gives or reads it any more; its number is not used again,
                                  its name may be */
 } nnfi_value;

@@ -55,6 +55,7 @@ static bool copy_values(nnfi_graph *to, const nnfi_graph *from) {
         value->constant = model->constant ? nnf_tensor_retain(model->constant) : NULL;
         value->is_input = model->is_input;
         value->is_output = model->is_output;
+        value->is_hidden = model->is_hidden;
         value->gone = model->gone;
     }
     return true;

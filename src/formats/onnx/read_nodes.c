@@ -129,6 +129,14 @@ static nnf_status read_node(nodes_reader *r, size_t index) {
     return NNF_OK;
 }
 
+static void mark_hidden(const nnfi_source *source, nnfi_graph *graph) {
+    for (size_t i = 0; source->inner_names.n_keys > 0 && i < graph->n_values; i++) {
+        nnfi_value *value = &graph->values[i];
+        value->is_hidden =
+            nnfi_map_get(&source->inner_names, value->name, strlen(value->name), NULL);
+    }
+}
+
 nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph *graph) {
     nnfi_node_list list = {.n = source->n_nodes};
     nodes_reader r = {&list, source, graph, (nnf_value)graph->n_values};
@@ -151,6 +159,7 @@ nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph 
         nnfi_node_list_clear(&list);
         return status;
     }
+    mark_hidden(source, graph);
     *out = list;
     return NNF_OK;
 }

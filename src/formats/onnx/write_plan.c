@@ -95,8 +95,10 @@ nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_
 
 /* ---- Leaves ---- */
 
-/* The name of a node's k-th input in the source; NULL where it has none. */
-static nnf_status original_input(nnfi_write_plan *plan, const char **out, int64_t node, size_t k) {
+/* The k-th name in a node's field in the source: NODE_INPUT or NODE_OUTPUT; NULL where it has
+ * none. */
+static nnf_status original_name(nnfi_write_plan *plan, const char **out, uint32_t number,
+                                int64_t node, size_t k) {
     nnfi_reader reader =
         nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
     nnfi_field field;
@@ -104,7 +106,7 @@ static nnf_status original_input(nnfi_write_plan *plan, const char **out, int64_
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
-        if (field.number != NODE_INPUT || k-- > 0) continue;
+        if (field.number != number || k-- > 0) continue;
         *out = keep(plan, nnfi_source_string(plan->source, field.bytes));
         return *out ? NNF_OK : no_memory();
     }
@@ -209,7 +211,8 @@ static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *l
  * has the residual first. */
 static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_leaf *leaf) {
     const char *residual = residual_name(plan, leaf), *first = NULL;
-    if (residual && leaf->node >= 0) NNFI_TRY(original_input(plan, &first, leaf->node, 0));
+    if (residual && leaf->node >= 0)
+        NNFI_TRY(original_name(plan, &first, NODE_INPUT, leaf->node, 0));
     *out = first && strcmp(first, residual) == 0;
     return NNF_OK;
 }
@@ -221,7 +224,7 @@ static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *ne
     const char *name = NULL;
     size_t index;
     NNFI_TRY(inner_input(plan, &index, next));
-    if (next->node >= 0) NNFI_TRY(original_input(plan, &name, next->node, index));
+    if (next->node >= 0) NNFI_TRY(original_name(plan, &name, NODE_INPUT, next->node, index));
     *out = nnfi_write_plan_name(plan, name && *name ? name : next->path);
     return *out ? NNF_OK : no_memory();
 }
@@ -245,7 +248,7 @@ static nnf_status set_captured_inputs(planner *p, nnfi_leaf *leaf, size_t n_orig
     const nnfi_call *call = plan->graph->calls[leaf->call];
     for (size_t k = 1 + nnf_module_get_type(leaf->module)->n_slots; k < n_original; k++) {
         const char *name;
-        NNFI_TRY(original_input(plan, &name, leaf->node, k));
+        NNFI_TRY(original_name(plan, &name, NODE_INPUT, leaf->node, k));
         if (!name || !*name) continue;
         if (p->n_captures == call->n_captures)
             return nnf_error(NNF_ERROR_UNSUPPORTED,
@@ -286,6 +289,15 @@ static nnf_status set_inner_inputs(planner *p, nnfi_leaf *leaf, const char *betw
     return set_captured_inputs(p, leaf, n_original);
 }
 
+/* A node that gives a name in another's place does not stand further in front than that one did,
+ * where a subgraph gives the name too. */
+static nnf_status place_hidden(const planner *p, nnfi_leaf *leaf, size_t output) {
+    const char *name = NULL;
+    if (leaf->node >= 0) NNFI_TRY(original_name(p->plan, &name, NODE_OUTPUT, leaf->node, output));
+    if (!name || strcmp(name, leaf->outputs[output]) != 0) leaf->place = p->place;
+    return NNF_OK;
+}
+
 /* The leaves [first, end) of one call. */
 static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
     nnfi_write_plan *plan = p->plan;
@@ -301,7 +313,9 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
                           : set_inner_inputs(p, leaf, plan->leaves[i - 1].outputs[0]));
         for (size_t k = 0; is_last && k < call->n_outputs; k++) {
             if (call->outputs[k] == NNF_NO_VALUE) continue;
-            leaf->outputs[k] = plan->graph->values[call->outputs[k]].name;
+            const nnfi_value *output = &plan->graph->values[call->outputs[k]];
+            leaf->outputs[k] = output->name;
+            if (output->is_hidden) NNFI_TRY(place_hidden(p, leaf, k));
             p->producers[call->outputs[k]] = (int64_t)i;
         }
         if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf + 1));
