@@ -41,7 +41,8 @@ static int choose_paths(run_job *job) {
 static int compute(run_job *job) {
     nnf_session *session = NULL;
     nnf_session_options options = {.threads = (int)job->settings->threads,
-                                   .no_winograd = job->settings->no_winograd};
+                                   .no_winograd = job->settings->no_winograd,
+                                   .runs_once = true};
     nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
     if (!job->settings->no_fuse) status = nnf_fuse(job->model, job->settings->mapping, &fusing);

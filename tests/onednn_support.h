@@ -41,12 +41,16 @@ static inline void need_onednn(void) {
 }
 
 /* Direct algorithms: their tolerance is narrow. */
-static inline nnf_session *open_session(nnf_module *module, nnf_kernels kernels, int threads) {
+static inline nnf_session *open_session_once(nnf_module *module, nnf_kernels kernels, int threads,
+                                             bool runs_once) {
     nnf_session *session;
     const nnf_session_options options = {
-        .kernels = kernels, .threads = threads, .no_winograd = true};
+        .kernels = kernels, .threads = threads, .no_winograd = true, .runs_once = runs_once};
     assert_ok(nnf_session_new(&session, module, &options));
     return session;
+}
+static inline nnf_session *open_session(nnf_module *module, nnf_kernels kernels, int threads) {
+    return open_session_once(module, kernels, threads, false);
 }
 
 static inline nnf_value add_shaped_input(nnf_module *graph, const char *name) {

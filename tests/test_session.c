@@ -24,6 +24,41 @@ static void a_session_runs_again_and_again(void **state) {
     nnf_session_release(NULL);
 }
 
+/* What is packed late is computed by the same kernels, from mapped weights and from folded ones
+ * that nobody has read yet. */
+static void a_session_that_runs_once_gives_the_same_numbers(void **state) {
+    (void)state;
+    for (int fused = 0; fused < 2; fused++) {
+        nnf_module *model;
+        nnf_tensor *x, *outputs[4];
+        void *pixels;
+        const void *numbers[4];
+        assert_ok(nnf_onnx_load(&model, NNFUSE_MODELS "/digits.onnx",
+                                &(nnf_onnx_load_options){.map = true}));
+        if (fused) assert_ok(nnf_fuse(model, NULL, NULL));
+        assert_ok(nnf_tensor_new(&x, NNF_F32, 4, (int64_t[]){2, 1, 8, 8}));
+        assert_ok(nnf_tensor_mut_data(x, &pixels));
+        for (int i = 0; i < 128; i++)
+            ((float *)pixels)[i] = (float)(i * 37 % 101) / 101;
+        for (int i = 0; i < 4; i++) {
+            nnf_session *session;
+            const nnf_session_options options = {.runs_once = i < 3};
+            assert_ok(nnf_session_new(&session, model, &options));
+            for (int run = 0; run <= i % 2; run++) { /* it may run twice nevertheless */
+                if (run > 0) nnf_tensor_release(outputs[i]);
+                assert_ok(nnf_session_run(session, &x, 1, &outputs[i], 1));
+            }
+            nnf_session_release(session);
+            assert_ok(nnf_tensor_data(outputs[i], &numbers[i]));
+            assert_memory_equal(numbers[i], numbers[0], (size_t)nnf_tensor_nbytes(outputs[i]));
+        }
+        for (int i = 0; i < 4; i++)
+            nnf_tensor_release(outputs[i]);
+        nnf_tensor_release(x);
+        nnf_module_release(model);
+    }
+}
+
 static void bad_arguments_are_errors(void **state) {
     (void)state;
     nnf_module *module = new_scale(3);
@@ -183,6 +218,7 @@ static void a_layer_may_have_many_outputs(void **state) {
 }
 
 TEST_MAIN(cmocka_unit_test(a_session_runs_again_and_again),
+          cmocka_unit_test(a_session_that_runs_once_gives_the_same_numbers),
           cmocka_unit_test(bad_arguments_are_errors),
           cmocka_unit_test(sixteen_bit_inputs_and_weights_are_widened_and_results_rounded),
           cmocka_unit_test(forward_gets_contiguous_inputs),

@@ -28,6 +28,9 @@ typedef struct nnf_session_options {
     /* Every convolution by its definition. Else large 3x3 convolutions may be computed by
      * Winograd's algorithm, in half the time: their rounding errors are a few times larger then. */
     bool no_winograd;
+    /* For a session that runs once: each weight is put into the layout that its kernel reads right
+     * before that, and not kept. The first run takes less time and memory, those after it more. */
+    bool runs_once;
     nnf_profile profile; /* NULL: nobody is told, and no clock is read */
     void *profile_payload;
 } nnf_session_options;

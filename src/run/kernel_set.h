@@ -31,10 +31,15 @@ struct nnfi_step {
 
 typedef struct nnfi_engine nnfi_engine;
 
+typedef struct nnfi_kernel_options {
+    bool winograd;   /* Winograd's convolutions may be used */
+    bool packs_late; /* weights are packed in each run, where they are read, and not kept */
+} nnfi_kernel_options;
+
 typedef struct nnfi_kernel_set {
     const char *name;
-    /* An engine makes the steps of one schedule. `winograd`: it may use Winograd's convolutions. */
-    nnf_status (*open)(nnfi_engine **out, bool winograd);
+    /* An engine makes the steps of one schedule. */
+    nnf_status (*open)(nnfi_engine **out, const nnfi_kernel_options *options);
     /* All steps are made: what was only needed for making them can go. */
     void (*settle)(nnfi_engine *engine);
     void (*close)(nnfi_engine *engine); /* after its steps were released */

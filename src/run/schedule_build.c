@@ -529,8 +529,8 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
 }
 
 nnf_status nnfi_schedule_new(nnfi_schedule **out, nnf_session *session, const nnfi_kernel_set *set,
-                             bool winograd, nnf_module *graph, nnf_tensor *const *inputs,
-                             size_t n_inputs) {
+                             const nnfi_kernel_options *options, nnf_module *graph,
+                             nnf_tensor *const *inputs, size_t n_inputs) {
     nnfi_builder b = {.graph = nnfi_graph_of(graph)};
     b.schedule = nnfi_calloc(1, sizeof *b.schedule);
     if (!b.schedule) return nnfi_error_memory(sizeof *b.schedule, "a schedule");
@@ -540,7 +540,7 @@ nnf_status nnfi_schedule_new(nnfi_schedule **out, nnf_session *session, const nn
                                   .fingerprint = nnfi_schedule_fingerprint(graph),
                                   .n_inputs = n_inputs,
                                   .n_outputs = b.graph->n_outputs};
-    nnf_status status = set->open(&b.schedule->engine, winograd);
+    nnf_status status = set->open(&b.schedule->engine, options);
     if (!status) status = build(&b, inputs);
     nnf_graph_infer_free(b.infos, b.n_infos);
     nnfi_arena_clear(&b.arena);

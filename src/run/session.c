@@ -49,7 +49,8 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
     session->kernels = &nnfi_reference_kernels;
     session->set = set;
     session->threads = threads > 0 ? threads : default_threads();
-    session->no_winograd = options && options->no_winograd;
+    session->kernel_options = (nnfi_kernel_options){.winograd = !(options && options->no_winograd),
+                                                    .packs_late = options && options->runs_once};
     session->profile = options ? options->profile : NULL;
     session->profile_payload = options ? options->profile_payload : NULL;
     *out = session;
@@ -396,7 +397,7 @@ static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *input
     NNFI_TRY(nnfi_graph_check_inputs(session->module, inputs, n_inputs));
     for (size_t i = 0; i < n_inputs; i++)
         if (!inputs[i]) return NNF_OK;
-    return nnfi_schedule_new(&session->schedule, session, session->set, !session->no_winograd,
+    return nnfi_schedule_new(&session->schedule, session, session->set, &session->kernel_options,
                              session->module, inputs, n_inputs);
 }
 
@@ -431,7 +432,7 @@ nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size
 nnf_status nnf_module_forward(nnf_module *module, nnf_tensor *const *inputs, size_t n_inputs,
                               nnf_tensor **outputs, size_t n_outputs) {
     nnf_session *session;
-    NNFI_TRY(nnf_session_new(&session, module, NULL));
+    NNFI_TRY(nnf_session_new(&session, module, &(nnf_session_options){.runs_once = true}));
     nnf_status status = nnf_session_run(session, inputs, n_inputs, outputs, n_outputs);
     nnf_session_release(session);
     return status;

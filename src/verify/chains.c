@@ -156,7 +156,8 @@ static nnf_status run_modules(nnf_tensor **out, nnf_module *const *modules, size
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n && status == NNF_OK; i++) {
         nnf_session *session = NULL;
-        nnf_session_options options = {.threads = s->options->threads, .no_winograd = true};
+        nnf_session_options options = {
+            .threads = s->options->threads, .no_winograd = true, .runs_once = true};
         nnf_tensor *next = NULL;
         bool adds = nnfi_takes_residual(modules[i]);
         if (adds && *residual == NULL)

@@ -90,7 +90,7 @@ static nnf_status inputs_for(values *for_b, const nnf_module *a, const values *o
 static nnf_status run(values *outputs, nnf_module *graph, const values *inputs, int threads) {
     NNFI_TRY(values_new(outputs, nnf_graph_n_outputs(graph)));
     nnf_session *session = NULL;
-    nnf_session_options options = {.threads = threads, .no_winograd = true};
+    nnf_session_options options = {.threads = threads, .no_winograd = true, .runs_once = true};
     NNFI_TRY(nnf_session_new(&session, graph, &options));
     nnf_status status =
         nnf_session_run(session, inputs->tensors, inputs->n, outputs->tensors, outputs->n);

@@ -286,10 +286,18 @@ size_t nnfi_md_bytes(nnfi_const_md md) {
     return dnnl_memory_desc_get_size(md);
 }
 
-bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd) {
+static bool implementation_has(const_dnnl_primitive_desc_t pd, const char *word) {
     const char *name = "";
     dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-    return strstr(name, "ref") != NULL;
+    return strstr(name, word) != NULL;
+}
+
+bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd) {
+    return implementation_has(pd, "ref");
+}
+
+bool nnfi_pd_is_jit(const_dnnl_primitive_desc_t pd) {
+    return implementation_has(pd, "jit");
 }
 
 nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index) {

@@ -30,6 +30,8 @@ bool nnfi_md_is_strided(nnfi_const_md md);
 size_t nnfi_md_bytes(nnfi_const_md md);
 /* Whether oneDNN computes it by one of its reference loops. */
 bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd);
+/* Whether its kernel is compiled for this processor when the primitive is made. */
+bool nnfi_pd_is_jit(const_dnnl_primitive_desc_t pd);
 nnfi_const_md nnfi_pd_md(const_dnnl_primitive_desc_t pd, dnnl_query_t what, int index);
 
 /* Primitive descriptors for inference. Dilations are oneDNN's (0 is dense). */

@@ -110,8 +110,19 @@ nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
     return nnfi_primitive_step_arg(job->step, DNNL_ARG_DST, md, NNFI_ARG_OUTPUT, 0);
 }
 
+static nnf_status pack_late(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
+                            nnfi_const_md to) {
+    nnfi_packing *packing;
+    NNFI_TRY(nnfi_packing_new(&packing, job->engine, tensor, from, to));
+    nnf_status status = nnfi_primitive_step_packing(job->step, arg, to, packing);
+    if (status) nnfi_packing_release(packing);
+    return status;
+}
+
 nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
                              nnfi_const_md to) {
+    if (job->engine->packs_late && !nnfi_md_equal(from, to))
+        return pack_late(job, arg, tensor, from, to);
     nnfi_packed *packed;
     NNFI_TRY(nnfi_packed_get(&packed, job->engine, tensor, from, to));
     nnf_status status = nnfi_primitive_step_constant(job->step, arg, to, packed);

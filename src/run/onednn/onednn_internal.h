@@ -23,8 +23,9 @@ struct nnfi_engine {
     dnnl_stream_t stream;
     nnfi_layout *layouts; /* each layout once */
     nnfi_order order;
-    bool winograd; /* is allowed */
-    void *buffer;  /* for constants on their way into a packed form */
+    bool winograd;   /* is allowed */
+    bool packs_late; /* constants are packed by the steps that read them */
+    void *buffer;    /* for constants on their way into a packed form */
     size_t buffer_size;
 };
 
@@ -118,11 +119,27 @@ void nnfi_silu(float *x, int64_t n);
 
 /* Sets an operand's layout and bytes to what the primitive wants or gives. */
 nnf_status nnfi_operand_set_md(nnfi_engine *engine, nnfi_operand *operand, nnfi_const_md md);
-/* Turns the numbers at `source` into the layout `to` at `target`. */
-nnf_status nnfi_engine_reorder(nnfi_engine *engine, nnfi_const_md from, void *source,
-                               nnfi_const_md to, void *target);
 /* Memory of the engine's, at least so large, until the next call. */
 nnf_status nnfi_engine_buffer(nnfi_engine *engine, size_t size, void **out);
+
+/* ---- Packing (packing.c) ---- */
+
+/* Whether the processor loads vectors from any address: JIT-compiled kernels ask for no more, while
+ * compiled C may. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define NNFI_LOADS_ANYWHERE true
+#else
+#define NNFI_LOADS_ANYWHERE false
+#endif
+
+/* Puts a tensor's elements, described by `from`, into the layout `to`. */
+typedef struct nnfi_packing nnfi_packing;
+nnf_status nnfi_packing_new(nnfi_packing **out, const nnfi_engine *engine, nnf_tensor *tensor,
+                            nnfi_const_md from, nnfi_const_md to);
+/* Bytes for elements that cannot be read where they stand; 0: they can. */
+size_t nnfi_packing_buffer_bytes(const nnfi_packing *packing);
+nnf_status nnfi_packing_run(const nnfi_packing *packing, void *buffer, void *target);
+void nnfi_packing_release(nnfi_packing *packing); /* NULL is allowed */
 
 /* ---- Packed constants (packed.c) ---- */
 

@@ -75,39 +75,25 @@ static nnfi_packed *find(nnfi_packed *wanted, bool publish) {
     return found;
 }
 
-/* The tensor's elements as the reorder can read them: where they stand, or in the engine's buffer,
- * so that a fold that nobody else has computed is not kept twice. */
-static nnf_status source_of(void **out, nnfi_engine *engine, const nnf_tensor *tensor) {
-    const void *bytes = nnf_tensor_is_contiguous(tensor) ? nnfi_tensor_bytes(tensor) : NULL;
-    if (bytes && (uintptr_t)bytes % sizeof(float) == 0) {
-        *out = (void *)(uintptr_t)bytes; /* only read */
-        return NNF_OK;
-    }
-    NNFI_TRY(nnfi_engine_buffer(engine, (size_t)nnf_tensor_nbytes(tensor), out));
-    return nnf_tensor_read(tensor, 0, nnf_tensor_numel(tensor), *out);
-}
-
-static nnf_status pack(nnfi_packed *packed, nnfi_engine *engine, const nnf_tensor *tensor) {
+static nnf_status pack(nnfi_packed *packed, nnfi_engine *engine, nnf_tensor *tensor) {
     enum { LINE = 64 }; /* what blocked kernels like best */
-    void *source;
     size_t size = nnfi_md_bytes(packed->to);
+    nnfi_packing *packing;
+    void *buffer = NULL;
     packed->block = size < SIZE_MAX - LINE ? nnfi_alloc(size + LINE) : NULL;
     if (!packed->block) return nnfi_error_memory(size, "packed weights");
     packed->data = (char *)packed->block + (LINE - (uintptr_t)packed->block % LINE) % LINE;
-    NNFI_TRY(source_of(&source, engine, tensor));
-    return nnfi_engine_reorder(engine, packed->from, source, packed->to, packed->data);
+    NNFI_TRY(nnfi_packing_new(&packing, engine, tensor, packed->from, packed->to));
+    nnf_status status = nnfi_engine_buffer(engine, nnfi_packing_buffer_bytes(packing), &buffer);
+    if (status == NNF_OK) status = nnfi_packing_run(packing, buffer, packed->data);
+    nnfi_packing_release(packing);
+    return status;
 }
 
-/* The tensor's own elements will do, at any address where the processor loads vectors from any: a
- * mapped file's numbers stand where the file has them. */
+/* The tensor's own elements will do: a mapped file's numbers stand where the file has them. */
 static nnf_status borrow(nnfi_packed *packed, nnf_tensor *tensor) {
-#if defined(__x86_64__) || defined(__aarch64__)
-    enum { NEEDS_ALIGNMENT = 0 };
-#else
-    enum { NEEDS_ALIGNMENT = 1 };
-#endif
     NNFI_TRY(nnf_tensor_contiguous(&packed->tensor, tensor));
-    const void *data = NEEDS_ALIGNMENT ? NULL : nnfi_tensor_bytes(packed->tensor);
+    const void *data = NNFI_LOADS_ANYWHERE ? nnfi_tensor_bytes(packed->tensor) : NULL;
     if (!data) NNFI_TRY(nnf_tensor_data(packed->tensor, &data));
     packed->data = (void *)(uintptr_t)data; /* only read */
     return NNF_OK;

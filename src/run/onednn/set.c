@@ -7,7 +7,7 @@
 
 /* ---- Engine and layouts ---- */
 
-static nnf_status engine_open(nnfi_engine **out, bool winograd) {
+static nnf_status engine_open(nnfi_engine **out, const nnfi_kernel_options *options) {
     nnfi_engine *engine = nnfi_calloc(1, sizeof *engine);
     if (!engine) return nnfi_error_memory(sizeof *engine, "a oneDNN engine");
     dnnl_status_t status = dnnl_engine_create(&engine->engine, dnnl_cpu, 0);
@@ -23,7 +23,8 @@ static nnf_status engine_open(nnfi_engine **out, bool winograd) {
      * which has Winograd's algorithm for AVX-512 alone. */
     bool wide = dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core;
     engine->order = wide ? NNFI_ORDER_CHANNELS_LAST : NNFI_ORDER_ANY;
-    engine->winograd = wide && winograd;
+    engine->winograd = wide && options->winograd;
+    engine->packs_late = options->packs_late;
     *out = engine;
     return NNF_OK;
 }
@@ -84,27 +85,6 @@ nnf_status nnfi_operand_set_md(nnfi_engine *engine, nnfi_operand *operand, nnfi_
     NNFI_TRY(engine_layout(engine, &operand->layout, md));
     operand->bytes = nnfi_md_bytes(md);
     return NNF_OK;
-}
-
-nnf_status nnfi_engine_reorder(nnfi_engine *engine, nnfi_const_md from, void *source,
-                               nnfi_const_md to, void *target) {
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t primitive = NULL;
-    dnnl_memory_t a = NULL, b = NULL;
-    dnnl_status_t status = nnfi_pd_reorder(&pd, engine->engine, NULL, from, to);
-    if (status == dnnl_success) status = dnnl_primitive_create(&primitive, pd);
-    if (status == dnnl_success) status = dnnl_memory_create(&a, from, engine->engine, source);
-    if (status == dnnl_success) status = dnnl_memory_create(&b, to, engine->engine, target);
-    if (status == dnnl_success) {
-        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, a}, {DNNL_ARG_TO, b}};
-        status = dnnl_primitive_execute(primitive, engine->stream, 2, args);
-    }
-    if (status == dnnl_success) status = dnnl_stream_wait(engine->stream);
-    dnnl_memory_destroy(a);
-    dnnl_memory_destroy(b);
-    if (primitive) dnnl_primitive_destroy(primitive);
-    if (pd) dnnl_primitive_desc_destroy(pd);
-    return status == dnnl_success ? NNF_OK : nnfi_onednn_error(status, "a reorder of weights");
 }
 
 /* ---- Which modules ---- */

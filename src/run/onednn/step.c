@@ -5,9 +5,11 @@
 
 typedef struct step_arg {
     nnfi_arg_source source;
-    size_t index;
-    void *data;          /* what the memory object points to now */
-    nnfi_packed *packed; /* of a constant */
+    size_t index;          /* of an input or output; in scratch memory: where it begins */
+    void *data;            /* what the memory object points to now */
+    nnfi_packed *packed;   /* of a constant */
+    nnfi_packing *packing; /* of one that is packed in each run, into scratch memory */
+    size_t buffer;         /* the packing's own, so many bytes from `data` */
 } step_arg;
 
 struct nnfi_primitive_step {
@@ -28,6 +30,7 @@ static void release(nnfi_step *step) {
     for (int i = 0; i < self->n_args; i++) {
         dnnl_memory_destroy(self->args[i].memory);
         nnfi_packed_release(self->sources[i].packed);
+        nnfi_packing_release(self->sources[i].packing);
     }
     dnnl_primitive_destroy(self->primitive);
     nnfi_free(self);
@@ -39,7 +42,7 @@ static nnf_status bind(nnfi_step *step, void *const *inputs, void *const *output
         step_arg *source = &self->sources[i];
         void *data = source->source == NNFI_ARG_INPUT     ? inputs[source->index]
                      : source->source == NNFI_ARG_OUTPUT  ? outputs[source->index]
-                     : source->source == NNFI_ARG_SCRATCH ? scratch
+                     : source->source == NNFI_ARG_SCRATCH ? (char *)scratch + source->index
                                                           : source->data;
         if (data == source->data) continue;
         NNFI_DNNL(dnnl_memory_set_data_handle(self->args[i].memory, data));
@@ -49,8 +52,14 @@ static nnf_status bind(nnfi_step *step, void *const *inputs, void *const *output
     return NNF_OK;
 }
 
+static nnf_status pack(const step_arg *source) {
+    return nnfi_packing_run(source->packing, (char *)source->data + source->buffer, source->data);
+}
+
 static nnf_status run(nnfi_step *step) {
     nnfi_primitive_step *self = (nnfi_primitive_step *)step;
+    for (int i = 0; i < self->n_args; i++)
+        if (self->sources[i].packing) NNFI_TRY(pack(&self->sources[i]));
     NNFI_DNNL(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
     if (!self->finish) return NNF_OK;
     NNFI_DNNL(dnnl_stream_wait(self->stream));
@@ -71,13 +80,33 @@ static nnf_status add_arg(nnfi_primitive_step *step, int arg, nnfi_const_md md,
 
 nnf_status nnfi_primitive_step_arg(nnfi_primitive_step *step, int arg, nnfi_const_md md,
                                    nnfi_arg_source source, size_t index) {
-    return add_arg(step, arg, md, &(step_arg){source, index, NULL, NULL});
+    return add_arg(step, arg, md, &(step_arg){.source = source, .index = index});
 }
 
 nnf_status nnfi_primitive_step_constant(nnfi_primitive_step *step, int arg, nnfi_const_md md,
                                         nnfi_packed *packed) {
     void *data = nnfi_packed_data(packed);
-    return add_arg(step, arg, md, &(step_arg){NNFI_ARG_CONSTANT, 0, data, packed});
+    return add_arg(step, arg, md,
+                   &(step_arg){.source = NNFI_ARG_CONSTANT, .data = data, .packed = packed});
+}
+
+/* So many bytes more of scratch memory, which begin on a line. */
+static size_t take_scratch(nnfi_primitive_step *step, size_t size) {
+    enum { LINE = 64 };
+    size_t offset = (step->step.scratch_bytes + LINE - 1) / LINE * LINE;
+    step->step.scratch_bytes = offset + size;
+    return offset;
+}
+
+nnf_status nnfi_primitive_step_packing(nnfi_primitive_step *step, int arg, nnfi_const_md md,
+                                       nnfi_packing *packing) {
+    size_t target = take_scratch(step, nnfi_md_bytes(md));
+    size_t buffer = take_scratch(step, nnfi_packing_buffer_bytes(packing));
+    return add_arg(step, arg, md,
+                   &(step_arg){.source = NNFI_ARG_SCRATCH,
+                               .index = target,
+                               .packing = packing,
+                               .buffer = buffer - target});
 }
 
 nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine *engine,
@@ -93,11 +122,11 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
     step->stream = engine->stream;
     step->step = (nnfi_step){.bind = bind, .run = run, .release = release, .inplace = -1};
     nnfi_const_md scratch = nnfi_pd_md(pd, dnnl_query_scratchpad_md, 0);
-    step->step.scratch_bytes = scratch ? nnfi_md_bytes(scratch) : 0;
+    size_t scratch_bytes = scratch ? nnfi_md_bytes(scratch) : 0;
     nnf_status failed =
-        step->step.scratch_bytes
-            ? nnfi_primitive_step_arg(step, DNNL_ARG_SCRATCHPAD, scratch, NNFI_ARG_SCRATCH, 0)
-            : NNF_OK;
+        scratch_bytes ? nnfi_primitive_step_arg(step, DNNL_ARG_SCRATCHPAD, scratch,
+                                                NNFI_ARG_SCRATCH, take_scratch(step, scratch_bytes))
+                      : NNF_OK;
     if (failed) {
         release(&step->step);
         return failed;
