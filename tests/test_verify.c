@@ -162,6 +162,31 @@ static void shapes_come_from_the_options(void **state) {
     nnf_module_release(a);
 }
 
+static nnf_status refuse(nnf_module *module, nnf_tensor **inputs, size_t n_inputs, void *payload) {
+    (void)module, (void)inputs, (void)n_inputs, (void)payload;
+    return nnf_error(NNF_ERROR_CANCELLED, "refused");
+}
+
+/* The two models run on threads of their own, where there are two. */
+static void what_goes_wrong_in_either_model_is_told(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 3; threads++) {
+        nnf_module *good = make_graph(1, false), *bad = make_graph(1, false), *mul;
+        nnf_verify_options options = {.threads = threads};
+        nnf_verify_report report = verify(good, bad, &options);
+        assert_true(report.ok);
+        nnf_verify_report_clear(&report);
+        assert_ok(nnf_module_get(&mul, bad, "mul"));
+        assert_ok(nnf_module_register_forward_pre_hook(NULL, mul, refuse, NULL));
+        assert_error(nnf_verify(&report, good, bad, &options), NNF_ERROR_CANCELLED, "'mul'",
+                     "refused");
+        assert_error(nnf_verify(&report, bad, good, &options), NNF_ERROR_CANCELLED, "'mul'",
+                     "refused");
+        nnf_module_release(good);
+        nnf_module_release(bad);
+    }
+}
+
 /* ids [batch, sequence] of int64: the second dimension has a name and no size. */
 static void unknown_dimensions_are_named(void **state) {
     (void)state;
@@ -275,6 +300,7 @@ TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(nan_and_infinities_match_in_place),
           cmocka_unit_test(labels_are_counted_for_both),
           cmocka_unit_test(shapes_come_from_the_options),
+          cmocka_unit_test(what_goes_wrong_in_either_model_is_told),
           cmocka_unit_test(unknown_dimensions_are_named),
           cmocka_unit_test(random_inputs_are_normal_and_repeat),
           cmocka_unit_test(different_interfaces_are_an_error),

@@ -67,7 +67,8 @@ typedef struct nnf_verify_report {
 } nnf_verify_report;
 NNF_API void nnf_verify_report_clear(nnf_verify_report *report);
 
-/* Runs a and b, as they stand, on the same inputs and compares their outputs, both by name. A
+/* Runs a and b, as they stand, on the same inputs and compares their outputs, both by name. With
+ * two threads or more they run at the same time, b's hooks on another thread than the caller's. A
  * difference is no error: it is in the report. Where nnfuse cannot run all of a or b, each chain of
  * a that one module of b stands for is run by itself, on random input. NNF_ERROR_INVALID where a or
  * b is no Graph, where their inputs or outputs have different names, or where an input's shape is

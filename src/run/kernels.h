@@ -99,6 +99,9 @@ typedef struct nnfi_kernels {
  * 1e-6 of the largest output. */
 extern const nnfi_kernels nnfi_reference_kernels;
 
+/* How many threads a session has that was not told. */
+int nnfi_default_threads(void);
+
 /* The set that the session runs with. */
 const nnfi_kernels *nnfi_session_kernels(const nnf_session *session);
 

@@ -16,7 +16,7 @@
 /* Modules that call modules take C stack: a tree that is nested deeper than this does not run. */
 #define MAX_NESTING 1000
 
-static int default_threads(void) {
+int nnfi_default_threads(void) {
 #ifdef _OPENMP
     return omp_get_max_threads();
 #else
@@ -48,7 +48,7 @@ nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
     session->module = nnf_module_retain(module);
     session->kernels = &nnfi_reference_kernels;
     session->set = set;
-    session->threads = threads > 0 ? threads : default_threads();
+    session->threads = threads > 0 ? threads : nnfi_default_threads();
     session->kernel_options = (nnfi_kernel_options){.winograd = !(options && options->no_winograd),
                                                     .packs_late = options && options->runs_once};
     session->profile = options ? options->profile : NULL;

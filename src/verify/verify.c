@@ -1,9 +1,13 @@
 /* Runs two graphs side by side on the same inputs and sums up the differences. */
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "module/graph_internal.h"
 #include "nnfuse/session.h"
+#include "run/kernels.h"
 #include "support/memory.h"
+#include "support/threads.h"
 #include "verify/verify_internal.h"
 
 static void row_clear(nnf_verify_row *row) {
@@ -87,15 +91,61 @@ static nnf_status inputs_for(values *for_b, const nnf_module *a, const values *o
     return NNF_OK;
 }
 
-static nnf_status run(values *outputs, nnf_module *graph, const values *inputs, int threads) {
-    NNFI_TRY(values_new(outputs, nnf_graph_n_outputs(graph)));
+/* ---- Running ---- */
+
+/* One of the two models, what it is run on and what comes out. */
+typedef struct side {
+    nnf_module *graph;
+    values inputs, outputs;
+    int threads;
+    nnf_status status;
+    char message[2048];
+} side;
+
+static void side_clear(side *s) {
+    values_clear(&s->inputs);
+    values_clear(&s->outputs);
+}
+
+static nnf_status run(side *s) {
+    NNFI_TRY(values_new(&s->outputs, nnf_graph_n_outputs(s->graph)));
     nnf_session *session = NULL;
-    nnf_session_options options = {.threads = threads, .no_winograd = true, .runs_once = true};
-    NNFI_TRY(nnf_session_new(&session, graph, &options));
+    nnf_session_options options = {.threads = s->threads, .no_winograd = true, .runs_once = true};
+    NNFI_TRY(nnf_session_new(&session, s->graph, &options));
     nnf_status status =
-        nnf_session_run(session, inputs->tensors, inputs->n, outputs->tensors, outputs->n);
+        nnf_session_run(session, s->inputs.tensors, s->inputs.n, s->outputs.tensors, s->outputs.n);
     nnf_session_release(session);
+    values_clear(&s->inputs);
     return status;
+}
+
+typedef struct two_sides {
+    side *sides;
+    atomic_int n_taken;
+} two_sides;
+
+static void run_sides(void *payload, bool leads) {
+    two_sides *both = payload;
+    (void)leads;
+    for (int i = 0; (i = atomic_fetch_add(&both->n_taken, 1)) < 2;) {
+        side *s = &both->sides[i];
+        s->status = run(s);
+        if (s->status != NNF_OK) snprintf(s->message, sizeof s->message, "%s", nnf_error_message());
+    }
+}
+
+/* Both at once, with half of the threads each: what goes before the kernels (making them, packing
+ * weights) is one thread's work, of which there are two then. */
+static nnf_status run_both(side sides[2], int threads) {
+    two_sides both = {.sides = sides};
+    if (threads == 0) threads = nnfi_default_threads();
+    bool at_once = threads > 1 && sides[0].graph != sides[1].graph;
+    sides[0].threads = at_once ? threads - threads / 2 : threads;
+    sides[1].threads = at_once ? threads / 2 : threads;
+    nnfi_together(at_once ? 2 : 1, run_sides, &both);
+    for (int i = 0; i < 2; i++)
+        if (sides[i].status != NNF_OK) return nnf_error(sides[i].status, "%s", sides[i].message);
+    return NNF_OK;
 }
 
 /* ---- Comparing ---- */
@@ -174,23 +224,22 @@ static nnf_status check_runnable(const nnf_module *graph) {
 
 static nnf_status verify_whole(nnf_verify_report *report, nnf_module *a, nnf_module *b,
                                const nnf_verify_options *options) {
-    values inputs_a = {0}, inputs_b = {0}, outputs_a = {0}, outputs_b = {0};
+    side sides[2] = {{.graph = a}, {.graph = b}};
+    values *of_a = &sides[0].inputs;
     nnf_status status = check_runnable(a);
     if (status == NNF_OK) status = check_runnable(b);
-    if (status == NNF_OK) status = values_new(&inputs_a, nnf_graph_n_inputs(a));
-    if (status == NNF_OK) status = nnf_make_inputs(inputs_a.tensors, a, options);
-    if (status == NNF_OK) status = inputs_for(&inputs_b, a, &inputs_a, b);
-    if (status == NNF_OK) status = run(&outputs_a, a, &inputs_a, options->threads);
-    if (status == NNF_OK) status = run(&outputs_b, b, &inputs_b, options->threads);
+    if (status == NNF_OK) status = values_new(of_a, nnf_graph_n_inputs(a));
+    if (status == NNF_OK) status = nnf_make_inputs(of_a->tensors, a, options);
+    if (status == NNF_OK) status = inputs_for(&sides[1].inputs, a, of_a, b);
     if (status == NNF_OK) {
-        report->inputs = nnfi_inputs_text(a, inputs_a.tensors, options);
-        if (report->inputs == NULL) status = nnfi_error_memory(0, "the report");
+        report->inputs = nnfi_inputs_text(a, of_a->tensors, options);
+        status =
+            report->inputs ? run_both(sides, options->threads) : nnfi_error_memory(0, "the report");
     }
-    values_clear(&inputs_a);
-    values_clear(&inputs_b);
-    if (status == NNF_OK) status = compare_outputs(report, a, b, &outputs_a, &outputs_b, options);
-    values_clear(&outputs_a);
-    values_clear(&outputs_b);
+    if (status == NNF_OK)
+        status = compare_outputs(report, a, b, &sides[0].outputs, &sides[1].outputs, options);
+    side_clear(&sides[0]);
+    side_clear(&sides[1]);
     return status;
 }
 
