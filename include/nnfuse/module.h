@@ -59,6 +59,8 @@ typedef struct nnf_linear_map {
     bool transposed;
     const char *weight, *bias; /* parameter names */
     int channel_axis; /* of the output: 1 for Conv; for Linear the last axis, written as -1 */
+    bool mixes_zeros; /* some outputs read zeros where others read inputs (a padded convolution): a
+                         constant that is added to the input is then no bias */
 } nnf_linear_map;
 
 /* A module seen as y[c] = (x[c] - mean[c]) * weight[c] / sqrt(var[c] + eps) + bias[c] along axis 1.

@@ -1,6 +1,7 @@
 #include "fuse/batch.h"
 
 #include "fuse/known_modules.h"
+#include "fuse/methods.h"
 #include "support/error.h"
 #include "support/memory.h"
 #include "support/text.h"
@@ -72,6 +73,29 @@ void nnfi_batch_clear(nnfi_batch *batch) {
     *batch = (nnfi_batch){0};
 }
 
+static nnf_status fuse_and_check(nnfi_job *job, nnf_module *const *views, const nnfi_chain_row *row,
+                                 bool is_qat) {
+    NNFI_TRY(nnfi_fuse_by_row(job->fused, views, job->n, is_qat, row));
+    nnf_module *fused = job->fused[0];
+    if (row->folds) job->base = nnfi_chain_base(views, job->n);
+    NNFI_TRY(nnfi_plan_check(job->plan, job->calls, views, job->n, job->base, fused));
+    job->fused[0] = job->fused[job->base];
+    job->fused[job->base] = fused;
+    return NNF_OK;
+}
+
+nnf_status nnfi_job_fuse(nnfi_job *job, const nnfi_chain_row *row, bool is_qat) {
+    if (!row->folds) return fuse_and_check(job, job->modules, row, is_qat);
+    nnf_module **views = nnfi_calloc(job->n, sizeof *views);
+    if (!views) return nnfi_error_memory(job->n * sizeof *views, "a chain");
+    nnf_status status = nnfi_plan_views(job->plan, job->calls, job->n, views);
+    if (status == NNF_OK) status = fuse_and_check(job, views, row, is_qat);
+    for (size_t i = 0; i < job->n; i++)
+        nnf_module_release(views[i]);
+    nnfi_free(views);
+    return status;
+}
+
 nnf_status nnfi_job_save_hooks(nnfi_job *job) {
     job->saved = nnfi_calloc(job->n, sizeof *job->saved);
     if (!job->saved) return nnfi_error_memory(job->n * sizeof *job->saved, "the hooks of a chain");
@@ -102,7 +126,7 @@ static void note_those_that_stay(nnfi_batch *batch) {
 static size_t dropped_hooks(const nnfi_job *job, size_t i) {
     const nnf_module *module = job->modules[i];
     if (job->stays[i]) return 0;
-    if (job->moves_hooks) return nnfi_hooks_dropped(job->fused[0], job->modules, job->n, i);
+    if (job->moves_hooks) return nnfi_hooks_dropped(job->fused[job->base], job->modules, job->n, i);
     for (size_t k = 0; k < job->n; k++)
         if (nnfi_contains(job->fused[k], module)) return 0;
     return nnf_module_n_forward_pre_hooks(module) + nnf_module_n_forward_hooks(module);
@@ -140,14 +164,15 @@ typedef struct surgery {
 
 static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
-    const nnfi_call *first = calls[job->calls[0]], *last = calls[job->calls[job->n - 1]];
+    const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
     nnfi_reads *reads = &to->reads[to->n];
     nnfi_replacement *replacement = &to->replacements[to->n];
-    NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->n, reads));
+    NNFI_TRY(
+        nnfi_plan_reads(job->plan, job->calls, job->n, job->base, job->fused[job->base], reads));
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
-        .path = nnfi_strdup(first->path),
+        .path = nnfi_strdup(base->path),
         .inputs = reads->inputs,
         .n_inputs = reads->n_inputs,
         .outputs = last->outputs,
@@ -155,7 +180,7 @@ static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
         .captures = reads->captures,
         .n_captures = reads->n_captures,
     };
-    replacement->module = nnf_module_retain(job->fused[0]);
+    replacement->module = nnf_module_retain(job->fused[job->base]);
     to->n++;
     return replacement->path ? NNF_OK : nnfi_error_memory(1, "a path");
 }
@@ -211,7 +236,7 @@ static void unset_job(const nnfi_batch *batch, const nnfi_job *job, size_t n) {
 
 static nnf_status set_job(const nnfi_batch *batch, const nnfi_job *job) {
     for (size_t i = 0; i < job->n; i++) {
-        if (i > 0 && job->stays[i]) continue;
+        if (i != job->base && job->stays[i]) continue;
         nnf_status status = set_module(batch, job, i, job->fused[i]);
         if (status == NNF_OK) continue;
         unset_job(batch, job, i);
@@ -237,7 +262,8 @@ static nnf_status prepare(nnfi_batch *batch, surgery *surgeries, nnf_fuse_report
     note_those_that_stay(batch);
     for (size_t j = 0; j < batch->n_jobs; j++) {
         const nnfi_job *job = &batch->jobs[j];
-        if (job->moves_hooks) NNFI_TRY(nnfi_hooks_reserve(job->fused[0], job->modules, job->n));
+        if (job->moves_hooks)
+            NNFI_TRY(nnfi_hooks_reserve(job->fused[job->base], job->modules, job->n));
     }
     NNFI_TRY(make_report(report, batch));
     for (size_t p = 0; p < batch->n_plans; p++)
@@ -254,7 +280,8 @@ nnf_status nnfi_batch_commit(nnfi_batch *batch, nnf_fuse_report *report) {
         for (size_t j = 0; j < batch->n_jobs; j++) {
             const nnfi_job *job = &batch->jobs[j];
             if (job->moves_hooks)
-                nnfi_hooks_move(job->fused[0], job->modules, job->n, job->stays[job->n - 1]);
+                nnfi_hooks_move(job->fused[job->base], job->modules, job->n,
+                                job->stays[job->n - 1]);
         }
         for (size_t p = 0; p < batch->n_plans; p++)
             commit_surgery(&surgeries[p]);

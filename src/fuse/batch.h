@@ -3,6 +3,7 @@
 #ifndef NNFI_BATCH_H
 #define NNFI_BATCH_H
 
+#include "fuse/mapping.h"
 #include "fuse/plan.h"
 #include "nnfuse/fuse.h"
 
@@ -12,6 +13,7 @@ typedef struct nnfi_job {
     const char **names;   /* [n] borrowed, as paths from the batch's root */
     nnf_module **modules; /* [n] references: they leave the tree when the job goes in */
     nnf_module **fused;   /* [n] references; NULL until they are made */
+    size_t base;          /* the place of the fused one; Identity comes in the others */
     size_t *calls;        /* [n] of a graph; see plan */
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
@@ -33,6 +35,8 @@ nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n);
 /* Takes the last job back. */
 void nnfi_batch_drop_last(nnfi_batch *batch);
+/* Fuses a job of a graph's calls by a row of the table, and checks it: job->fused. */
+nnf_status nnfi_job_fuse(nnfi_job *job, const nnfi_chain_row *row, bool is_qat);
 /* Notes where the hooks of the job's modules are, and puts all that were noted back. */
 nnf_status nnfi_job_save_hooks(nnfi_job *job);
 void nnfi_batch_restore_hooks(nnfi_batch *batch);

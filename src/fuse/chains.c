@@ -1,8 +1,9 @@
-/* The default table: PyTorch's 16 sequences, each also with 1d and the other activations, and those
- * that end in a residual. Every row has the same method (methods.c), which sees from the modules
- * themselves what is to be folded and what is to be kept. An Add in a row takes a second input from
- * elsewhere (nnfi_takes_residual), and a batch norm behind a layer stands for any number of them in
- * a row. */
+/* The default table: PyTorch's 16 sequences, each also with 1d and the other activations, those
+ * that end in a residual, and those whose affine map is arithmetic with a constant (Scale, see
+ * view.h). Every row has the same method (methods.c), which sees from the modules themselves what
+ * is to be folded and what is to be kept. An Add in a row takes a second input from elsewhere
+ * (nnfi_takes_residual). An affine map in a row stands for any number of them, and affine maps and
+ * Pads may come before a layer: rows with one type are there for those. */
 #include "fuse/mapping.h"
 #include "nn/nn_internal.h"
 
@@ -10,21 +11,27 @@
 #define THEN(activation, ...) \
     { __VA_ARGS__, activation }
 #define ACTIVATED(...) THEN("ReLU", __VA_ARGS__), NNFI_FUSED_ACTIVATIONS(THEN, __VA_ARGS__)
+/* A layer, activated or not, and the same with a residual. */
+#define ALONE(...) {__VA_ARGS__}, ACTIVATED(__VA_ARGS__)
+#define ADDED(...) ALONE(__VA_ARGS__), {__VA_ARGS__, "Add"}, ACTIVATED(__VA_ARGS__, "Add")
 
-#define CHAINS(d)                                                                        \
-    {"Conv" d, "BatchNorm" d}, ACTIVATED("Conv" d, "BatchNorm" d), ACTIVATED("Conv" d),  \
-        {"Conv" d, "Add"}, ACTIVATED("Conv" d, "Add"), {"Conv" d, "BatchNorm" d, "Add"}, \
-        ACTIVATED("Conv" d, "BatchNorm" d, "Add"), {"ConvTranspose" d, "BatchNorm" d},   \
-        ACTIVATED("ConvTranspose" d, "BatchNorm" d), ACTIVATED("ConvTranspose" d), {     \
-        "BatchNorm" d, "ReLU"                                                            \
+#define CHAINS(d)                                                                    \
+    ADDED("Conv" d), ADDED("Conv" d, "BatchNorm" d), ADDED("Conv" d, "Scale"),       \
+        ALONE("ConvTranspose" d), ALONE("ConvTranspose" d, "BatchNorm" d),           \
+        ALONE("ConvTranspose" d, "Scale"), {"BatchNorm" d}, {"BatchNorm" d, "ReLU"}, \
+        {"MaxPool" d}, {                                                             \
+        "AvgPool" d                                                                  \
     }
 
 const char *const nnfi_default_chains[][NNFI_LONGEST_CHAIN] = {
     CHAINS("1d"),
     CHAINS("2d"),
     CHAINS("3d"),
-    {"Linear", "BatchNorm1d"},
-    ACTIVATED("Linear", "BatchNorm1d"),
-    ACTIVATED("Linear"),
+    ALONE("Linear"),
+    ALONE("Linear", "BatchNorm1d"),
+    ALONE("Linear", "Scale"),
+    {"MatMul"},
+    ALONE("MatMul", "BatchNorm1d"),
+    ALONE("MatMul", "Scale"),
 };
 const size_t nnfi_n_default_chains = sizeof nnfi_default_chains / sizeof *nnfi_default_chains;

@@ -8,6 +8,7 @@
 #include "fuse/fusions.h"
 #include "fuse/known_modules.h"
 #include "fuse/sequences.h"
+#include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
@@ -100,8 +101,7 @@ static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const n
         job->names[i] = plan->graph->calls[calls[i]]->path;
         job->modules[i] = nnf_module_retain(plan->graph->calls[calls[i]]->module);
     }
-    nnf_status status = nnfi_fuse_by_row(job->fused, job->modules, n, false, row);
-    if (status == NNF_OK) status = nnfi_plan_check(plan, calls, n, job->fused[0]);
+    nnf_status status = nnfi_job_fuse(job, row, false);
     *made = status == NNF_OK;
     if (!*made) {
         nnfi_batch_drop_last(&find->batch);
@@ -115,28 +115,75 @@ static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const n
 /* A longer row does not help where a call is many times longer than any network is deep. */
 #define MAX_LENGTH 64
 
+/* The state after a call: as what folding sees it, or as what it is (in a caller's row). */
+static int32_t step(const finder *find, int32_t state, size_t call) {
+    const nnfi_graph *graph = find->plan->graph;
+    const char *seen = nnfi_view_type(graph, graph->calls[call]), *type = type_of(find, call);
+    int32_t next = nnfi_sequences_step(&find->sequences, state, seen);
+    return next == NNFI_NO_STATE && seen != type
+               ? nnfi_sequences_step(&find->sequences, state, type)
+               : next;
+}
+
 /* The longest chain of the tables that begins with `first` and can be fused; `residual`: one with a
  * residual in it. */
-static nnf_status find_chain(finder *find, size_t first, bool residual) {
+static nnf_status find_chain_from(finder *find, size_t first, bool residual, bool *made) {
     size_t calls[MAX_LENGTH], n = 0;
     const nnfi_chain_row *ends[MAX_LENGTH];
     size_t least = residual ? MAX_LENGTH : 0; /* calls that the chain must have at least */
     int32_t state = NNFI_START;
     for (size_t call = first; call != NNFI_NO_CALL && n < MAX_LENGTH;) {
-        state = nnfi_sequences_step(&find->sequences, state, type_of(find, call));
+        state = step(find, state, call);
         if (state == NNFI_NO_STATE || find->plan->taken[call] ||
             nnfi_plan_is_shared(find->plan, call))
             break;
-        bool adds = n > 0 && nnfi_takes_residual(find->plan->graph->calls[call]->module);
+        const nnfi_call *this_call = find->plan->graph->calls[call];
+        bool adds = n > 0 && nnfi_takes_residual(this_call->module) &&
+                    !nnfi_view_of(find->plan->graph, this_call);
         if (adds && n < least) least = n + 1;
         ends[n] = nnfi_sequences_row(&find->sequences, state);
         calls[n++] = call;
         call = nnfi_plan_next(find->plan, call);
     }
-    bool made = false;
-    for (; n > 0 && n >= least && !made; n--)
-        if (ends[n - 1]) NNFI_TRY(try_chain(find, calls, n, ends[n - 1], &made));
+    *made = false;
+    for (; n > 0 && n >= least && !*made; n--)
+        if (ends[n - 1] && (n > 1 || !ends[n - 1]->folds))
+            NNFI_TRY(try_chain(find, calls, n, ends[n - 1], made));
     return NNF_OK;
+}
+
+/* The call in front of `call` whose output only that reads, or NNFI_NO_CALL. */
+static size_t previous_call(const finder *find, size_t call) {
+    const nnfi_plan *plan = find->plan;
+    const nnfi_call *this_call = plan->graph->calls[call];
+    const nnfi_view *view = nnfi_view_of(plan->graph, this_call);
+    size_t data = view ? nnfi_view_data_input(view) : 0;
+    if (data >= this_call->n_inputs || this_call->inputs[data] == NNF_NO_VALUE) return NNFI_NO_CALL;
+    int64_t before = plan->uses.producer[this_call->inputs[data]];
+    return before >= 0 && nnfi_plan_next(plan, (size_t)before) == call ? (size_t)before
+                                                                       : NNFI_NO_CALL;
+}
+
+/* Where a chain that ends in `first`, a layer, begins: with what goes before that, unless it stands
+ * behind another layer, which it belongs to then. */
+static size_t chain_start(const finder *find, size_t first) {
+    const nnfi_graph *graph = find->plan->graph;
+    size_t start = first;
+    if (!nnfi_type_takes_before(type_of(find, first))) return first;
+    for (;;) {
+        size_t before = previous_call(find, start);
+        if (before == NNFI_NO_CALL || find->plan->taken[before]) return start;
+        if (nnf_module_get_type(graph->calls[before]->module)->linear_map) return first;
+        if (!nnfi_type_goes_before(nnfi_view_type(graph, graph->calls[before]))) return start;
+        start = before;
+    }
+}
+
+static nnf_status find_chain(finder *find, size_t first, bool residual) {
+    size_t start = chain_start(find, first);
+    bool made = false;
+    if (start != first) NNFI_TRY(find_chain_from(find, start, residual, &made));
+    return made ? NNF_OK : find_chain_from(find, first, residual, &made);
 }
 
 static int by_first_call(const void *a, const void *b) {
@@ -186,12 +233,11 @@ static bool may_follow(const finder *find, size_t before, size_t call) {
     if (job) {
         const nnfi_job *taken = &find->batch.jobs[job - 1];
         for (size_t i = 0; i < taken->n && state != NNFI_NO_STATE; i++)
-            state = nnfi_sequences_step(&find->sequences, state, type_of(find, taken->calls[i]));
+            state = step(find, state, taken->calls[i]);
     } else {
-        state = nnfi_sequences_step(&find->sequences, state, type_of(find, before));
+        state = step(find, state, before);
     }
-    if (state == NNFI_NO_STATE) return false;
-    return nnfi_sequences_step(&find->sequences, state, type_of(find, call)) != NNFI_NO_STATE;
+    return state != NNFI_NO_STATE && step(find, state, call) != NNFI_NO_STATE;
 }
 
 /* Why no chain has the call, as the thread's error. */
@@ -253,7 +299,7 @@ static nnf_status list_job(chain_list *list, const nnfi_job *job) {
             list_text(list, nnf_module_type_before_parametrizations(job->modules[i]));
         room = names[i] && names[job->n + i];
     }
-    const char *fused = room ? list_text(list, nnf_module_type_name(job->fused[0])) : NULL;
+    const char *fused = room ? list_text(list, nnf_module_type_name(job->fused[job->base])) : NULL;
     if (!fused) return nnfi_error_memory(sizeof *list->list.chains, "the chains found");
     list->list.chains[list->list.n_chains++] =
         (nnf_found_chain){{names, job->n}, names + job->n, fused};

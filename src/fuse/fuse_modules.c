@@ -93,15 +93,34 @@ static nnf_status check_no_residual(const nnfi_job *job) {
     return NNF_OK;
 }
 
+/* The row for a job in a graph: for what its modules are, or for what folding sees their calls as.
+ */
+static nnf_status find_row(nnfi_chain_row *row, const nnfi_job *job, const nnf_mapping *mapping) {
+    nnf_status status = nnfi_row_of_modules(row, job->modules, job->n, mapping);
+    if (status != NNF_ERROR_NOT_FOUND || !job->plan) return status;
+    nnf_module **views = nnfi_calloc(job->n, sizeof *views);
+    if (!views) return nnfi_error_memory(job->n * sizeof *views, "a chain");
+    if (nnfi_plan_trace(job->plan, job->modules, job->n, job->calls) == NNF_OK &&
+        nnfi_plan_views(job->plan, job->calls, job->n, views) == NNF_OK)
+        status = nnfi_row_of_modules(row, views, job->n, mapping);
+    else
+        status = nnfi_row_of_modules(row, job->modules, job->n, mapping);
+    for (size_t i = 0; i < job->n; i++)
+        nnf_module_release(views[i]);
+    nnfi_free(views);
+    return status;
+}
+
 static nnf_status fuse_known(nnfi_job *job, const nnfi_request *request) {
     nnfi_chain_row row;
     job->moves_hooks = true;
-    NNFI_TRY(nnfi_row_of_modules(&row, job->modules, job->n, request->options->additional));
-    if (job->plan)
-        NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
-    else
+    NNFI_TRY(find_row(&row, job, request->options->additional));
+    if (!job->plan) {
         NNFI_TRY(check_no_residual(job));
-    return nnfi_fuse_by_row(job->fused, job->modules, job->n, request->is_qat, &row);
+        return nnfi_fuse_by_row(job->fused, job->modules, job->n, request->is_qat, &row);
+    }
+    NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
+    return nnfi_job_fuse(job, &row, request->is_qat);
 }
 
 static nnf_status fuse_by_caller(nnfi_job *job, const nnfi_request *request) {
@@ -120,14 +139,15 @@ static nnf_status fuse_by_caller(nnfi_job *job, const nnfi_request *request) {
     for (size_t i = 0; i < n; i++)
         if (!job->fused[i])
             return nnf_error(NNF_ERROR_INVALID, "fuser_func gave NULL as module %zu", i);
-    return NNF_OK;
+    return job->plan
+               ? nnfi_plan_check(job->plan, job->calls, job->modules, job->n, 0, job->fused[0])
+               : NNF_OK;
 }
 
 static nnf_status make_job(nnfi_job *job, const nnfi_request *request) {
     NNFI_TRY(request->options->fuser_func ? fuse_by_caller(job, request)
                                           : fuse_known(job, request));
     if (!job->plan) return NNF_OK;
-    NNFI_TRY(nnfi_plan_check(job->plan, job->calls, job->n, job->fused[0]));
     for (size_t i = 0; i < job->n; i++)
         job->plan->taken[job->calls[i]] = true;
     return NNF_OK;

@@ -1,32 +1,46 @@
 #include "fuse/linear_map.h"
 
-#include "module/module_internal.h"
-#include "support/error.h"
+#include <math.h>
 
-/* Where the output channel of each element of `weight` is, in the words of nnfi_tensor_fold. */
-static nnf_status output_channels(nnfi_channel_view *view, const nnf_linear_map *map,
-                                  const nnf_tensor *weight) {
-    int ndim = nnf_tensor_ndim(weight), axes = map->transposed ? 2 : 1;
+#include "nn/nn_internal.h"
+#include "support/error.h"
+#include "tensor/affine.h"
+
+/* ---- Where channels are ---- */
+
+static bool fits(const nnf_linear_map *map, const nnf_tensor *weight) {
     const int64_t *shape = nnf_tensor_shape(weight);
     int64_t g = map->groups, in = map->in_channels, out = map->out_channels;
-    bool fits = g > 0 && in % g == 0 && out % g == 0 && ndim >= 2 &&
-                shape[0] == (map->transposed ? in : out) &&
-                shape[1] == (map->transposed ? out : in) / g;
-    if (!fits) {
+    return g > 0 && in % g == 0 && out % g == 0 && nnf_tensor_ndim(weight) >= 2 &&
+           shape[0] == (map->transposed ? in : out) && shape[1] == (map->transposed ? out : in) / g;
+}
+
+/* Where the output (or input) channel of each element of `weight` is, in the words of
+ * nnfi_tensor_fold. */
+static nnf_status find_channels(nnfi_channel_view *view, const nnf_linear_map *map,
+                                const nnf_tensor *weight, bool output) {
+    int ndim = nnf_tensor_ndim(weight);
+    const int64_t *shape = nnf_tensor_shape(weight);
+    if (!fits(map, weight)) {
         char text[NNFI_SHAPE_TEXT];
         return nnf_error(NNF_ERROR_SHAPE,
                          "the weight has shape %s, which does not go with %lld input channels, "
                          "%lld output channels and %lld groups",
-                         nnfi_shape_text(text, sizeof text, ndim, shape), (long long)in,
-                         (long long)out, (long long)g);
+                         nnfi_shape_text(text, sizeof text, ndim, shape),
+                         (long long)map->in_channels, (long long)map->out_channels,
+                         (long long)map->groups);
     }
     int64_t inner = 1;
-    for (int i = axes; i < ndim; i++)
+    for (int i = 2; i < ndim; i++)
         inner *= shape[i];
-    *view = map->transposed ? (nnfi_channel_view){g, in / g, out / g, inner}
-                            : (nnfi_channel_view){1, 1, out, inner};
+    if (output == map->transposed) /* the weight's second axis, one group's channels */
+        *view = (nnfi_channel_view){map->groups, shape[0] / map->groups, shape[1], inner};
+    else
+        *view = (nnfi_channel_view){1, 1, shape[0], shape[1] * inner};
     return NNF_OK;
 }
+
+/* ---- Parts of folding ---- */
 
 /* Puts parameter `name` of `module` through the fold; where it has none, through a fold of zeros.
  */
@@ -45,32 +59,22 @@ static nnf_status make_plain(nnf_module *module, const char *name) {
     return nnf_module_remove_parametrizations(module, name);
 }
 
-static nnf_status fold_after(nnf_module *module, const nnf_linear_map *map, nnfi_affine *affine) {
-    NNFI_TRY(make_plain(module, map->weight));
-    NNFI_TRY(make_plain(module, map->bias));
-    const nnf_tensor *weight = nnf_module_tensor(module, map->weight);
+static nnf_status check_weight(const nnf_module *module, const nnf_tensor *weight) {
     if (!weight)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the weight of the %s is not a constant",
-                         nnf_module_type_name(module));
-    const nnf_tensor *bias = map->bias ? nnf_module_tensor(module, map->bias) : NULL;
-    if (!map->bias || (bias && nnf_tensor_numel(bias) != map->out_channels))
-        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s has no bias for each output channel",
                          nnf_module_type_name(module));
     if (!nnf_dtype_is_float(nnf_tensor_dtype(weight)))
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the weight of the %s is of dtype %s",
                          nnf_module_type_name(module), nnf_dtype_name(nnf_tensor_dtype(weight)));
-
-    nnf_dtype dtype = nnf_tensor_dtype(bias ? bias : weight);
-    nnfi_channel_view view;
-    NNFI_TRY(output_channels(&view, map, weight));
-    NNFI_TRY(fold_parameter(module, map->weight, nnf_tensor_dtype(weight), &view, affine));
-    return fold_parameter(module, map->bias, dtype, NULL, affine);
+    return NNF_OK;
 }
 
-/* The affine map of a module: its numbers as they are now. */
-static nnf_status affine_of(nnfi_affine **out, const nnf_module *module) {
+/* The affine map of a module: its numbers as they are now. *shifts: something is added, as far as
+ * its make-up says. */
+static nnf_status affine_of(nnfi_affine **out, bool *shifts, const nnf_module *module) {
     nnf_affine_map map = {0};
     NNFI_TRY(nnf_module_get_type(module)->affine_map(module, &map));
+    *shifts = map.bias || map.mean;
     nnf_status status =
         nnfi_affine_new(out, map.channels, map.weight, map.bias, map.mean, map.var, map.eps);
     nnf_affine_map_clear(&map);
@@ -78,21 +82,210 @@ static nnf_status affine_of(nnfi_affine **out, const nnf_module *module) {
                             : nnfi_error_prefix(status, "the %s: ", nnf_module_type_name(module));
 }
 
-nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *linear, const nnf_module *affine) {
+static nnf_status check_channels(const nnf_module *affine, int64_t n, const nnf_module *linear,
+                                 int64_t wanted, const char *side) {
+    if (n == wanted) return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "the %s has num_features %lld, but the %s has %lld %s channels",
+                     nnf_module_type_name(affine), (long long)n, nnf_module_type_name(linear),
+                     (long long)wanted, side);
+}
+
+/* A copy that may get a new weight and bias. */
+static nnf_status plain_copy(nnf_module **out, const nnf_module *linear,
+                             const nnf_linear_map *map) {
+    nnf_module *copy;
+    NNFI_TRY(nnfi_module_shallow_copy(&copy, linear));
+    nnf_status status = make_plain(copy, map->weight);
+    if (status == NNF_OK) status = make_plain(copy, map->bias);
+    if (status == NNF_OK) status = check_weight(linear, nnf_module_tensor(copy, map->weight));
+    if (status == NNF_OK)
+        *out = copy;
+    else
+        nnf_module_release(copy);
+    return status;
+}
+
+/* A layer like a MatMul that has a bias. */
+static nnf_status linear_with_bias(nnf_module **out, const nnf_module *matmul,
+                                   const nnf_linear_map *map) {
+    const nnf_linear_options options = {map->in_channels, map->out_channels, map->transposed};
+    nnf_module *linear;
+    NNFI_TRY(nnf_module_new(&linear, nnf_type("Linear"), &options));
+    nnf_module_set_training(linear, nnf_module_training(matmul));
+    nnf_status status =
+        nnf_module_set_parameter(linear, "weight", nnf_module_tensor(matmul, map->weight));
+    if (status == NNF_OK)
+        *out = linear;
+    else
+        nnf_module_release(linear);
+    return status;
+}
+
+/* ---- After ---- */
+
+/* A batch norm's own weight and bias, as if it were a layer with one weight for each channel. */
+static nnf_status norm_map(const nnf_module *norm, nnf_linear_map *out) {
+    const nnf_tensor *weight = nnf_module_tensor(norm, "weight");
+    if (!weight || nnf_tensor_ndim(weight) != 1 || !nnf_module_tensor(norm, "bias"))
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s has no weight and bias of its own",
+                         nnf_module_type_name(norm));
+    int64_t n = nnf_tensor_shape(weight)[0];
+    *out = (nnf_linear_map){n, n, n, false, "weight", "bias", 1, false};
+    return NNF_OK;
+}
+
+static nnf_status fold_after(nnf_module *module, const nnf_linear_map *map, nnfi_affine *affine,
+                             bool shifts) {
+    const nnf_tensor *weight = nnf_module_tensor(module, map->weight);
+    const nnf_tensor *bias = map->bias ? nnf_module_tensor(module, map->bias) : NULL;
+    if (bias && nnf_tensor_numel(bias) != map->out_channels)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s has no bias for each output channel",
+                         nnf_module_type_name(module));
+    nnf_dtype dtype = nnf_tensor_dtype(bias ? bias : weight);
+    nnfi_channel_view view = {1, 1, map->out_channels, 1};
+    if (nnf_tensor_ndim(weight) != 1) NNFI_TRY(find_channels(&view, map, weight, true));
+    NNFI_TRY(fold_parameter(module, map->weight, nnf_tensor_dtype(weight), &view, affine));
+    return bias || shifts ? fold_parameter(module, map->bias, dtype, NULL, affine) : NNF_OK;
+}
+
+nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *first, const nnf_module *affine) {
+    const nnf_module_type *type = nnf_module_get_type(first);
     nnf_linear_map map;
     nnfi_affine *after;
-    NNFI_TRY(nnf_module_get_type(linear)->linear_map(linear, &map));
-    NNFI_TRY(affine_of(&after, affine));
+    bool shifts;
+    NNFI_TRY(type->linear_map ? type->linear_map(first, &map) : norm_map(first, &map));
+    NNFI_TRY(affine_of(&after, &shifts, affine));
     nnf_module *folded = NULL;
-    nnf_status status = NNF_OK;
-    if (nnfi_affine_channels(after) != map.out_channels)
-        status = nnf_error(NNF_ERROR_NOT_FUSABLE,
-                           "the %s has num_features %lld, but the %s has %lld output channels",
-                           nnf_module_type_name(affine), (long long)nnfi_affine_channels(after),
-                           nnf_module_type_name(linear), (long long)map.out_channels);
-    if (status == NNF_OK) status = nnfi_module_shallow_copy(&folded, linear);
-    if (status == NNF_OK) status = fold_after(folded, &map, after);
+    nnf_status status =
+        check_channels(affine, nnfi_affine_channels(after), first, map.out_channels, "output");
+    if (status == NNF_OK && !map.bias && shifts) {
+        status = linear_with_bias(&folded, first, &map);
+        map.bias = "bias";
+    } else if (status == NNF_OK) {
+        status = plain_copy(&folded, first, &map);
+    }
+    if (status == NNF_OK) status = fold_after(folded, &map, after, shifts);
     nnfi_affine_release(after);
+    if (status == NNF_OK)
+        *out = folded;
+    else
+        nnf_module_release(folded);
+    return status;
+}
+
+/* ---- Before ---- */
+
+/* What the affine map gives for 0; *any: some of it is not 0. NULL: no memory. */
+static double *shifts_of(const nnfi_affine *affine, bool *any) {
+    int64_t n = nnfi_affine_channels(affine);
+    double *shifts = nnfi_alloc(((size_t)n + 1) * sizeof *shifts);
+    *any = false;
+    for (int64_t c = 0; shifts && c < n; c++) {
+        shifts[c] = nnfi_triple_round(nnfi_affine_exact(affine, c, nnfi_triple_of(0.0)));
+        *any = *any || shifts[c] != 0.0;
+    }
+    return shifts;
+}
+
+/* sum += a * b, with what rounding took in *low: as if in twice the precision. */
+static void add_product(double *sum, double *low, double a, double b) {
+    double product = a * b, total = *sum + product, part = total - *sum;
+    *low += fma(a, b, -product) + ((*sum - (total - part)) + (product - part));
+    *sum = total;
+}
+
+/* The bias of output channel `out` with the shifts put through the weight. */
+static double shifted_bias(const nnf_linear_map *map, const nnf_tensor *weight, const void *data,
+                           const double *shifts, int64_t out, double bias) {
+    const int64_t *shape = nnf_tensor_shape(weight);
+    int64_t in_group = map->in_channels / map->groups, inner = 1;
+    int64_t group = out / (map->out_channels / map->groups);
+    double low = 0.0;
+    for (int i = 2; i < nnf_tensor_ndim(weight); i++)
+        inner *= shape[i];
+    for (int64_t i = 0; i < in_group; i++) {
+        int64_t row = map->transposed ? i : out, column = map->transposed ? out : i;
+        for (int64_t k = 0; k < inner; k++)
+            add_product(&bias, &low,
+                        nnfi_load_f64(nnf_tensor_dtype(weight), data,
+                                      (row * shape[1] + column) * inner + k),
+                        shifts[group * in_group + i]);
+    }
+    return bias + low;
+}
+
+static nnf_status fill_bias(nnf_tensor *made, const nnf_linear_map *map, const nnf_tensor *weight,
+                            const nnf_tensor *bias, const double *shifts) {
+    const void *data;
+    void *to;
+    nnf_dtype dtype = nnf_tensor_dtype(made);
+    NNFI_TRY(nnf_tensor_data(weight, &data));
+    NNFI_TRY(nnf_tensor_mut_data(made, &to));
+    for (int64_t c = 0; c < map->out_channels; c++) {
+        double raw = 0.0, value = 0.0;
+        if (bias) {
+            NNFI_TRY(nnf_tensor_read(bias, c, 1, &raw));
+            value = nnfi_load_f64(dtype, &raw, 0);
+        }
+        nnfi_store_f64(dtype, to, c, shifted_bias(map, weight, data, shifts, c, value));
+        if (!isfinite(nnfi_load_f64(dtype, to, c)))
+            return nnf_error(NNF_ERROR_NOT_FUSABLE, "channel %lld: the bias would leave %s's range",
+                             (long long)c, nnf_dtype_name(dtype));
+    }
+    return NNF_OK;
+}
+
+static nnf_status shift_bias(nnf_module *module, const nnf_linear_map *map, const double *shifts) {
+    nnf_tensor *weight, *made = NULL, *bias = nnf_module_tensor(module, map->bias);
+    if (map->mixes_zeros)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                         "what is added in front of the %s is no bias: the layer also reads zeros "
+                         "from outside its input",
+                         nnf_module_type_name(module));
+    if (bias && nnf_tensor_numel(bias) != map->out_channels)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s has no bias for each output channel",
+                         nnf_module_type_name(module));
+    NNFI_TRY(nnf_tensor_contiguous(&weight, nnf_module_tensor(module, map->weight)));
+    nnf_status status =
+        nnf_tensor_new(&made, nnf_tensor_dtype(bias ? bias : weight), 1, &map->out_channels);
+    if (status == NNF_OK) status = fill_bias(made, map, weight, bias, shifts);
+    if (status == NNF_OK) status = nnf_module_set_parameter(module, map->bias, made);
+    nnf_tensor_release(weight);
+    nnf_tensor_release(made);
+    return status;
+}
+
+static nnf_status fold_before(nnf_module *module, const nnf_linear_map *map, nnfi_affine *affine,
+                              const double *shifts) {
+    nnf_tensor *weight = nnf_module_tensor(module, map->weight);
+    nnfi_channel_view view;
+    NNFI_TRY(find_channels(&view, map, weight, false));
+    if (shifts) NNFI_TRY(shift_bias(module, map, shifts));
+    return fold_parameter(module, map->weight, nnf_tensor_dtype(weight), &view, affine);
+}
+
+nnf_status nnfi_affine_before(nnf_module **out, const nnf_module *affine,
+                              const nnf_module *linear) {
+    nnf_linear_map map;
+    nnfi_affine *before;
+    bool shifts, any;
+    NNFI_TRY(nnf_module_get_type(linear)->linear_map(linear, &map));
+    NNFI_TRY(affine_of(&before, &shifts, affine));
+    nnf_module *folded = NULL;
+    double *values = shifts_of(before, &any);
+    nnf_status status = values ? check_channels(affine, nnfi_affine_channels(before), linear,
+                                                map.in_channels, "input")
+                               : nnfi_error_memory(1, "the shifts of a fold");
+    if (status == NNF_OK && !map.bias && any) {
+        status = linear_with_bias(&folded, linear, &map);
+        map.bias = "bias";
+    } else if (status == NNF_OK) {
+        status = plain_copy(&folded, linear, &map);
+    }
+    if (status == NNF_OK) status = fold_before(folded, &map, before, any ? values : NULL);
+    nnfi_free(values);
+    nnfi_affine_release(before);
     if (status == NNF_OK)
         *out = folded;
     else

@@ -1,15 +1,23 @@
-/* The algebra that folding is: operations on modules seen as linear maps. Each gives a new module;
- * nothing is computed before somebody reads the weights. An affine map after a linear one is here;
- * before one, two in parallel and two in series are further functions of the same form. */
+/* The algebra that folding is: operations on modules seen as linear and affine maps. Each gives a
+ * new module; scaled weights are computed when somebody reads them. */
 #ifndef NNFI_LINEAR_MAP_H
 #define NNFI_LINEAR_MAP_H
 
 #include "nnfuse/module.h"
 
-/* A copy of `linear` that computes `affine` of what `linear` computes:
+/* A copy of `first` that computes `affine` of what `first` computes:
  *     W' = W * scale[out],  b' = b * scale + shift,
- * each in W's and b's own dtype, rounded once. Both modules' types have the views that this needs.
- * The value of a parametrized weight is folded, and the copy's weight is plain. */
-nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *linear, const nnf_module *affine);
+ * each in W's and b's own dtype, rounded once. `first` is linear, or affine with a weight and bias
+ * of its own. The value of a parametrized weight is folded, and the copy's weight is plain. A
+ * MatMul becomes a Linear where it gets a bias. */
+nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *first, const nnf_module *affine);
+
+/* A copy of `linear` that computes what it did of what `affine` computes:
+ *     W' = W * scale[in],  b' = b + sum over in of W * shift.
+ * NNF_ERROR_NOT_FUSABLE where a shift is not 0 and the layer reads zeros from outside its input. */
+nnf_status nnfi_affine_before(nnf_module **out, const nnf_module *affine, const nnf_module *linear);
+
+/* A copy of a convolution or pooling that does the padding of the Pad in front of it. */
+nnf_status nnfi_pad_before(nnf_module **out, const nnf_module *pad, const nnf_module *window);
 
 #endif

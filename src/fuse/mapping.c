@@ -4,6 +4,7 @@
 
 #include "fuse/fusions.h"
 #include "fuse/methods.h"
+#include "fuse/view.h"
 #include "support/memory.h"
 #include "support/text.h"
 
@@ -49,17 +50,38 @@ static bool is_norm(const char *type) {
     return !strncmp(type, "BatchNorm", 9);
 }
 
+bool nnfi_type_is_affine(const char *type) {
+    return is_norm(type) || !strcmp(type, nnfi_scale_type.name);
+}
+
+bool nnfi_type_goes_before(const char *type) {
+    return nnfi_type_is_affine(type) || !strcmp(type, "Pad");
+}
+
+bool nnfi_type_takes_before(const char *type) {
+    static const char *const families[] = {"Conv", "Linear", "MatMul", "MaxPool", "AvgPool"};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (!strncmp(type, families[i], strlen(families[i]))) return true;
+    return false;
+}
+
 bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index) {
-    return row->folds && index > 0 && is_norm(row->types[index]);
+    return row->folds && nnfi_type_is_affine(row->types[index]) && (index > 0 || row->n == 1);
 }
 
 static bool same_types(const nnfi_chain_row *row, const char *const *types, size_t n) {
     size_t i = 0;
+    while (row->folds && i < n && row->n && nnfi_type_takes_before(row->types[0]) &&
+           nnfi_type_goes_before(types[i]))
+        i++;
     for (size_t r = 0; r < row->n; r++) {
         size_t first = i;
-        while (i < n && !strcmp(row->types[r], types[i]) &&
-               (i == first || nnfi_chain_row_repeats(row, r)))
+        bool repeats = nnfi_chain_row_repeats(row, r);
+        while (i < n && (!strcmp(row->types[r], types[i]) ||
+                         (repeats && i > first && nnfi_type_is_affine(types[i])))) {
             i++;
+            if (!repeats) break;
+        }
         if (i == first) return false;
     }
     return i == n;
@@ -113,18 +135,23 @@ bool nnfi_mapping_skips(const nnf_mapping *mapping, nnfi_fusion fusion) {
     return mapping && (mapping->skipped >> fusion & 1);
 }
 
+/* The fusion that type number `index` of a default row needs. */
+static nnfi_fusion fusion_of(const nnfi_chain_row *row, size_t index) {
+    const char *type = row->types[index], *first = row->types[0];
+    if (is_norm(type)) return NNFI_FUSION_BATCHNORM;
+    if (nnfi_type_is_affine(type))
+        return strcmp(first, "MatMul") ? NNFI_FUSION_SCALE : NNFI_FUSION_GEMM;
+    if (!strcmp(type, "Add")) return NNFI_FUSION_RESIDUAL;
+    bool relu = !strcmp(type, "ReLU") && strncmp(first, "ConvTranspose", 13);
+    return relu ? NNFI_FUSION_RELU : NNFI_FUSION_ACTIVATION;
+}
+
 /* Whether a default row needs a fusion that the mapping leaves out. */
 static bool leaves_out(const nnf_mapping *mapping, const nnfi_chain_row *row) {
-    bool needs[NNFI_N_FUSIONS] = {false};
-    for (size_t i = 1; i < row->n; i++) {
-        bool relu = !strcmp(row->types[i], "ReLU") && strncmp(row->types[0], "ConvTranspose", 13);
-        needs[is_norm(row->types[i])          ? NNFI_FUSION_BATCHNORM
-              : !strcmp(row->types[i], "Add") ? NNFI_FUSION_RESIDUAL
-              : relu                          ? NNFI_FUSION_RELU
-                                              : NNFI_FUSION_ACTIVATION] = true;
-    }
-    for (int k = 0; k < NNFI_N_FUSIONS; k++)
-        if (needs[k] && nnfi_mapping_skips(mapping, (nnfi_fusion)k)) return true;
+    if (row->n == 1 && nnfi_type_is_affine(row->types[0])) /* several of them made one */
+        return nnfi_mapping_skips(mapping, NNFI_FUSION_SCALE);
+    for (size_t i = 1; i < row->n; i++)
+        if (nnfi_mapping_skips(mapping, fusion_of(row, i))) return true;
     return false;
 }
 
@@ -148,7 +175,7 @@ bool nnfi_mapping_row(nnfi_chain_row *row, const nnf_mapping *additional, size_t
 bool nnfi_mapping_find(nnfi_chain_row *row, const char *const *types, size_t n,
                        const nnf_mapping *additional) {
     for (size_t i = 0; nnfi_mapping_row(row, additional, i); i++)
-        if (same_types(row, types, n)) return true;
+        if ((n > 1 || !row->folds) && same_types(row, types, n)) return true;
     return false;
 }
 

@@ -12,7 +12,11 @@ typedef struct nnfi_chain_row {
     bool folds; /* a batch norm behind the first type stands for one or more of them in a row */
 } nnfi_chain_row;
 
-/* Whether type number `index` of a row may occur several times in a row. */
+/* Types that stand for an affine map; these and Pad may come before a layer that takes them. */
+bool nnfi_type_is_affine(const char *type);
+bool nnfi_type_goes_before(const char *type);
+bool nnfi_type_takes_before(const char *type);
+/* Whether type number `index` of a row stands for any number of affine maps. */
 bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index);
 
 /* The default table (chains.c). */

@@ -18,11 +18,22 @@ static bool is_affine(const nnf_module *module) {
     return nnf_module_get_type(module)->affine_map != NULL;
 }
 
-/* The first batch norm that stands after a linear map, which is what makes modes matter; or NULL.
- */
-static const nnf_module *norm_after_linear(nnf_module *const *modules, size_t n) {
-    for (size_t i = 1; i < n && is_linear(modules[0]); i++)
-        if (is_affine(modules[i])) return modules[i];
+size_t nnfi_chain_base(nnf_module *const *modules, size_t n) {
+    size_t base = 0;
+    while (base < n &&
+           nnfi_type_goes_before(nnf_module_type_before_parametrizations(modules[base])))
+        base++;
+    return base < n &&
+                   nnfi_type_takes_before(nnf_module_type_before_parametrizations(modules[base]))
+               ? base
+               : 0;
+}
+
+/* The first affine map beside a linear one, which is what makes modes matter; or NULL. */
+static const nnf_module *norm_of_linear(nnf_module *const *modules, size_t n) {
+    const nnf_module *base = modules[nnfi_chain_base(modules, n)];
+    for (size_t i = 0; i < n && (is_linear(base) || is_affine(base)); i++)
+        if (modules[i] != base && is_affine(modules[i])) return modules[i];
     return NULL;
 }
 
@@ -68,21 +79,45 @@ static nnf_status check_qat(const nnf_module *linear, const nnf_module *norm) {
     return NNF_OK;
 }
 
-/* Folds every affine map that follows a linear one: kept[0 .. *n_kept) are the modules that are
- * left, one reference each. */
-static nnf_status fold(nnf_module **kept, size_t *n_kept, nnf_module *const *modules, size_t n) {
-    *n_kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        nnf_module *last = *n_kept ? kept[*n_kept - 1] : NULL;
-        if (last && is_linear(last) && is_affine(modules[i])) {
-            nnf_module *folded;
-            NNFI_TRY(nnfi_affine_after(&folded, last, modules[i]));
-            nnf_module_release(last);
-            kept[*n_kept - 1] = folded;
-        } else {
-            kept[(*n_kept)++] = nnf_module_retain(modules[i]);
-        }
+/* Puts `made` in the place of *kept. */
+static nnf_status replace(nnf_module **kept, nnf_status status, nnf_module *made) {
+    if (status != NNF_OK) return status;
+    nnf_module_release(*kept);
+    *kept = made;
+    return NNF_OK;
+}
+
+/* What stands in front of the base, from the nearest on, into it. */
+static nnf_status fold_before(nnf_module **base, nnf_module *const *modules, size_t n) {
+    for (size_t i = n; i-- > 0;) {
+        nnf_module *made = NULL;
+        nnf_status status;
+        if (is_affine(modules[i]) && is_linear(*base))
+            status = nnfi_affine_before(&made, modules[i], *base);
+        else if (!is_affine(modules[i]))
+            status = nnfi_pad_before(&made, modules[i], *base);
+        else
+            status = nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s behind the %s is not linear",
+                               nnf_module_type_name(*base), nnf_module_type_name(modules[i]));
+        NNFI_TRY(replace(base, status, made));
     }
+    return NNF_OK;
+}
+
+/* Folds the affine maps (and Pads) around the base into it: kept[0 .. *n_kept) are the modules that
+ * are left, one reference each. */
+static nnf_status fold(nnf_module **kept, size_t *n_kept, nnf_module *const *modules, size_t n) {
+    size_t base = nnfi_chain_base(modules, n), next = base + 1;
+    kept[0] = nnf_module_retain(modules[base]);
+    *n_kept = 1;
+    NNFI_TRY(fold_before(&kept[0], modules, base));
+    for (; next < n && is_affine(modules[next]); next++) {
+        nnf_module *made = NULL;
+        nnf_status status = nnfi_affine_after(&made, kept[0], modules[next]);
+        NNFI_TRY(replace(&kept[0], status, made));
+    }
+    for (; next < n; next++)
+        kept[(*n_kept)++] = nnf_module_retain(modules[next]);
     return NNF_OK;
 }
 
@@ -107,7 +142,7 @@ nnf_status nnfi_fuse_sequence(nnf_module **fused, nnf_module *const *modules, si
     (void)payload;
     if (n == 0 || n > MAX_SEQUENCE)
         return nnf_error(NNF_ERROR_INVALID, "a chain of %zu modules cannot be fused", n);
-    const nnf_module *norm = norm_after_linear(modules, n);
+    const nnf_module *norm = norm_of_linear(modules, n);
     if (norm) NNFI_TRY(check_modes(modules, n, is_qat));
     if (norm && is_qat) NNFI_TRY(check_qat(modules[0], norm));
     if (is_qat) return wrap(fused, modules, n);

@@ -10,4 +10,8 @@
 nnf_status nnfi_fuse_sequence(nnf_module **fused, nnf_module *const *modules, size_t n, bool is_qat,
                               void *payload);
 
+/* The module of a sequence that the others are folded into: the first behind affine maps and Pads,
+ * where it takes these; else modules[0]. */
+size_t nnfi_chain_base(nnf_module *const *modules, size_t n);
+
 #endif

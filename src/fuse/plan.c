@@ -1,6 +1,10 @@
 #include "fuse/plan.h"
 
+#include <string.h>
+
 #include "fuse/known_modules.h"
+#include "fuse/methods.h"
+#include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
@@ -69,9 +73,17 @@ static bool is_bound(const nnfi_call *call, size_t index) {
     return nnf_module_tensor(call->module, slot) || nnf_module_is_parametrized(call->module, slot);
 }
 
-/* Whether a value that is read beside the first input need not be given to the module: it holds or
- * knows it. */
+/* The input that carries data through a call. */
+static size_t data_input(const nnfi_plan *plan, const nnfi_call *call) {
+    const nnfi_view *view = nnfi_view_of(plan->graph, call);
+    return view ? nnfi_view_data_input(view) : 0;
+}
+
+/* Whether a value that is read beside the data need not be given to the module: it holds or knows
+ * it, or what folding sees the call as does. */
 static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index) {
+    if (nnfi_view_of(plan->graph, call)) return index != data_input(plan, call);
+    if (index == 0) return false;
     if (is_bound(call, index)) return true;
     const nnfi_value *value = &plan->graph->values[call->inputs[index]];
     return value->constant && !value->is_input &&
@@ -81,14 +93,14 @@ static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index)
 /* An input beside `value` that the call must be given; NNF_NO_VALUE: none. */
 static nnf_value other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
     for (size_t i = 0; i < call->n_inputs; i++)
-        if (call->inputs[i] != value && (i == 0 || !is_known(plan, call, i)))
-            return call->inputs[i];
+        if (call->inputs[i] != value && !is_known(plan, call, i)) return call->inputs[i];
     return call->n_captures ? call->captures[0] : NNF_NO_VALUE;
 }
 
 /* What is added to `value` by a call that takes a residual; NNF_NO_VALUE where it is none. */
-static nnf_value residual_of(const nnfi_call *call, nnf_value value) {
+static nnf_value residual_of(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
     if (!nnfi_takes_residual(call->module) || call->n_inputs != 2) return NNF_NO_VALUE;
+    if (nnfi_view_of(plan->graph, call)) return NNF_NO_VALUE;
     return call->inputs[call->inputs[0] == value];
 }
 
@@ -112,8 +124,9 @@ size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
     if (other_output(call) != NNF_NO_VALUE) return NNFI_NO_CALL;
     size_t next = (size_t)plan->uses.readers[plan->uses.first_reader[value]];
     const nnfi_call *reader = plan->graph->calls[next];
-    if (residual_of(reader, value) != NNF_NO_VALUE) return next;
-    if (reader->n_inputs == 0 || reader->inputs[0] != value) return NNFI_NO_CALL;
+    if (residual_of(plan, reader, value) != NNF_NO_VALUE) return next;
+    size_t data = data_input(plan, reader);
+    if (reader->n_inputs <= data || reader->inputs[data] != value) return NNFI_NO_CALL;
     return other_input(plan, reader, value) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
 }
 
@@ -204,26 +217,85 @@ static nnf_status infer(nnfi_plan *plan) {
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "the shapes in this graph are not known");
 }
 
-/* A batch norm runs over axis 1; so does a fold into a linear map only where that is its channel
- * axis, which for one that counts from the end (Linear) depends on the rank. */
-static nnf_status check_channel_axis(nnfi_plan *plan, const nnfi_call *first) {
-    nnf_linear_map map;
-    const nnf_module_type *type = nnf_module_get_type(first->module);
-    if (!type->linear_map) return NNF_OK;
-    NNFI_TRY(type->linear_map(first->module, &map));
-    if (map.channel_axis >= 0) return NNF_OK;
+/* The rank of what the call gives, and which of its axes is the channels' of a layer that counts
+ * them from the end (Linear) or from the start. */
+static nnf_status find_channel_axis(nnfi_plan *plan, const nnfi_call *base,
+                                    const nnf_linear_map *map, int *ndim, int *axis) {
     NNFI_TRY(infer(plan));
-    int ndim = nnfi_known_get(&plan->infos, first->outputs[0])->ndim;
-    if (ndim >= 0 && ndim + map.channel_axis == 1) return NNF_OK;
-    if (ndim < 0)
-        return nnf_error(NNF_ERROR_NOT_FUSABLE,
-                         "the rank of the output of '%s' is not known, so neither is whether the "
-                         "batch norm runs over its features",
-                         first->path);
+    *ndim = nnfi_known_get(&plan->infos, base->outputs[0])->ndim;
+    *axis = map->channel_axis < 0 ? *ndim + map->channel_axis : map->channel_axis;
+    if (*ndim >= 0) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE,
-                     "the output of '%s' has rank %d: the batch norm runs over its axis 1, but the "
-                     "features are in axis %d",
-                     first->path, ndim, ndim + map.channel_axis);
+                     "the rank of the output of '%s' is not known, so neither is which axis has "
+                     "its channels",
+                     base->path);
+}
+
+/* A batch norm runs over axis 1, other arithmetic over the axis of its constant. */
+static nnf_status check_axis(const nnfi_call *base, const nnfi_call *call, const nnf_module *view,
+                             int ndim, int axis) {
+    bool is_scale = nnf_module_get_type(view) == &nnfi_scale_type;
+    const nnfi_scale_options *scale = is_scale ? nnf_module_options(view) : NULL;
+    int own = !scale ? 1 : scale->axis == 0 ? axis : ndim - scale->axis;
+    if (own != axis)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                         "'%s' runs over axis %d, but of '%s', of rank %d, the channels are in "
+                         "axis %d",
+                         call->path, own, base->path, ndim, axis);
+    if (scale && scale->ndim > ndim)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                         "'%s' has a constant of rank %d, which gives its result that rank",
+                         call->path, scale->ndim);
+    return NNF_OK;
+}
+
+/* Whether the affine maps of a chain run over the axis that has the layer's channels. */
+static nnf_status check_axes(nnfi_plan *plan, const size_t *calls, nnf_module *const *views,
+                             size_t n, size_t base) {
+    const nnfi_call *layer = plan->graph->calls[calls[base]];
+    const nnf_module_type *type = nnf_module_get_type(layer->module);
+    nnf_linear_map map = {.channel_axis = 1};
+    int ndim = 0, axis = 1;
+    if (type->linear_map) NNFI_TRY(type->linear_map(layer->module, &map));
+    for (size_t i = 0; i < n; i++) {
+        bool is_scale = nnf_module_get_type(views[i]) == &nnfi_scale_type;
+        bool needs_rank = is_scale || map.channel_axis < 0;
+        if (i == base || !nnf_module_get_type(views[i])->affine_map) continue;
+        if (needs_rank && ndim == 0) NNFI_TRY(find_channel_axis(plan, layer, &map, &ndim, &axis));
+        NNFI_TRY(check_axis(layer, plan->graph->calls[calls[i]], views[i], ndim, axis));
+    }
+    return NNF_OK;
+}
+
+/* Zeros that a Pad puts around an input do not change its largest elements if there is none below
+ * them. */
+static nnf_status check_padded_pool(const nnfi_plan *plan, const nnfi_call *pad,
+                                    const nnfi_call *pool) {
+    static const char *const positive[] = {"ReLU",    "ReLU6", "Sigmoid", "Hardsigmoid",
+                                           "Softmax", "Abs",   "Exp",     "Sqrt"};
+    int64_t producer = plan->uses.producer[pad->inputs[0]];
+    const char *type =
+        producer < 0 ? "" : nnf_module_type_name(plan->graph->calls[producer]->module);
+    if (strncmp(nnf_module_type_name(pool->module), "MaxPool", 7)) return NNF_OK;
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (!strcmp(positive[i], type)) return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "'%s' puts zeros where '%s' looks for the largest value, and what it pads is "
+                     "not known to be at least 0",
+                     pad->path, pool->path);
+}
+
+/* A layer with a bias is one node of ONNX's for rank 2 alone: for others nothing is won unless more
+ * than a MatMul and its Add go. */
+static nnf_status check_matmul(nnfi_plan *plan, const nnfi_call *base, nnf_module *fused,
+                               size_t n) {
+    const nnf_module *made = nnfi_fused_base(fused);
+    if (n > 2 || nnf_module_get_type(made) == nnf_module_get_type(base->module)) return NNF_OK;
+    NNFI_TRY(infer(plan));
+    int ndim = nnfi_known_get(&plan->infos, base->inputs[0])->ndim;
+    if (ndim == 2) return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "the input of '%s' is not known to have rank 2, which Gemm takes", base->path);
 }
 
 static bool same_type(const nnf_type_info *a, const nnf_type_info *b) {
@@ -235,7 +307,7 @@ static bool same_type(const nnf_type_info *a, const nnf_type_info *b) {
 
 /* No broadcasting, for sure: a fused type adds in place. */
 static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const nnfi_call *call) {
-    nnf_value value = before->outputs[0], residual = residual_of(call, value);
+    nnf_value value = before->outputs[0], residual = residual_of(plan, call, value);
     if (residual == NNF_NO_VALUE) return NNF_OK;
     NNFI_TRY(infer(plan));
     const nnf_type_info *one = nnfi_known_get(&plan->infos, value);
@@ -250,8 +322,10 @@ static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const
         nnfi_info_text(text[1], NNFI_INFO_TEXT, one));
 }
 
-nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused) {
-    const nnfi_call *first = plan->graph->calls[calls[0]], *last = plan->graph->calls[calls[n - 1]];
+nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *const *views, size_t n,
+                           size_t base, nnf_module *fused) {
+    const nnfi_call *layer = plan->graph->calls[calls[base]];
+    const nnfi_call *last = plan->graph->calls[calls[n - 1]];
     nnf_value used = other_output(last);
     if (used != NNF_NO_VALUE)
         return not_fusable_value("'%s' has a second output, '%s'", last->path,
@@ -259,49 +333,102 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_m
     for (size_t i = 1; i < n; i++)
         NNFI_TRY(
             check_residual(plan, plan->graph->calls[calls[i - 1]], plan->graph->calls[calls[i]]));
-    if (nnfi_fused_base(fused) == first->module) return NNF_OK; /* nothing was folded into it */
-    for (size_t i = 1; i < first->n_inputs; i++)
-        if (!is_bound(first, i))
+    if (nnfi_fused_base(fused) == layer->module) return NNF_OK; /* nothing was folded into it */
+    for (size_t i = 1; i < layer->n_inputs; i++)
+        if (!is_bound(layer, i))
             return not_fusable_value("'%s' gets '%s' when it runs, so that is no constant",
-                                     first->path, plan->graph->values[first->inputs[i]].name);
-    return check_channel_axis(plan, first);
+                                     layer->path, plan->graph->values[layer->inputs[i]].name);
+    for (size_t i = 0; i < base; i++)
+        if (!nnf_module_get_type(views[i])->affine_map)
+            NNFI_TRY(check_padded_pool(plan, plan->graph->calls[calls[i]], layer));
+    NNFI_TRY(check_axes(plan, calls, views, n, base));
+    return check_matmul(plan, layer, fused, n);
 }
 
-/* Whether the first n calls of a chain give the value, or read it as their first input. */
+/* ---- What calls are seen as ---- */
+
+/* How many channels, and which rank, the layer has that `view` would be folded into; 0: not known.
+ */
+static void find_layer(const nnfi_plan *plan, const size_t *calls, size_t n, size_t *base,
+                       nnf_linear_map *map, int *ndim) {
+    for (*base = 0; *base < n; (*base)++) {
+        const nnf_module *module = plan->graph->calls[calls[*base]]->module;
+        const nnf_module_type *type = nnf_module_get_type(module);
+        if (!nnfi_type_takes_before(type->name)) continue;
+        if (type->linear_map && type->linear_map(module, map) == NNF_OK) {
+            const nnf_tensor *weight = nnf_module_tensor(module, map->weight);
+            if (weight) *ndim = nnf_tensor_ndim(weight);
+        } else if (!type->linear_map) {
+            *ndim = ((const nnf_pool_options *)nnf_module_options(module))->spatial + 2;
+        }
+        return;
+    }
+}
+
+nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
+                           nnf_module **views) {
+    nnf_linear_map map = {0};
+    size_t base;
+    int ndim = 0;
+    find_layer(plan, calls, n, &base, &map, &ndim);
+    for (size_t i = 0; i < n; i++) {
+        int64_t channels = i < base ? map.in_channels : map.out_channels;
+        nnf_status status =
+            nnfi_view_make(&views[i], plan->graph, plan->graph->calls[calls[i]], channels, ndim);
+        if (status == NNF_OK) continue;
+        while (i-- > 0) {
+            nnf_module_release(views[i]);
+            views[i] = NULL;
+        }
+        return status;
+    }
+    return NNF_OK;
+}
+
+/* ---- What the fused call reads ---- */
+
+/* Whether the first n calls of a chain give the value, or read it as their data. */
 static bool is_inside(const nnfi_plan *plan, const size_t *calls, size_t n, nnf_value value) {
-    if (plan->graph->calls[calls[0]]->inputs[0] == value) return true;
+    const nnfi_call *first = plan->graph->calls[calls[0]];
+    if (first->inputs[data_input(plan, first)] == value) return true;
     for (size_t i = 0; i < n; i++)
         if (plan->uses.producer[value] == (int64_t)calls[i]) return true;
     return false;
 }
 
-nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, nnfi_reads *out) {
-    const nnfi_call *first = plan->graph->calls[calls[0]];
-    size_t n_inputs = first->n_inputs, most = first->n_captures;
-    for (size_t i = 1; i < n; i++) {
+/* What the nodes of a later call name beside their data and what its module holds. */
+static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, nnfi_reads *out) {
+    const nnfi_call *call = plan->graph->calls[calls[i]];
+    for (size_t k = 1; k < call->n_inputs; k++)
+        if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots &&
+            !is_inside(plan, calls, i, call->inputs[k]))
+            out->captures[out->n_captures++] = call->inputs[k];
+}
+
+nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
+                           nnf_module *fused, nnfi_reads *out) {
+    const nnfi_call *first = plan->graph->calls[calls[0]], *layer = plan->graph->calls[calls[base]];
+    size_t n_inputs = layer->n_inputs, most = layer->n_captures;
+    for (size_t i = base + 1; i < n; i++) {
         const nnfi_call *call = plan->graph->calls[calls[i]];
-        n_inputs += residual_of(call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
+        n_inputs += residual_of(plan, call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
         most += call->n_inputs;
     }
     nnf_value *inputs = nnfi_alloc((n_inputs + most + 1) * sizeof *inputs);
     if (!inputs) return nnfi_error_memory((n_inputs + most) * sizeof *inputs, "a chain's inputs");
     *out = (nnfi_reads){.inputs = inputs, .captures = inputs + n_inputs};
-    while (out->n_inputs < first->n_inputs) {
-        inputs[out->n_inputs] = first->inputs[out->n_inputs];
-        out->n_inputs++;
-    }
-    while (out->n_captures < first->n_captures) {
-        out->captures[out->n_captures] = first->captures[out->n_captures];
-        out->n_captures++;
-    }
-    for (size_t i = 1; i < n; i++) {
+    for (; out->n_inputs < layer->n_inputs; out->n_inputs++)
+        inputs[out->n_inputs] = layer->inputs[out->n_inputs];
+    if (base > 0) inputs[0] = first->inputs[data_input(plan, first)];
+    for (; out->n_captures < layer->n_captures; out->n_captures++)
+        out->captures[out->n_captures] = layer->captures[out->n_captures];
+    for (size_t i = base + 1; i < n; i++) {
         const nnfi_call *call = plan->graph->calls[calls[i]];
-        nnf_value residual = residual_of(call, plan->graph->calls[calls[i - 1]]->outputs[0]);
-        if (residual != NNF_NO_VALUE) inputs[out->n_inputs++] = residual;
-        for (size_t k = 1; residual == NNF_NO_VALUE && k < call->n_inputs; k++)
-            if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots &&
-                !is_inside(plan, calls, i, call->inputs[k]))
-                out->captures[out->n_captures++] = call->inputs[k];
+        nnf_value residual = residual_of(plan, call, plan->graph->calls[calls[i - 1]]->outputs[0]);
+        if (residual != NNF_NO_VALUE)
+            inputs[out->n_inputs++] = residual;
+        else if (nnfi_contains(fused, call->module))
+            add_captures(plan, calls, i, out);
     }
     return NNF_OK;
 }

@@ -42,14 +42,21 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
 /* Whether `fused` may stand for these calls: what was folded into the first module must be there
  * for every call (its weights constant) and mean the same on its input; a residual must have the
  * shape and dtype of what it is added to. */
-nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, size_t n, nnf_module *fused);
+nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *const *views, size_t n,
+                           size_t base, nnf_module *fused);
 
-/* What one call for all of these reads: what the first one does, then the residual; and what later
- * ones' nodes name beside that. Both are in one block: free `inputs`. */
+/* What folding sees the calls as (view.h), one reference each. */
+nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
+                           nnf_module **views);
+
+/* What one call of `fused` for all of these reads: the first one's data, what the module that the
+ * others are folded into (calls[base]) reads beside its own, then the residual; and what the nodes
+ * of later ones that are still there name beside that. Both are in one block: free `inputs`. */
 typedef struct nnfi_reads {
     nnf_value *inputs, *captures;
     size_t n_inputs, n_captures;
 } nnfi_reads;
-nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, nnfi_reads *out);
+nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
+                           nnf_module *fused, nnfi_reads *out);
 
 #endif

@@ -343,6 +343,15 @@ static nnf_status conv_forward(nnf_session *session, nnf_module *module, nnf_ten
 
 /* ---- Folding, making ---- */
 
+static bool mixes_zeros(const nnf_conv_options *options) {
+    bool same = options->auto_pad == NNF_AUTO_PAD_SAME_UPPER ||
+                options->auto_pad == NNF_AUTO_PAD_SAME_LOWER;
+    bool pads = same || options->transposed;
+    for (int i = 0; i < options->spatial; i++)
+        pads = pads || options->padding_begin[i] != 0 || options->padding_end[i] != 0;
+    return pads && (options->transposed || same || options->padding_mode == NNF_PADDING_ZEROS);
+}
+
 static nnf_status conv_linear_map(const nnf_module *module, nnf_linear_map *out) {
     nnf_conv_options options = *(const nnf_conv_options *)nnf_module_options(module);
     nnfi_slot_info weight = nnfi_slot_info_of(module, WEIGHT, NULL, 0);
@@ -356,7 +365,8 @@ static nnf_status conv_linear_map(const nnf_module *module, nnf_linear_map *out)
                             .transposed = options.transposed,
                             .weight = slots[WEIGHT].name,
                             .bias = slots[BIAS].name,
-                            .channel_axis = 1};
+                            .channel_axis = 1,
+                            .mixes_zeros = mixes_zeros(&options)};
     return NNF_OK;
 }
 

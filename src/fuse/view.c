@@ -1,0 +1,211 @@
+#include "fuse/view.h"
+
+#include <string.h>
+
+#include "nn/nn_internal.h"
+#include "support/error.h"
+
+struct nnfi_view {
+    const char *type; /* of the call's module */
+    size_t data;      /* the input that is no constant */
+    /* y = x * weight + bias, by the constant c */
+    double (*weight)(double c), (*bias)(double c); /* NULL: 1 and 0 */
+};
+
+static double same(double c) {
+    return c;
+}
+static double negative(double c) {
+    return -c;
+}
+static double inverse(double c) {
+    return 1.0 / c;
+}
+static double minus_one(double c) {
+    (void)c;
+    return -1.0;
+}
+
+/* c / x is no affine map. */
+static const nnfi_view views[] = {
+    {"Mul", 0, same, NULL},      {"Mul", 1, same, NULL}, {"Div", 0, inverse, NULL},
+    {"Add", 0, NULL, same},      {"Add", 1, NULL, same}, {"Sub", 0, NULL, negative},
+    {"Sub", 1, minus_one, same}, {"Pad", 0, NULL, NULL},
+};
+
+/* ---- Scale ---- */
+
+enum { WEIGHT, BIAS, N_PARTS };
+static const char *const parts[N_PARTS] = {"weight", "bias"};
+
+static nnf_status scale_affine_map(const nnf_module *module, nnf_affine_map *out) {
+    nnf_tensor *held[N_PARTS];
+    for (int i = 0; i < N_PARTS; i++) {
+        held[i] = nnf_module_tensor(module, parts[i]);
+        if (held[i]) {
+            nnf_tensor_retain(held[i]);
+            out->channels = nnf_tensor_numel(held[i]);
+        }
+    }
+    out->weight = held[WEIGHT];
+    out->bias = held[BIAS];
+    return NNF_OK;
+}
+
+const nnf_module_type nnfi_scale_type = {
+    .name = "Scale", .options_size = sizeof(nnfi_scale_options), .affine_map = scale_affine_map};
+
+/* ---- Looking ---- */
+
+static nnf_tensor *constant_input(const nnfi_graph *graph, const nnfi_call *call, size_t index) {
+    if (index >= call->n_inputs || call->inputs[index] == NNF_NO_VALUE) return NULL;
+    const nnfi_value *value = &graph->values[call->inputs[index]];
+    return value->is_input ? NULL : value->constant;
+}
+
+/* Whether the constant runs along at most one axis. */
+static bool runs_along_axis(const nnf_tensor *constant, nnfi_scale_options *out) {
+    *out = (nnfi_scale_options){.ndim = nnf_tensor_ndim(constant)};
+    if (!nnf_dtype_is_float(nnf_tensor_dtype(constant)) || nnf_tensor_numel(constant) == 0)
+        return false;
+    for (int i = 0; i < out->ndim; i++) {
+        if (nnf_tensor_shape(constant)[i] == 1) continue;
+        if (out->axis > 0) return false;
+        out->axis = out->ndim - i;
+    }
+    return true;
+}
+
+static bool is_pad(const nnfi_view *view) {
+    return !view->weight && !view->bias;
+}
+
+/* A Pad whose pads, value and axes are constants, if they are inputs at all. */
+static bool knows_pads(const nnfi_graph *graph, const nnfi_call *call) {
+    for (size_t i = 1; i < call->n_inputs; i++)
+        if (call->inputs[i] != NNF_NO_VALUE && !constant_input(graph, call, i)) return false;
+    return true;
+}
+
+const nnfi_view *nnfi_view_of(const nnfi_graph *graph, const nnfi_call *call) {
+    const char *type = nnf_module_type_name(call->module);
+    if (nnf_type(type) != nnf_module_get_type(call->module)) return NULL; /* a user's own */
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        const nnfi_view *view = &views[i];
+        if (strcmp(view->type, type)) continue;
+        if (is_pad(view)) return knows_pads(graph, call) ? view : NULL;
+        nnfi_scale_options ignored;
+        const nnf_tensor *constant = constant_input(graph, call, 1 - view->data);
+        if (call->n_inputs == 2 && constant && !constant_input(graph, call, view->data) &&
+            runs_along_axis(constant, &ignored))
+            return view;
+    }
+    return NULL;
+}
+
+const char *nnfi_view_type(const nnfi_graph *graph, const nnfi_call *call) {
+    const nnfi_view *view = nnfi_view_of(graph, call);
+    if (view && !is_pad(view)) return nnfi_scale_type.name;
+    return nnf_module_type_before_parametrizations(call->module);
+}
+
+size_t nnfi_view_data_input(const nnfi_view *view) {
+    return view->data;
+}
+
+/* ---- Making ---- */
+
+/* A parameter of the elements f(c), in double: that is exact but for the inverse. */
+static nnf_status set_part(nnf_module *module, const char *name, double (*f)(double),
+                           const nnf_tensor *constant, int64_t channels) {
+    nnf_tensor *made;
+    void *to;
+    NNFI_TRY(nnf_tensor_new(&made, NNF_F64, 1, &channels));
+    nnf_status status = nnf_tensor_mut_data(made, &to);
+    int64_t step = nnf_tensor_numel(constant) > 1;
+    for (int64_t i = 0; status == NNF_OK && i < channels; i++) {
+        double raw = 0.0; /* room for an element of any float dtype */
+        status = nnf_tensor_read(constant, i * step, 1, &raw);
+        nnfi_store_f64(NNF_F64, to, i, f(nnfi_load_f64(nnf_tensor_dtype(constant), &raw, 0)));
+    }
+    if (status == NNF_OK) status = nnf_module_set_parameter(module, name, made);
+    nnf_tensor_release(made);
+    return status;
+}
+
+static nnf_status make_scale(nnf_module **out, const nnfi_view *view, const nnf_tensor *constant,
+                             int64_t channels) {
+    nnfi_scale_options options;
+    runs_along_axis(constant, &options);
+    if (options.axis > 0) channels = nnf_tensor_numel(constant);
+    nnf_module *scale;
+    NNFI_TRY(nnf_module_new(&scale, &nnfi_scale_type, &options));
+    nnf_status status = NNF_OK;
+    if (view->weight) status = set_part(scale, "weight", view->weight, constant, channels);
+    if (view->bias && status == NNF_OK)
+        status = set_part(scale, "bias", view->bias, constant, channels);
+    if (status == NNF_OK)
+        *out = scale;
+    else
+        nnf_module_release(scale);
+    return status;
+}
+
+static nnf_status cannot_pad(const char *why) {
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "the Pad %s", why);
+}
+
+/* Number `index` of a list of integers. */
+static nnf_status integer_at(int64_t *out, const nnf_tensor *list, int64_t index) {
+    int64_t raw[1] = {0};
+    NNFI_TRY(nnf_tensor_read(list, index, 1, raw));
+    *out = nnfi_load_i64(nnf_tensor_dtype(list), raw, 0);
+    return NNF_OK;
+}
+
+/* Pads of single axes, as opset 18 has them, for all of them. */
+static nnf_status read_pads(nnf_pad_options *options, const nnf_tensor *pads,
+                            const nnf_tensor *axes, int ndim) {
+    int64_t n = axes ? nnf_tensor_numel(axes) : ndim;
+    if (ndim > NNF_MAX_DIMS || nnf_tensor_numel(pads) != 2 * n)
+        return cannot_pad("has pads that do not fit its input's rank");
+    options->n = 2 * ndim;
+    memset(options->pads, 0, sizeof options->pads);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t axis = i;
+        if (axes) NNFI_TRY(integer_at(&axis, axes, i));
+        if (axis < 0) axis += ndim;
+        if (axis < 0 || axis >= ndim) return cannot_pad("has an axis that its input lacks");
+        NNFI_TRY(integer_at(&options->pads[axis], pads, i));
+        NNFI_TRY(integer_at(&options->pads[ndim + axis], pads, n + i));
+    }
+    return NNF_OK;
+}
+
+static nnf_status make_pad(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
+                           int ndim) {
+    nnf_pad_options options = *(const nnf_pad_options *)nnf_module_options(call->module);
+    const nnf_tensor *pads = constant_input(graph, call, 1);
+    const nnf_tensor *value = constant_input(graph, call, 2);
+    double raw = 0.0; /* room for an element of any dtype */
+    if (pads) NNFI_TRY(read_pads(&options, pads, constant_input(graph, call, 3), ndim));
+    if (value && nnf_tensor_numel(value) == 1) {
+        NNFI_TRY(nnf_tensor_read(value, 0, 1, &raw));
+        options.value = nnfi_load_f64(nnf_tensor_dtype(value), &raw, 0);
+    }
+    return nnf_module_new(out, nnf_module_get_type(call->module), &options);
+}
+
+nnf_status nnfi_view_make(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
+                          int64_t channels, int ndim) {
+    const nnfi_view *view = nnfi_view_of(graph, call);
+    if (!view) {
+        *out = nnf_module_retain(call->module);
+        return NNF_OK;
+    }
+    NNFI_TRY(is_pad(view)
+                 ? make_pad(out, graph, call, ndim)
+                 : make_scale(out, view, constant_input(graph, call, 1 - view->data), channels));
+    nnf_module_set_training(*out, nnf_module_training(call->module));
+    return NNF_OK;
+}
