@@ -42,9 +42,10 @@ static void additional_rows_win_over_the_default_ones(void **state) {
     assert_ok(nnf_get_fuser_method(&method, &payload, conv_bn, 2, mapping));
     assert_ptr_equal(payload, &first);
     assert_true(method == only_the_first);
-    assert_ok(nnf_mapping_add(mapping, conv_bn, 2, only_the_first, &second));
+    assert_error(nnf_mapping_add(mapping, conv_bn, 2, only_the_first, &second), NNF_ERROR_INVALID,
+                 "'Conv2d' already");
     assert_ok(nnf_get_fuser_method(&method, &payload, conv_bn, 2, mapping));
-    assert_ptr_equal(payload, &second);
+    assert_ptr_equal(payload, &first);
     const char *const linear_relu[] = {"Linear", "ReLU"};
     assert_ok(nnf_get_fuser_method(&method, &payload, linear_relu, 2, mapping));
     assert_false(method == only_the_first);
@@ -57,6 +58,15 @@ static void a_row_needs_types_and_a_method(void **state) {
     assert_ok(nnf_mapping_new(&mapping));
     assert_error(nnf_mapping_add(mapping, conv_bn, 0, nothing, NULL), NNF_ERROR_INVALID, "row");
     assert_error(nnf_mapping_add(mapping, conv_bn, 2, NULL, NULL), NNF_ERROR_INVALID, "row");
+    const char *const unknown[] = {"Conv2d", "BachNorm2d"};
+    assert_error(nnf_mapping_add(mapping, unknown, 2, nothing, NULL), NNF_ERROR_NOT_FOUND,
+                 "no type 'BachNorm2d'");
+    const nnf_module_type own = {.name = "BachNorm2d"}, twin = {.name = "Conv2d"};
+    assert_error(nnf_mapping_add_type(mapping, &twin), NNF_ERROR_INVALID, "another type 'Conv2d'");
+    assert_error(nnf_mapping_add_type(mapping, NULL), NNF_ERROR_INVALID, "type");
+    assert_ok(nnf_mapping_add_type(mapping, &own));
+    assert_ok(nnf_mapping_add(mapping, unknown, 2, nothing, NULL));
+    assert_error(nnf_mapping_skip(mapping, "scales"), NNF_ERROR_NOT_FOUND, "scale, before");
     nnf_mapping_release(mapping);
     nnf_mapping_release(NULL);
 }

@@ -91,6 +91,7 @@ static nnf_mapping *new_mapping(void) {
     nnf_mapping *mapping;
     const char *const types[] = {"Project", "BatchNorm1d"};
     assert_ok(nnf_mapping_new(&mapping));
+    assert_ok(nnf_mapping_add_type(mapping, &project_type));
     assert_ok(nnf_mapping_add(mapping, types, 2, fuse_project_bn, NULL));
     return mapping;
 }

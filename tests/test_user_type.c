@@ -66,6 +66,7 @@ static void a_users_type_is_fused_by_a_users_row(void **state) {
     nnf_mapping *mapping = NULL;
     assert_ok(nnf_sequential_new(&model, children, 2));
     assert_ok(nnf_mapping_new(&mapping));
+    assert_ok(nnf_mapping_add_type(mapping, &scale_type));
     assert_ok(nnf_mapping_add(mapping, (const char *[]){"Scale", "Scale"}, 2, fuse_scales, NULL));
     const nnf_chain chain = {(const char *[]){"0", "1"}, 2};
     assert_ok(

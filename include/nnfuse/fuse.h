@@ -25,8 +25,13 @@ typedef nnf_status (*nnf_fuser_method)(nnf_module **fused, nnf_module *const *mo
 typedef struct nnf_mapping nnf_mapping;
 NNF_API nnf_status nnf_mapping_new(nnf_mapping **out);
 NNF_API void nnf_mapping_release(nnf_mapping *mapping);
-/* Adds a row, or replaces the one with the same types. Names are copied. An Add in it that is not
- * the first takes a second input from elsewhere, which the fused module gets as its last one. */
+/* Lets rows name a type of the program's own, which must outlive the mapping. NNF_ERROR_INVALID
+ * where it has the name of another type. */
+NNF_API nnf_status nnf_mapping_add_type(nnf_mapping *mapping, const nnf_module_type *type);
+/* Adds a row. Names are copied. An Add in it that is not the first takes a second input from
+ * elsewhere, which the fused module gets as its last one. NNF_ERROR_NOT_FOUND where a type is
+ * neither the library's nor one that the mapping was told of; NNF_ERROR_INVALID where the mapping
+ * has a row for the same types. */
 NNF_API nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_t n,
                                    nnf_fuser_method method, void *payload);
 

@@ -264,9 +264,12 @@ static void explain(const finder *find, size_t call) {
         (void)nnfi_plan_why_not_next(plan, (size_t)before, NULL);
 }
 
-static bool is_worth_a_reason(const nnf_module *module) {
-    const nnf_module_type *type = nnf_module_get_type(module);
-    return type->affine_map || (type->flags & NNF_TYPE_ELEMENTWISE);
+/* Batch norms and activations; arithmetic and Pads only where they were beside a layer. */
+static bool is_worth_a_reason(const finder *find, size_t index) {
+    const nnfi_call *call = find->plan->graph->calls[index];
+    const nnf_module_type *type = nnf_module_get_type(call->module);
+    if (type->affine_map || (type->flags & NNF_TYPE_ELEMENTWISE)) return true;
+    return find->why[index] && nnfi_view_of(find->plan->graph, call);
 }
 
 static nnf_status list_left(finder *find, size_t call) {
@@ -311,7 +314,7 @@ static nnf_status make_list(finder *find) {
     for (size_t j = 0; j < find->batch.n_jobs; j++)
         NNFI_TRY(list_job(find->list, &find->batch.jobs[j]));
     for (size_t call = 0; call < graph->n_calls; call++)
-        if (!find->plan->taken[call] && is_worth_a_reason(graph->calls[call]->module))
+        if (!find->plan->taken[call] && is_worth_a_reason(find, call))
             NNFI_TRY(list_left(find, call));
     return NNF_OK;
 }

@@ -5,12 +5,15 @@
 #include "fuse/fusions.h"
 #include "fuse/methods.h"
 #include "fuse/view.h"
+#include "nnfuse/nn.h"
 #include "support/memory.h"
 #include "support/text.h"
 
 struct nnf_mapping {
     nnfi_chain_row *rows; /* each owns its types */
     size_t n, capacity;
+    const nnf_module_type **types; /* the program's own */
+    size_t n_types, types_capacity;
     uint32_t skipped; /* bit k: nnfi_fusion k */
 };
 
@@ -31,6 +34,7 @@ void nnf_mapping_release(nnf_mapping *mapping) {
     for (size_t i = 0; i < mapping->n; i++)
         free_names(mapping->rows[i].types, mapping->rows[i].n);
     nnfi_free(mapping->rows);
+    nnfi_free((void *)mapping->types);
     nnfi_free(mapping);
 }
 
@@ -87,6 +91,41 @@ static bool same_types(const nnfi_chain_row *row, const char *const *types, size
     return i == n;
 }
 
+static const nnf_module_type *find_type(const nnf_mapping *mapping, const char *name) {
+    for (size_t i = 0; i < mapping->n_types; i++)
+        if (!strcmp(mapping->types[i]->name, name)) return mapping->types[i];
+    return nnf_type(name);
+}
+
+nnf_status nnf_mapping_add_type(nnf_mapping *mapping, const nnf_module_type *type) {
+    if (!mapping || !type || !type->name)
+        return nnf_error(NNF_ERROR_INVALID, "a mapping and a type with a name are needed");
+    const nnf_module_type *known = find_type(mapping, type->name);
+    if (known == type) return NNF_OK;
+    if (known)
+        return nnf_error(NNF_ERROR_INVALID, "there is another type '%s' already", type->name);
+    if (!nnfi_reserve(&mapping->types, &mapping->types_capacity, mapping->n_types + 1,
+                      sizeof *mapping->types))
+        return nnfi_error_memory(sizeof *mapping->types, "a mapping's types");
+    mapping->types[mapping->n_types++] = type;
+    return NNF_OK;
+}
+
+static nnf_status check_row(const nnf_mapping *mapping, const char *const *types, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!find_type(mapping, types[i]))
+            return nnf_error(NNF_ERROR_NOT_FOUND,
+                             "there is no type '%s'; name one of your own to the mapping first "
+                             "(nnf_mapping_add_type)",
+                             types[i]);
+    for (size_t i = 0; i < mapping->n; i++)
+        if (same_types(&mapping->rows[i], types, n))
+            return nnf_error(NNF_ERROR_INVALID,
+                             "the mapping has a row of %zu types that begins with '%s' already", n,
+                             types[0]);
+    return NNF_OK;
+}
+
 nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_t n,
                            nnf_fuser_method method, void *payload) {
     bool given = mapping && types && method && n > 0;
@@ -95,12 +134,7 @@ nnf_status nnf_mapping_add(nnf_mapping *mapping, const char *const *types, size_
     if (!given)
         return nnf_error(NNF_ERROR_INVALID,
                          "a mapping's row needs at least one type name, and a fuser method");
-    for (size_t i = 0; i < mapping->n; i++)
-        if (same_types(&mapping->rows[i], types, n)) {
-            mapping->rows[i].method = method;
-            mapping->rows[i].payload = payload;
-            return NNF_OK;
-        }
+    NNFI_TRY(check_row(mapping, types, n));
     const char *const *copy = copy_names(types, n);
     if (!copy ||
         !nnfi_reserve(&mapping->rows, &mapping->capacity, mapping->n + 1, sizeof *mapping->rows)) {

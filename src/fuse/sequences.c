@@ -7,7 +7,8 @@
 #include "support/memory.h"
 
 /* What may come before a layer. */
-static const char *const before[] = {"BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Scale", "Pad"};
+static const char *const before[] = {"BatchNorm1d", "BatchNorm2d", "BatchNorm3d", NNFI_SCALE,
+                                     "Pad"};
 enum { N_BEFORE = sizeof before / sizeof *before };
 
 static nnf_status number_type(nnfi_sequences *out, const char *type) {

@@ -33,7 +33,7 @@ static const nnfi_view views[] = {
     {"Sub", 1, minus_one, same}, {"Pad", 0, NULL, NULL},
 };
 
-/* ---- Scale ---- */
+/* ---- Arithmetic ---- */
 
 enum { WEIGHT, BIAS, N_PARTS };
 static const char *const parts[N_PARTS] = {"weight", "bias"};
@@ -53,7 +53,7 @@ static nnf_status scale_affine_map(const nnf_module *module, nnf_affine_map *out
 }
 
 const nnf_module_type nnfi_scale_type = {
-    .name = "Scale", .options_size = sizeof(nnfi_scale_options), .affine_map = scale_affine_map};
+    .name = NNFI_SCALE, .options_size = sizeof(nnfi_scale_options), .affine_map = scale_affine_map};
 
 /* ---- Looking ---- */
 
@@ -88,11 +88,13 @@ static bool knows_pads(const nnfi_graph *graph, const nnfi_call *call) {
 }
 
 const nnfi_view *nnfi_view_of(const nnfi_graph *graph, const nnfi_call *call) {
-    const char *type = nnf_module_type_name(call->module);
-    if (nnf_type(type) != nnf_module_get_type(call->module)) return NULL; /* a user's own */
+    const nnf_module_type *row = nnf_module_get_type(call->module);
+    const char *type = row->name;
+    if (row->n_slots > 0 || (row->flags & NNF_TYPE_ELEMENTWISE)) return NULL; /* most calls */
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         const nnfi_view *view = &views[i];
         if (strcmp(view->type, type)) continue;
+        if (nnf_type(type) != row) return NULL; /* a program's own */
         if (is_pad(view)) return knows_pads(graph, call) ? view : NULL;
         nnfi_scale_options ignored;
         const nnf_tensor *constant = constant_input(graph, call, 1 - view->data);

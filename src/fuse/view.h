@@ -7,7 +7,8 @@
 
 /* Arithmetic with a constant that has one element for each index of one axis, or one in all: an
  * affine map along that axis. Not a layer: it only lives while a chain is fused. */
-extern const nnf_module_type nnfi_scale_type; /* "Scale" */
+extern const nnf_module_type nnfi_scale_type;
+#define NNFI_SCALE "(arithmetic)" /* its name: no layer's */
 typedef struct nnfi_scale_options {
     int axis; /* of the constant, from the end: 1 is the last; 0: the same number everywhere */
     int ndim; /* of the constant */
