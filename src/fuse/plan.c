@@ -253,10 +253,10 @@ static nnf_status check_axis(const nnfi_call *base, const nnfi_call *call, const
 static nnf_status check_axes(nnfi_plan *plan, const size_t *calls, nnf_module *const *views,
                              size_t n, size_t base) {
     const nnfi_call *layer = plan->graph->calls[calls[base]];
-    const nnf_module_type *type = nnf_module_get_type(layer->module);
+    const nnf_module_type *type = nnf_module_get_type(views[base]);
     nnf_linear_map map = {.channel_axis = 1};
     int ndim = 0, axis = 1;
-    if (type->linear_map) NNFI_TRY(type->linear_map(layer->module, &map));
+    if (type->linear_map) NNFI_TRY(type->linear_map(views[base], &map));
     for (size_t i = 0; i < n; i++) {
         bool is_scale = nnf_module_get_type(views[i]) == &nnfi_scale_type;
         bool needs_rank = is_scale || map.channel_axis < 0;
@@ -333,7 +333,7 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     for (size_t i = 1; i < n; i++)
         NNFI_TRY(
             check_residual(plan, plan->graph->calls[calls[i - 1]], plan->graph->calls[calls[i]]));
-    if (nnfi_fused_base(fused) == layer->module) return NNF_OK; /* nothing was folded into it */
+    if (nnfi_fused_base(fused) == views[base]) return NNF_OK; /* nothing was folded into it */
     for (size_t i = 1; i < layer->n_inputs; i++)
         if (!is_bound(layer, i))
             return not_fusable_value("'%s' gets '%s' when it runs, so that is no constant",
@@ -347,42 +347,41 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
 
 /* ---- What calls are seen as ---- */
 
-/* How many channels, and which rank, the layer has that `view` would be folded into; 0: not known.
- */
-static void find_layer(const nnfi_plan *plan, const size_t *calls, size_t n, size_t *base,
-                       nnf_linear_map *map, int *ndim) {
-    for (*base = 0; *base < n; (*base)++) {
-        const nnf_module *module = plan->graph->calls[calls[*base]]->module;
-        const nnf_module_type *type = nnf_module_get_type(module);
-        if (!nnfi_type_takes_before(type->name)) continue;
-        if (type->linear_map && type->linear_map(module, map) == NNF_OK) {
-            const nnf_tensor *weight = nnf_module_tensor(module, map->weight);
-            if (weight) *ndim = nnf_tensor_ndim(weight);
-        } else if (!type->linear_map) {
-            *ndim = ((const nnf_pool_options *)nnf_module_options(module))->spatial + 2;
-        }
-        return;
-    }
+/* The rank of a layer's input and output; 0: not known. */
+static int rank_of(const nnf_module *layer, const nnf_linear_map *map) {
+    if (!map->weight)
+        return nnf_module_get_type(layer)->linear_map
+                   ? 0
+                   : ((const nnf_pool_options *)nnf_module_options(layer))->spatial + 2;
+    const nnf_tensor *weight = nnf_module_tensor(layer, map->weight);
+    return weight ? nnf_tensor_ndim(weight) : 0;
 }
 
 nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
                            nnf_module **views) {
+    const nnfi_graph *graph = plan->graph;
+    size_t base = 0;
+    while (base < n && !nnfi_type_takes_before(nnfi_view_type(graph, graph->calls[calls[base]])))
+        base++;
     nnf_linear_map map = {0};
-    size_t base;
     int ndim = 0;
-    find_layer(plan, calls, n, &base, &map, &ndim);
-    for (size_t i = 0; i < n; i++) {
-        int64_t channels = i < base ? map.in_channels : map.out_channels;
-        nnf_status status =
-            nnfi_view_make(&views[i], plan->graph, plan->graph->calls[calls[i]], channels, ndim);
-        if (status == NNF_OK) continue;
-        while (i-- > 0) {
-            nnf_module_release(views[i]);
-            views[i] = NULL;
-        }
-        return status;
+    nnf_status status = NNF_OK;
+    if (base < n) {
+        status = nnfi_view_make(&views[base], graph, graph->calls[calls[base]], 0, 0);
+        if (status != NNF_OK) return status;
+        const nnf_module_type *type = nnf_module_get_type(views[base]);
+        if (type->linear_map) (void)type->linear_map(views[base], &map);
+        ndim = rank_of(views[base], &map);
     }
-    return NNF_OK;
+    for (size_t i = 0; i < n && status == NNF_OK; i++)
+        if (i != base)
+            status = nnfi_view_make(&views[i], graph, graph->calls[calls[i]],
+                                    i < base ? map.in_channels : map.out_channels, ndim);
+    for (size_t i = 0; i < n && status != NNF_OK; i++) {
+        nnf_module_release(views[i]);
+        views[i] = NULL;
+    }
+    return status;
 }
 
 /* ---- What the fused call reads ---- */

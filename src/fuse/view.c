@@ -5,10 +5,13 @@
 #include "nn/nn_internal.h"
 #include "support/error.h"
 
+typedef enum view_kind { ARITHMETIC, PAD, GEMM } view_kind;
+
 struct nnfi_view {
     const char *type; /* of the call's module */
-    size_t data;      /* the input that is no constant */
-    /* y = x * weight + bias, by the constant c */
+    view_kind kind;
+    size_t data; /* the input that is no constant */
+    /* arithmetic: y = x * weight + bias, by the constant c */
     double (*weight)(double c), (*bias)(double c); /* NULL: 1 and 0 */
 };
 
@@ -28,9 +31,11 @@ static double minus_one(double c) {
 
 /* c / x is no affine map. */
 static const nnfi_view views[] = {
-    {"Mul", 0, same, NULL},      {"Mul", 1, same, NULL}, {"Div", 0, inverse, NULL},
-    {"Add", 0, NULL, same},      {"Add", 1, NULL, same}, {"Sub", 0, NULL, negative},
-    {"Sub", 1, minus_one, same}, {"Pad", 0, NULL, NULL},
+    {"Mul", ARITHMETIC, 0, same, NULL},      {"Mul", ARITHMETIC, 1, same, NULL},
+    {"Div", ARITHMETIC, 0, inverse, NULL},   {"Add", ARITHMETIC, 0, NULL, same},
+    {"Add", ARITHMETIC, 1, NULL, same},      {"Sub", ARITHMETIC, 0, NULL, negative},
+    {"Sub", ARITHMETIC, 1, minus_one, same}, {"Pad", PAD, 0, NULL, NULL},
+    {"Gemm", GEMM, 0, NULL, NULL},
 };
 
 /* ---- Arithmetic ---- */
@@ -76,10 +81,6 @@ static bool runs_along_axis(const nnf_tensor *constant, nnfi_scale_options *out)
     return true;
 }
 
-static bool is_pad(const nnfi_view *view) {
-    return !view->weight && !view->bias;
-}
-
 /* A Pad whose pads, value and axes are constants, if they are inputs at all. */
 static bool knows_pads(const nnfi_graph *graph, const nnfi_call *call) {
     for (size_t i = 1; i < call->n_inputs; i++)
@@ -87,27 +88,44 @@ static bool knows_pads(const nnfi_graph *graph, const nnfi_call *call) {
     return true;
 }
 
+/* A Gemm that is a Linear but for its factors: alpha x W + beta b. */
+static bool is_scaled_linear(const nnf_module *gemm) {
+    const nnf_gemm_options *options = nnf_module_options(gemm);
+    const nnf_tensor *weight = nnf_module_tensor(gemm, "weight");
+    const nnf_tensor *bias = nnf_module_tensor(gemm, "bias");
+    if (options->trans_a || !weight || nnf_tensor_ndim(weight) != 2) return false;
+    if (!nnf_dtype_is_float(nnf_tensor_dtype(weight)) || nnf_module_is_parametrized(gemm, NULL))
+        return false;
+    int64_t out = nnf_tensor_shape(weight)[options->trans_b ? 0 : 1];
+    return out > 0 && (!bias || (nnf_tensor_ndim(bias) == 1 && nnf_tensor_shape(bias)[0] == out));
+}
+
+static bool suits(const nnfi_view *view, const nnfi_graph *graph, const nnfi_call *call) {
+    nnfi_scale_options ignored;
+    if (view->kind == PAD) return knows_pads(graph, call);
+    if (view->kind == GEMM) return is_scaled_linear(call->module);
+    const nnf_tensor *constant = constant_input(graph, call, 1 - view->data);
+    return call->n_inputs == 2 && constant && !constant_input(graph, call, view->data) &&
+           runs_along_axis(constant, &ignored);
+}
+
 const nnfi_view *nnfi_view_of(const nnfi_graph *graph, const nnfi_call *call) {
     const nnf_module_type *row = nnf_module_get_type(call->module);
     const char *type = row->name;
-    if (row->n_slots > 0 || (row->flags & NNF_TYPE_ELEMENTWISE)) return NULL; /* most calls */
+    if (row->affine_map || (row->flags & NNF_TYPE_ELEMENTWISE)) return NULL; /* most calls */
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         const nnfi_view *view = &views[i];
         if (strcmp(view->type, type)) continue;
         if (nnf_type(type) != row) return NULL; /* a program's own */
-        if (is_pad(view)) return knows_pads(graph, call) ? view : NULL;
-        nnfi_scale_options ignored;
-        const nnf_tensor *constant = constant_input(graph, call, 1 - view->data);
-        if (call->n_inputs == 2 && constant && !constant_input(graph, call, view->data) &&
-            runs_along_axis(constant, &ignored))
-            return view;
+        if (suits(view, graph, call)) return view;
     }
     return NULL;
 }
 
 const char *nnfi_view_type(const nnfi_graph *graph, const nnfi_call *call) {
     const nnfi_view *view = nnfi_view_of(graph, call);
-    if (view && !is_pad(view)) return nnfi_scale_type.name;
+    if (view && view->kind == ARITHMETIC) return nnfi_scale_type.name;
+    if (view && view->kind == GEMM) return "Linear";
     return nnf_module_type_before_parametrizations(call->module);
 }
 
@@ -198,6 +216,46 @@ static nnf_status make_pad(nnf_module **out, const nnfi_graph *graph, const nnfi
     return nnf_module_new(out, nnf_module_get_type(call->module), &options);
 }
 
+/* Parameter `name` of `from` times a factor, rounded once, as parameter of `to`. */
+static nnf_status scale_parameter(nnf_module *to, const nnf_module *from, const char *name,
+                                  const nnfi_channel_view *view, double factor) {
+    int64_t n = view->channels;
+    nnf_tensor *base = nnf_module_tensor(from, name), *factors = NULL, *scaled = NULL;
+    nnfi_affine *affine = NULL;
+    void *data;
+    if (!base) return NNF_OK;
+    nnf_status status = nnf_tensor_new(&factors, NNF_F64, 1, &n);
+    if (status == NNF_OK) status = nnf_tensor_mut_data(factors, &data);
+    for (int64_t i = 0; status == NNF_OK && i < n; i++)
+        nnfi_store_f64(NNF_F64, data, i, factor);
+    if (status == NNF_OK) status = nnfi_affine_new(&affine, n, factors, NULL, NULL, NULL, 0);
+    if (status == NNF_OK)
+        status = nnfi_tensor_fold(&scaled, base, nnf_tensor_dtype(base), view, affine);
+    if (status == NNF_OK) status = nnf_module_set_parameter(to, name, scaled);
+    nnfi_affine_release(affine);
+    nnf_tensor_release(factors);
+    nnf_tensor_release(scaled);
+    return status;
+}
+
+static nnf_status make_linear(nnf_module **out, const nnf_module *gemm) {
+    const nnf_gemm_options *options = nnf_module_options(gemm);
+    const int64_t *shape = nnf_tensor_shape(nnf_module_tensor(gemm, "weight"));
+    const nnf_linear_options linear_options = {shape[options->trans_b], shape[!options->trans_b],
+                                               !options->trans_b};
+    int64_t features = linear_options.out_features;
+    const nnfi_channel_view rows = {1, 1, shape[0], shape[1]}, each = {1, 1, features, 1};
+    nnf_module *linear;
+    NNFI_TRY(nnf_module_new(&linear, nnf_type("Linear"), &linear_options));
+    nnf_status status = scale_parameter(linear, gemm, "weight", &rows, options->alpha);
+    if (status == NNF_OK) status = scale_parameter(linear, gemm, "bias", &each, options->beta);
+    if (status == NNF_OK)
+        *out = linear;
+    else
+        nnf_module_release(linear);
+    return status;
+}
+
 nnf_status nnfi_view_make(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
                           int64_t channels, int ndim) {
     const nnfi_view *view = nnfi_view_of(graph, call);
@@ -205,9 +263,16 @@ nnf_status nnfi_view_make(nnf_module **out, const nnfi_graph *graph, const nnfi_
         *out = nnf_module_retain(call->module);
         return NNF_OK;
     }
-    NNFI_TRY(is_pad(view)
-                 ? make_pad(out, graph, call, ndim)
-                 : make_scale(out, view, constant_input(graph, call, 1 - view->data), channels));
+    switch (view->kind) {
+    case PAD:
+        NNFI_TRY(make_pad(out, graph, call, ndim));
+        break;
+    case GEMM:
+        NNFI_TRY(make_linear(out, call->module));
+        break;
+    case ARITHMETIC:
+        NNFI_TRY(make_scale(out, view, constant_input(graph, call, 1 - view->data), channels));
+    }
     nnf_module_set_training(*out, nnf_module_training(call->module));
     return NNF_OK;
 }
