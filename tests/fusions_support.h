@@ -260,14 +260,18 @@ static inline void assert_same_results(const instance *it, nnf_module *fused, co
 static inline void check_instance(const fusion_row *row, uint64_t number, const char *miss) {
     instance it;
     nnf_module *fused;
+    nnf_chain_list *found;
     char before[1024], what[2200];
     build(&it, row, number, miss);
     assert_ok(nnf_module_copy(&fused, it.graph));
-    assert_ok(nnf_fuse(fused, NULL, NULL));
+    assert_ok(nnf_fuse_found(&found, fused, NULL, NULL));
     size_t n = nnf_graph_n_calls(it.graph), expected = miss ? n : n - it.n_fusing + it.n_left;
     snprintf(before, sizeof before, "%s", calls_text(it.graph));
     snprintf(what, sizeof what, "%s, instance %d%s%s: %s -> %s", row->name, (int)number,
              miss ? ", near miss: " : "", miss ? miss : "", before, calls_text(fused));
+    for (size_t i = 0; i < found->n_left && nnf_graph_n_calls(fused) != expected; i++)
+        print_message("%s: %s\n", found->left[i].name, found->left[i].reason);
+    nnf_chain_list_release(found);
     if (nnf_graph_n_calls(fused) != expected)
         fail_msg("%s: %zu calls are left, and should be %zu", what, nnf_graph_n_calls(fused),
                  expected);

@@ -63,17 +63,22 @@ static void then_linear_layer(instance *it, int kinds) {
 }
 
 /* A batch norm for what the last call gave. */
-static nnf_module *any_norm(instance *it) {
+static nnf_module *norm_of(instance *it, bool affine, bool training_mode) {
     shape of = shape_of(it, it->x);
     nnf_batchnorm_options options =
         nnf_batchnorm_options_default(of.ndim > 3 ? of.ndim - 2 : 1, of.dims[1]);
-    options.affine = it->dtype == NNF_F16 || !chance(&it->seed, 4);
+    options.affine = affine;
     options.eps = chance(&it->seed, 2) ? 1e-3 : 1e-5;
-    options.training_mode = breaks(it, "batch norm in training mode");
+    options.training_mode = training_mode;
     nnf_module *module;
     assert_ok(nnf_batchnorm_new(&module, &options, NNF_F32));
     fill(module, it->seed++);
     return module;
+}
+
+static nnf_module *any_norm(instance *it) {
+    return norm_of(it, it->dtype == NNF_F16 || !chance(&it->seed, 4),
+                   breaks(it, "batch norm in training mode"));
 }
 
 static void set_tensor(nnf_module *module, const char *name, double low, double high) {
@@ -174,6 +179,226 @@ static void residual_into_conv(instance *it) {
         then(it, random_activation_among(&it->seed, NNF_RELU, NNF_GELU_TANH));
 }
 
+/* ---- Arithmetic with a constant ---- */
+
+enum { SCALES = 1, SHIFTS = 2 };
+
+/* A constant with a number for each channel, or one for all, as files shape them. */
+static shape shape_along_channels(instance *it, const shape *x) {
+    shape of = {x->ndim, {0}};
+    for (int i = 0; i < of.ndim; i++)
+        of.dims[i] = 1;
+    if (breaks(it, "along another axis")) { /* or larger than it */
+        int64_t size = x->dims[x->ndim > 2 ? x->ndim - 1 : 0];
+        of.dims[x->ndim > 2 ? x->ndim - 1 : 0] = size > 1 ? size : 3;
+        return of;
+    }
+    if (!chance(&it->seed, 4)) of.dims[1] = x->dims[1];
+    if (breaks(it, "of higher rank")) {
+        memmove(of.dims + 1, of.dims, (size_t)of.ndim++ * sizeof *of.dims);
+        of.dims[0] = 1;
+        return of;
+    }
+    while (of.ndim > 0 && of.dims[0] == 1 && chance(&it->seed, 2)) /* leading ones are not needed */
+        memmove(of.dims, of.dims + 1, (size_t)--of.ndim * sizeof *of.dims);
+    return of;
+}
+
+/* x OP c, or c OP x where that is affine too. */
+static void then_arithmetic(instance *it, int kinds) {
+    nnf_binary kind = kinds == SCALES   ? (nnf_binary)pick(&it->seed, NNF_MUL, NNF_DIV)
+                      : kinds == SHIFTS ? (nnf_binary)pick(&it->seed, NNF_ADD, NNF_SUB)
+                                        : (nnf_binary)pick(&it->seed, NNF_ADD, NNF_DIV);
+    shape x = shape_of(it, it->x), of = shape_along_channels(it, &x);
+    bool swapped = kind != NNF_DIV && chance(&it->seed, 2);
+    if (breaks(it, "c / x")) kind = NNF_DIV, swapped = true;
+    double low = 0.5, high = 2;
+    if (breaks(it, "a division by 0")) kind = NNF_DIV, low = high = 0;
+    nnf_value constant = breaks(it, "a constant that is an input")
+                             ? more_input(it, of.ndim, of.dims, false)
+                             : random_constant(it, of.ndim, of.dims, low, high);
+    nnf_module *module;
+    assert_ok(nnf_binary_new(&module, kind));
+    then_with(it, module, constant, swapped);
+}
+
+static void then_some_arithmetic(instance *it, int kinds) {
+    for (int64_t n = it->miss ? 1 : pick(&it->seed, 1, 3); n > 0; n--)
+        then_arithmetic(it, kinds);
+}
+
+static void scale_after(instance *it) {
+    then_linear_layer(it, CONV | TRANSPOSED | LINEAR);
+    if (!it->miss && chance(&it->seed, 3)) then(it, any_norm(it));
+    then_some_arithmetic(it, SCALES | SHIFTS);
+    if (!it->miss && chance(&it->seed, 3)) then(it, any_norm(it));
+    if (!it->miss && chance(&it->seed, 3)) then(it, new_relu());
+}
+
+static void batch_norms(instance *it) {
+    int64_t dims[] = {batch_of(it), pick(&it->seed, 2, 9), 3, 4, 2};
+    start(it, (int)pick(&it->seed, 2, 5), dims, chance(&it->seed, 3));
+    then(it, norm_of(it, true, false)); /* it takes the others' maps into its weight and bias */
+    if (breaks(it, "batch norm in training mode")) {
+        then(it, any_norm(it));
+        return;
+    }
+    if (!it->miss && chance(&it->seed, 2)) then(it, any_norm(it));
+    then_some_arithmetic(it, SCALES | SHIFTS);
+}
+
+/* ---- Affine maps before a layer ---- */
+
+static void then_affine(instance *it, bool shifts) {
+    if (shifts && chance(&it->seed, 2))
+        then(it, any_norm(it));
+    else
+        then_arithmetic(it, shifts ? SCALES | SHIFTS : SCALES);
+}
+
+/* A padding that does not show a shift: none, or one made of the input. */
+static void pad_by_input(instance *it, nnf_conv_options *options) {
+    if (chance(&it->seed, 2)) {
+        mirror_or_wrap(it, options);
+        return;
+    }
+    options->auto_pad = chance(&it->seed, 2) ? NNF_AUTO_PAD_VALID : NNF_AUTO_PAD_NOTSET;
+    options->padding_mode = NNF_PADDING_ZEROS;
+    for (int i = 0; i < NNF_MAX_SPATIAL; i++)
+        options->padding_begin[i] = options->padding_end[i] = 0;
+}
+
+static void affine_before_conv(instance *it) {
+    bool unlike = breaks(it, "a shift before a transposed convolution");
+    bool padded = breaks(it, "a shift before a padded convolution"), shifts = unlike || padded;
+    if (!it->miss || it->missed) shifts = shifts || chance(&it->seed, 2);
+    bool transposed = unlike || (!shifts && chance(&it->seed, 3));
+    nnf_conv_options options = any_conv(it, transposed);
+    if (shifts && !transposed && !padded) pad_by_input(it, &options);
+    if (padded) {
+        options.padding_mode = NNF_PADDING_ZEROS;
+        options.auto_pad = NNF_AUTO_PAD_NOTSET;
+        options.padding_end[options.spatial - 1] = 2;
+    }
+    start_for_conv(it, &options);
+    if (unlike || padded)
+        then(it, any_norm(it));
+    else
+        then_affine(it, shifts);
+    if (!it->miss && chance(&it->seed, 2)) then_affine(it, shifts);
+    then(it, conv_of(it, &options));
+}
+
+static void affine_before(instance *it) {
+    if (it->miss || chance(&it->seed, 2)) {
+        affine_before_conv(it);
+    } else {
+        int64_t dims[] = {batch_of(it), pick(&it->seed, 2, 17)};
+        start(it, 2, dims, chance(&it->seed, 3));
+        then_affine(it, true);
+        then(it, any_linear(it, dims[1], pick(&it->seed, 2, 17)));
+    }
+    if (!it->miss && chance(&it->seed, 3)) then(it, any_norm(it));
+    if (!it->miss && chance(&it->seed, 3)) then(it, new_relu());
+}
+
+/* ---- MatMul and Add ---- */
+
+static void matmul_and_add(instance *it) {
+    bool deep = breaks(it, "rank 3");
+    int64_t dims[] = {batch_of(it), pick(&it->seed, 1, 9), pick(&it->seed, 1, 9)};
+    int64_t matrix[] = {dims[deep ? 2 : 1], pick(&it->seed, 2, 9)};
+    start(it, deep ? 3 : 2, dims, chance(&it->seed, 3));
+    nnf_module *matmul;
+    assert_ok(nnf_matmul_new(&matmul));
+    if (breaks(it, "a matrix that is an input")) {
+        then_with(it, matmul, more_input(it, 2, matrix, false), false);
+    } else {
+        nnf_tensor *weight = random_tensor(it->dtype, 2, matrix, -1, 1, it->seed++);
+        assert_ok(nnf_module_set_parameter(matmul, "weight", weight));
+        nnf_tensor_release(weight);
+        then(it, matmul);
+    }
+    if (deep) {
+        nnf_value constant = random_constant(it, 1, matrix + 1, -1, 1);
+        then_with(it, new_add(), constant, chance(&it->seed, 2));
+    } else {
+        then_arithmetic(it, SHIFTS);
+    }
+}
+
+/* ---- Pad ---- */
+
+/* Pads of up to `most` on each side of the spatial axes; an attribute, or an input. */
+static void then_pad(instance *it, int ndim, const int64_t *most) {
+    nnf_pad_options options = {.n = 2 * ndim};
+    int64_t n_pads = options.n;
+    for (int i = 2; i < ndim; i++) {
+        options.pads[i] = pick(&it->seed, 0, most[i - 2]);
+        options.pads[i + ndim] = pick(&it->seed, 0, most[i - 2]);
+    }
+    if (breaks(it, "a value that is not 0")) options.value = 0.5;
+    if (breaks(it, "not a constant")) options.kind = NNF_PAD_EDGE;
+    if (breaks(it, "the channels' axis")) options.pads[1] = 1;
+    if (breaks(it, "a negative pad")) options.pads[2] = -1, options.pads[ndim + 2] = 1;
+    if (options.value == 0 && chance(&it->seed, 2)) {
+        nnf_tensor *pads;
+        assert_ok(nnf_tensor_from_data(&pads, NNF_I64, 1, &n_pads, options.pads));
+        nnf_value value = constant_of(it, pads);
+        nnf_tensor_release(pads);
+        nnf_module *module;
+        options.n = -1;
+        assert_ok(nnf_module_new(&module, nnf_type("Pad"), &options));
+        then_with(it, module, value, false);
+        return;
+    }
+    nnf_module *module;
+    assert_ok(nnf_module_new(&module, nnf_type("Pad"), &options));
+    then(it, module);
+}
+
+static void pad_before_conv(instance *it) {
+    bool deeper = it->miss && !strcmp(it->miss, "the channels' axis");
+    const int64_t most[] = {3, 3, 3};
+    nnf_conv_options options = random_conv(&it->seed, (int)pick(&it->seed, 1, 3), false);
+    options.auto_pad = NNF_AUTO_PAD_NOTSET;
+    if (breaks(it, "padding to the same size")) options.auto_pad = NNF_AUTO_PAD_SAME_UPPER;
+    if (breaks(it, "another padding mode")) mirror_or_wrap(it, &options);
+    if (options.auto_pad || chance(&it->seed, 4))
+        for (int i = 0; i < options.spatial; i++)
+            options.padding_begin[i] = options.padding_end[i] = 0;
+    if (it->miss && options.padding_mode) options.padding_end[0] = 1;
+    options.groups = deeper ? 1 : options.groups;
+    start_for_conv(it, &options);
+    then_pad(it, options.spatial + 2, most);
+    options.in_channels += deeper;
+    then(it, conv_of(it, &options));
+    if (!it->miss && chance(&it->seed, 3)) then(it, any_norm(it));
+    if (!it->miss && chance(&it->seed, 3)) then(it, new_relu());
+}
+
+static void pad_before_pool(instance *it) {
+    int64_t dims[] = {batch_of(it), pick(&it->seed, 1, 3), 7, 8, 9}, most[NNF_MAX_SPATIAL];
+    int spatial = (int)pick(&it->seed, 1, 3);
+    nnf_pool_options options = random_pool(&it->seed, spatial);
+    bool own = breaks(it, "an average with padding of its own");
+    bool any = breaks(it, "a maximum of any numbers");
+    options.average = own || (!any && options.average);
+    options.auto_pad = NNF_AUTO_PAD_NOTSET;
+    options.ceil_mode = breaks(it, "ceil_mode");
+    for (int i = 0; i < spatial; i++) {
+        options.kernel_size[i] = pick(&it->seed, 2, 3);
+        options.padding_begin[i] = options.padding_end[i] = own || (!options.average && i == 0);
+        most[i] = options.kernel_size[i] - 1 - options.padding_end[i];
+    }
+    start(it, spatial + 2, dims, false);
+    if (!any) it->x = add(it, new_relu(), (nnf_value[8]){it->x}, 1);
+    then_pad(it, spatial + 2, most);
+    nnf_module *module;
+    assert_ok(nnf_pool_new(&module, &options));
+    then(it, module);
+}
+
 static const fusion_row rows[] = {
     {"batchnorm",
      batch_norm_after,
@@ -185,6 +410,30 @@ static const fusion_row rows[] = {
      residual_into_conv,
      {"added to itself", "an operand that broadcasts", "an operand of another rank",
       "an operand of unknown size", "an operand of unknown shape"}},
+    {"scale after a layer",
+     scale_after,
+     {"along another axis", "of higher rank", "c / x", "a division by 0",
+      "a constant that is an input"}},
+    {"batch norms in a row",
+     batch_norms,
+     {"batch norm in training mode", "along another axis", "of higher rank", "c / x",
+      "a division by 0", "a constant that is an input"}},
+    {"before",
+     affine_before,
+     {"a shift before a padded convolution", "a shift before a transposed convolution",
+      "along another axis", "c / x", "a division by 0", "a constant that is an input"}},
+    {"gemm",
+     matmul_and_add,
+     {"rank 3", "a matrix that is an input", "along another axis", "of higher rank",
+      "a constant that is an input"}},
+    {"pad before a convolution",
+     pad_before_conv,
+     {"a value that is not 0", "not a constant", "the channels' axis", "a negative pad",
+      "padding to the same size", "another padding mode"}},
+    {"pad before a pooling",
+     pad_before_pool,
+     {"a value that is not 0", "not a constant", "the channels' axis", "a negative pad",
+      "an average with padding of its own", "a maximum of any numbers", "ceil_mode"}},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 

@@ -372,6 +372,9 @@ nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
         const nnf_module_type *type = nnf_module_get_type(views[base]);
         if (type->linear_map) (void)type->linear_map(views[base], &map);
         ndim = rank_of(views[base], &map);
+    } else { /* a batch norm, which takes what follows it */
+        const nnf_tensor *weight = nnf_module_tensor(graph->calls[calls[0]]->module, "weight");
+        if (weight) map.in_channels = nnf_tensor_numel(weight);
     }
     for (size_t i = 0; i < n && status == NNF_OK; i++)
         if (i != base)
