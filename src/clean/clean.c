@@ -16,7 +16,6 @@ static void count_readers(nnfi_cleaner *cleaner) {
         values[i].same = (nnf_value)i;
         values[i].renamed = NNF_NO_VALUE;
         values[i].producer = -1;
-        nnf_type_info_init(&values[i].info);
     }
     for (size_t i = 0; i < graph->n_calls; i++) {
         const nnfi_call *call = graph->calls[i];
@@ -27,7 +26,7 @@ static void count_readers(nnfi_cleaner *cleaner) {
             values[call->captures[k]].captured = true;
         }
         for (size_t k = 0; k < call->n_outputs; k++)
-            if (call->outputs[k] != NNF_NO_VALUE) values[call->outputs[k]].producer = (int64_t)i;
+            if (call->outputs[k] != NNF_NO_VALUE) values[call->outputs[k]].producer = (int32_t)i;
     }
     for (size_t i = 0; i < graph->n_outputs; i++)
         values[graph->outputs[i]].readers++;
@@ -37,13 +36,17 @@ static void count_readers(nnfi_cleaner *cleaner) {
  * one. */
 static nnf_status find_sources(nnfi_cleaner *cleaner) {
     const nnfi_graph *graph = cleaner->graph;
+    nnf_type_info info;
+    nnf_type_info_init(&info);
     for (size_t i = 0; i < graph->n_values; i++) {
         const nnfi_value *value = &graph->values[i];
-        if (value->is_input)
-            NNFI_TRY(nnf_type_info_copy(&cleaner->values[i].info, nnfi_value_info(value)));
-        else if (value->constant && cleaner->values[i].producer < 0)
+        if (value->is_input) {
+            NNFI_TRY(nnf_type_info_copy(&info, nnfi_value_info(value)));
+            NNFI_TRY(nnfi_known_set(&cleaner->infos, (nnf_value)i, &info));
+        } else if (value->constant && cleaner->values[i].producer < 0) {
             NNFI_TRY(
                 nnfi_clean_set_constant(cleaner, (nnf_value)i, nnf_tensor_retain(value->constant)));
+        }
     }
     return NNF_OK;
 }
@@ -88,15 +91,15 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
         !cleaner->output_infos || !nnfi_equals_init(&cleaner->constants, graph->n_values) ||
         !nnfi_equals_init(&cleaner->calls, n) || !find_shared(cleaner))
         return nnfi_error_memory(graph->n_values * sizeof *cleaner->values, "cleaning a graph");
+    NNFI_TRY(nnfi_known_new(&cleaner->infos, graph->n_values));
     count_readers(cleaner);
     return find_sources(cleaner);
 }
 
 static void clear(nnfi_cleaner *cleaner) {
-    for (size_t i = 0; cleaner->values && i < cleaner->graph->n_values; i++) {
+    for (size_t i = 0; cleaner->values && i < cleaner->graph->n_values; i++)
         nnf_tensor_release(cleaner->values[i].constant);
-        nnf_type_info_clear(&cleaner->values[i].info);
-    }
+    nnfi_known_clear(&cleaner->infos);
     nnf_session_release(cleaner->session);
     nnfi_pointers_clear(&cleaner->type_index);
     nnfi_equals_clear(&cleaner->constants);
@@ -155,7 +158,7 @@ static void take_inputs(nnfi_cleaner *cleaner, nnfi_clean_call *at) {
     for (size_t k = 0; k < at->call->n_inputs; k++) {
         inputs[k] = read_now(cleaner, at->index, k);
         cleaner->input_infos[k] =
-            inputs[k] == NNF_NO_VALUE ? NULL : &cleaner->values[inputs[k]].info;
+            inputs[k] == NNF_NO_VALUE ? NULL : nnfi_known_get(&cleaner->infos, inputs[k]);
     }
     at->inputs = inputs;
     at->infos = cleaner->input_infos;
@@ -173,7 +176,7 @@ static nnf_status infer(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
         type->infer(call->module, at->infos, call->n_inputs, outputs, call->n_outputs);
     for (size_t k = 0; k < call->n_outputs; k++) {
         if (status == NNF_OK && call->outputs[k] != NNF_NO_VALUE)
-            cleaner->values[call->outputs[k]].info = outputs[k]; /* moved */
+            status = nnfi_known_set(&cleaner->infos, call->outputs[k], &outputs[k]);
         else
             nnf_type_info_clear(&outputs[k]);
     }
@@ -272,7 +275,7 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
     if (call->n_outputs == 1 && call->outputs[0] != NNF_NO_VALUE) {
         bool made;
         at.rule = type.rule;
-        at.output = &cleaner->values[call->outputs[0]].info;
+        at.output = nnfi_known_get(&cleaner->infos, call->outputs[0]);
         if (pass_on(cleaner, &at)) return NNF_OK;
         NNFI_TRY(make_constant(cleaner, &at, &made));
         if (made) return NNF_OK;

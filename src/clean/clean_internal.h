@@ -6,7 +6,7 @@
 #define NNFI_CLEAN_INTERNAL_H
 
 #include "clean/equal.h"
-#include "module/graph_internal.h"
+#include "module/known.h"
 #include "module/pointers.h"
 #include "nnfuse/clean.h"
 #include "nnfuse/session.h"
@@ -32,13 +32,11 @@ typedef enum nnfi_outcome {
 typedef struct nnfi_clean_value {
     nnf_value same;       /* the value that is read in its place; its own number: itself */
     nnf_value renamed;    /* the graph output whose name it takes, NNF_NO_VALUE: none */
-    int64_t producer;     /* call, -1: none */
-    size_t readers;       /* inputs, captures and graph outputs, those of its equals among them */
+    int32_t producer;     /* call, -1: none */
     bool captured;        /* named from inside of a node, so that its name has to stay */
     bool needed;          /* at the end: somebody reads it */
+    size_t readers;       /* inputs, captures and graph outputs, those of its equals among them */
     nnf_tensor *constant; /* what it is in every run, retained; NULL: that is not known */
-    nnf_type_info info;   /* inferred from the graph's inputs alone: what a file says of the values
-                             between may be wrong */
 } nnfi_clean_value;
 
 typedef struct nnfi_clean_rule nnfi_clean_rule;
@@ -53,6 +51,8 @@ typedef struct nnfi_cleaner {
     nnf_module *module;
     nnfi_graph *graph;
     nnfi_clean_value *values; /* [n_values] */
+    nnfi_known infos;         /* of values, inferred from the graph's inputs alone: what a file says
+                                 of the values between may be wrong */
     size_t *first_input;      /* [n_calls]: into inputs */
     nnf_value *inputs;        /* what each call reads now */
     uint8_t *outcomes;        /* [n_calls]: nnfi_outcome */

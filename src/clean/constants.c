@@ -41,8 +41,11 @@ static nnf_status share(nnfi_cleaner *cleaner, nnf_value value) {
 }
 
 nnf_status nnfi_clean_set_constant(nnfi_cleaner *cleaner, nnf_value value, nnf_tensor *tensor) {
+    nnf_type_info info;
+    nnf_type_info_init(&info);
     cleaner->values[value].constant = tensor;
-    NNFI_TRY(nnf_type_info_of_tensor(&cleaner->values[value].info, tensor));
+    NNFI_TRY(nnf_type_info_of_tensor(&info, tensor));
+    NNFI_TRY(nnfi_known_set(&cleaner->infos, value, &info));
     return share(cleaner, value);
 }
 

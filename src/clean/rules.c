@@ -93,7 +93,7 @@ static nnf_value where_shape_stays(const nnfi_cleaner *cleaner, const nnfi_clean
     nnf_value first;
     if (same_shape(call->infos[0], call->output)) return call->inputs[0];
     if (!before(cleaner, call, &first)) return NNF_NO_VALUE;
-    return same_shape(&cleaner->values[first].info, call->output) ? first : NNF_NO_VALUE;
+    return same_shape(nnfi_known_get(&cleaner->infos, first), call->output) ? first : NNF_NO_VALUE;
 }
 
 /* The axes of a Transpose over `ndim` of them; false where they are no permutation. */

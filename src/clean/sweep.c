@@ -5,19 +5,10 @@
 #include "nnfuse/nn.h"
 #include "support/memory.h"
 
-/* A tensor that a module is to hold: the constant that it reads there now. */
-typedef struct binding {
-    nnf_module *module;
-    const nnf_slot *slot;
-    nnf_tensor *tensor; /* one reference */
-} binding;
-
 typedef struct sweep {
     nnfi_cleaner *cleaner;
     bool *call_gone;  /* [n_calls] */
     bool *value_gone; /* [n_values] */
-    binding *bindings;
-    size_t n_bindings, capacity;
 } sweep;
 
 /* ---- What is needed ---- */
@@ -77,50 +68,35 @@ static void find_gone(sweep *s) {
     }
 }
 
-/* ---- Tensors that modules hold ---- */
+/* ---- Changing the graph: nothing fails from here on ---- */
 
-static nnf_status bind(sweep *s, const nnfi_call *call, size_t k, nnf_tensor *tensor) {
-    if (!nnfi_reserve(&s->bindings, &s->capacity, s->n_bindings + 1, sizeof *s->bindings)) {
-        nnf_tensor_release(tensor);
-        return nnfi_error_memory(sizeof *s->bindings, "the tensors of a graph");
-    }
-    s->bindings[s->n_bindings++] =
-        (binding){call->module, &nnf_module_get_type(call->module)->slots[k - 1], tensor};
-    return NNF_OK;
+/* Into a slot of its kind: this needs no memory. */
+static void set_slot(nnf_module *module, const nnf_slot *slot, nnf_tensor *tensor) {
+    if (slot->kind == NNF_SLOT_BUFFER)
+        (void)nnf_module_set_buffer(module, slot->name, tensor);
+    else
+        (void)nnf_module_set_parameter(module, slot->name, tensor);
 }
 
 /* A module holds the constants that its call reads, as after reading the file anew; so what was
  * computed on its way to a convolution can be folded. Equal ones stay tensors of their own. */
-static nnf_status bind_call(sweep *s, size_t index) {
+static void bind_call(const sweep *s, size_t index) {
     const nnfi_cleaner *cleaner = s->cleaner;
     const nnfi_call *call = cleaner->graph->calls[index];
     const nnf_module_type *type = nnf_module_get_type(call->module);
-    if (cleaner->shared[index] || nnf_module_n_children(call->module) > 0) return NNF_OK;
+    if (cleaner->shared[index] || nnf_module_n_children(call->module) > 0) return;
     for (size_t k = 1; k < call->n_inputs && k <= type->n_slots; k++) {
         nnf_value value = cleaner->inputs[cleaner->first_input[index] + k];
-        const char *slot = type->slots[k - 1].name;
-        if (value == NNF_NO_VALUE || !cleaner->values[value].constant ||
-            nnf_module_is_parametrized(call->module, slot))
-            continue;
-        nnf_tensor *constant = cleaner->values[value].constant, *copy;
-        const nnf_tensor *held = nnf_module_tensor(call->module, slot);
-        if (!held) {
-            NNFI_TRY(bind(s, call, k, nnf_tensor_retain(constant)));
-        } else if (value != call->inputs[k] && !nnfi_tensor_same(held, constant)) {
-            NNFI_TRY(nnf_tensor_copy(&copy, constant));
-            NNFI_TRY(bind(s, call, k, copy));
-        }
+        const nnf_slot *slot = &type->slots[k - 1];
+        nnf_tensor *constant = value == NNF_NO_VALUE ? NULL : cleaner->values[value].constant;
+        if (!constant || nnf_module_is_parametrized(call->module, slot->name)) continue;
+        nnf_tensor *held = nnf_module_tensor(call->module, slot->name);
+        if (!held)
+            set_slot(call->module, slot, constant);
+        else if (value != call->inputs[k])
+            nnfi_tensor_set_same(held, constant);
     }
-    return NNF_OK;
 }
-
-static nnf_status bind_all(sweep *s) {
-    for (size_t i = 0; i < s->cleaner->graph->n_calls; i++)
-        if (!s->call_gone[i]) NNFI_TRY(bind_call(s, i));
-    return NNF_OK;
-}
-
-/* ---- Changing the graph: nothing fails from here on ---- */
 
 static void rename_values(const nnfi_cleaner *cleaner, nnf_value *values, size_t n) {
     for (size_t k = 0; k < n; k++)
@@ -152,14 +128,8 @@ static void change_values(const sweep *s) {
 }
 
 static void apply(const sweep *s) {
-    for (size_t i = 0; i < s->n_bindings; i++) {
-        const binding *b = &s->bindings[i];
-        /* A slot of its kind: this cannot fail. */
-        if (b->slot->kind == NNF_SLOT_BUFFER)
-            (void)nnf_module_set_buffer(b->module, b->slot->name, b->tensor);
-        else
-            (void)nnf_module_set_parameter(b->module, b->slot->name, b->tensor);
-    }
+    for (size_t i = 0; i < s->cleaner->graph->n_calls; i++)
+        if (!s->call_gone[i]) bind_call(s, i);
     change_calls(s);
     change_values(s);
     nnfi_graph_remove(s->cleaner->module, s->call_gone, s->value_gone);
@@ -193,17 +163,11 @@ nnf_status nnfi_clean_sweep(nnfi_cleaner *cleaner, nnf_clean_report *report) {
     if (s.call_gone && s.value_gone) {
         find_needed(&s);
         find_gone(&s);
-        status = bind_all(&s);
+        make_report(&s, report);
+        apply(&s);
     } else {
         status = nnfi_error_memory(graph->n_values, "cleaning a graph");
     }
-    if (status == NNF_OK) {
-        make_report(&s, report);
-        apply(&s);
-    }
-    for (size_t i = 0; i < s.n_bindings; i++)
-        nnf_tensor_release(s.bindings[i].tensor);
-    nnfi_free(s.bindings);
     nnfi_free(s.call_gone);
     nnfi_free(s.value_gone);
     return status;

@@ -410,6 +410,12 @@ bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b) {
                       a->origin.index == b->origin.index);
 }
 
+void nnfi_tensor_set_same(nnf_tensor *tensor, nnf_tensor *equal) {
+    if (nnfi_tensor_same(tensor, equal)) return;
+    if (equal->origin.source == 0) equal->origin = (nnfi_origin){nnfi_new_source(), 0};
+    tensor->origin = equal->origin;
+}
+
 bool nnfi_tensor_is_deferred(const nnf_tensor *tensor) {
     return nnfi_storage_is_deferred(tensor->storage);
 }
