@@ -1,18 +1,25 @@
 #include "tensor/affine.h"
 
 #include <math.h>
-#include <stdatomic.h>
 
 #include "support/memory.h"
 #include "tensor/numbers.h"
+#include "tensor/object.h"
 
 #define PIECE NNFI_AFFINE_PIECE
+
+/* The elements of a tensor as they were, one for each channel. */
+typedef struct snapshot {
+    nnfi_storage *storage; /* computed; NULL: the default */
+    int64_t offset;
+    nnf_dtype dtype;
+} snapshot;
 
 struct nnfi_affine {
     atomic_size_t references;
     int64_t channels;
-    nnf_tensor *parts[NNFI_AFFINE_PARTS]; /* contiguous, computed; NULL: the default */
     double eps;
+    snapshot parts[NNFI_AFFINE_PARTS];
 };
 
 static const struct {
@@ -32,11 +39,11 @@ void nnfi_affine_release(nnfi_affine *affine) {
     if (!affine) return;
     if (atomic_fetch_sub_explicit(&affine->references, 1, memory_order_acq_rel) != 1) return;
     for (int i = 0; i < NNFI_AFFINE_PARTS; i++)
-        nnf_tensor_release(affine->parts[i]);
+        nnfi_storage_release(affine->parts[i].storage);
     nnfi_free(affine);
 }
 
-static nnf_status snapshot(nnf_tensor **out, nnf_tensor *tensor, int part, int64_t channels) {
+static nnf_status take(snapshot *out, nnf_tensor *tensor, int part, int64_t channels) {
     char text[NNFI_SHAPE_TEXT];
     int ndim = nnf_tensor_ndim(tensor);
     const int64_t *shape = nnf_tensor_shape(tensor);
@@ -49,20 +56,22 @@ static nnf_status snapshot(nnf_tensor **out, nnf_tensor *tensor, int part, int64
     NNFI_TRY(nnf_tensor_contiguous(&whole, tensor));
     nnf_status status = NNF_OK;
     if (nnfi_tensor_is_deferred(whole)) status = nnf_tensor_data(whole, &ignored);
-    if (status == NNF_OK) status = nnf_tensor_copy(out, whole);
+    if (status == NNF_OK)
+        *out = (snapshot){nnfi_storage_retain(whole->storage), whole->offset, whole->dtype};
     nnf_tensor_release(whole);
     return status;
 }
 
 void nnfi_affine_read(const nnfi_affine *affine, int part, int64_t first, int64_t n, double *out) {
     unsigned char raw[PIECE * sizeof(double)];
-    const nnf_tensor *tensor = affine->parts[part];
-    for (int64_t i = 0; i < n && !tensor; i++)
+    const snapshot *from = &affine->parts[part];
+    for (int64_t i = 0; i < n && !from->storage; i++)
         out[i] = defaults[part].value;
-    for (int64_t i = 0; i < n && tensor; i += PIECE) {
+    for (int64_t i = 0; i < n && from->storage; i += PIECE) {
         int64_t count = n - i < PIECE ? n - i : PIECE;
-        nnf_tensor_read(tensor, first + i, count, raw); /* cannot fail: only copies */
-        nnfi_to_f64(nnf_tensor_dtype(tensor), raw, out + i, count);
+        /* cannot fail: only copies */
+        (void)nnfi_storage_read(from->storage, from->offset + first + i, count, raw);
+        nnfi_to_f64(from->dtype, raw, out + i, count);
     }
 }
 
@@ -100,7 +109,7 @@ static nnf_status check_piece(const nnfi_affine *affine, int64_t first, int64_t 
 
 static nnf_status fill_in(nnfi_affine *affine, nnf_tensor *const *parts) {
     for (int i = 0; i < NNFI_AFFINE_PARTS; i++)
-        if (parts[i]) NNFI_TRY(snapshot(&affine->parts[i], parts[i], i, affine->channels));
+        if (parts[i]) NNFI_TRY(take(&affine->parts[i], parts[i], i, affine->channels));
     for (int64_t i = 0; i < affine->channels; i += PIECE) {
         int64_t rest = affine->channels - i;
         NNFI_TRY(check_piece(affine, i, rest < PIECE ? rest : PIECE));

@@ -79,7 +79,7 @@ static double bound_of(const nnfi_folded *folded) {
 /* The first of n elements that is finite in the source and not in the result; -1 where none is. */
 static int64_t find_overflow(const nnfi_folded *folded, const unsigned char *source, int64_t first,
                              int64_t n) {
-    double before[PIECE] = {0}, after[PIECE], results[PIECE];
+    double before[PIECE], after[PIECE], results[PIECE];
     size_t size = nnf_dtype_size(folded->dtype);
     for (int64_t i = 0; i < n; i += PIECE) {
         int64_t count = n - i < PIECE ? n - i : PIECE;
@@ -87,7 +87,7 @@ static int64_t find_overflow(const nnfi_folded *folded, const unsigned char *sou
         nnfi_to_f64(folded->dtype, results, after, count);
         if (source) nnfi_to_f64(folded->dtype, source + (size_t)(first + i) * size, before, count);
         for (int64_t k = 0; k < count; k++)
-            if (isfinite(before[k]) && !isfinite(after[k])) return first + i + k;
+            if ((!source || isfinite(before[k])) && !isfinite(after[k])) return first + i + k;
     }
     return -1;
 }

@@ -262,6 +262,10 @@ void nnfi_folded_compute(const nnfi_folded *folded, const unsigned char *source,
     size_t size = nnf_dtype_size(folded->dtype);
     const int64_t block = BLOCK_BYTES / (int64_t)size;
     int64_t n_blocks = count / block + (count % block > 0);
+    if (n_blocks <= 1) { /* long graphs have millions of small ones */
+        fold_block(folded, source, first, count, out);
+        return;
+    }
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_ELEMENTS)
     for (int64_t b = 0; b < n_blocks; b++) {
         int64_t start = b * block;

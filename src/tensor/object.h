@@ -6,18 +6,21 @@
 
 #include "tensor/storage.h"
 
+/* Models have tensors by the million: this is as small as it can be. */
 struct nnf_tensor {
-    atomic_size_t references;
+    atomic_uint references;
+    uint8_t dtype, ndim; /* nnf_dtype; at most NNF_MAX_DIMS */
+    bool contiguous;
     nnfi_storage *storage;
-    nnf_dtype dtype;
-    int ndim;
     int64_t offset; /* of element [0, 0, ...] in the storage */
     int64_t numel;
     nnfi_origin origin;
-    bool contiguous;
-    int64_t *strides; /* [ndim] elements, behind the shape: models have tensors by the million */
-    int64_t shape[];  /* [ndim] */
+    int64_t shape[]; /* [ndim], and the strides, in elements, behind them */
 };
+
+static inline int64_t *nnfi_strides(nnf_tensor *tensor) {
+    return tensor->shape + tensor->ndim;
+}
 
 /* A contiguous tensor from the storage's `offset`-th element on. Takes over the storage, also where
  * it fails. */

@@ -12,8 +12,8 @@
 #define ALIGNMENT 64 /* a cache line: no vector of a kernel crosses two */
 
 struct nnfi_storage {
-    atomic_size_t references;
-    nnf_dtype dtype;
+    atomic_uint references;
+    uint8_t dtype;    /* nnf_dtype */
     atomic_flag busy; /* held while `data` is made, and to look at `folded` */
     bool lent;        /* `data` is a caller's, to be written like one's own */
     int64_t numel;
@@ -39,7 +39,7 @@ static nnf_status new_storage(nnfi_storage **out, nnf_dtype dtype, int64_t numel
     atomic_init(&storage->version, new_version());
     atomic_init(&storage->data, NULL);
     atomic_flag_clear(&storage->busy);
-    storage->dtype = dtype;
+    storage->dtype = (uint8_t)dtype;
     storage->numel = numel;
     *out = storage;
     return NNF_OK;

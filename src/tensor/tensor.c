@@ -55,9 +55,9 @@ static nnf_status check_shape(nnf_dtype dtype, int ndim, const int64_t *shape, i
 
 /* Row-major strides; where a dimension is 0 they are never used and may be anything that fits. */
 static void set_contiguous(nnf_tensor *tensor) {
-    int64_t stride = 1;
+    int64_t stride = 1, *strides = nnfi_strides(tensor);
     for (int d = tensor->ndim - 1; d >= 0; d--) {
-        tensor->strides[d] = stride;
+        strides[d] = stride;
         int64_t next;
         if (nnfi_mul(stride, tensor->shape[d] > 1 ? tensor->shape[d] : 1, &next)) stride = next;
     }
@@ -68,7 +68,7 @@ static void set_contiguous(nnf_tensor *tensor) {
 static nnf_tensor *allocate(int ndim) {
     nnf_tensor *tensor = nnfi_alloc(sizeof *tensor + 2 * (size_t)ndim * sizeof *tensor->shape);
     if (!tensor) return NULL;
-    *tensor = (nnf_tensor){.ndim = ndim, .strides = tensor->shape + ndim};
+    *tensor = (nnf_tensor){.ndim = (uint8_t)ndim};
     atomic_init(&tensor->references, 1);
     return tensor;
 }
@@ -81,7 +81,7 @@ nnf_status nnfi_tensor_wrap(nnf_tensor **out, nnfi_storage *storage, nnf_dtype d
         return nnfi_error_memory(sizeof *tensor, "a tensor");
     }
     tensor->storage = storage;
-    tensor->dtype = dtype;
+    tensor->dtype = (uint8_t)dtype;
     if (ndim > 0) memcpy(tensor->shape, shape, (size_t)ndim * sizeof *shape);
     nnfi_shape_numel(ndim, shape, &tensor->numel);
     tensor->offset = offset;
@@ -188,9 +188,10 @@ static bool lies_inside(int ndim, const int64_t *shape, const int64_t *strides, 
 }
 
 static bool has_contiguous_strides(const nnf_tensor *tensor) {
+    const int64_t *strides = nnf_tensor_strides(tensor);
     int64_t stride = 1;
     for (int d = tensor->ndim - 1; d >= 0; d--) {
-        if (tensor->shape[d] != 1 && tensor->strides[d] != stride) return tensor->numel == 0;
+        if (tensor->shape[d] != 1 && strides[d] != stride) return tensor->numel == 0;
         stride *= tensor->shape[d];
     }
     return true;
@@ -216,7 +217,7 @@ nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
             nnfi_shape_text(text, sizeof text, ndim, shape), (long long)offset, (long long)room);
     nnfi_storage *storage = nnfi_storage_retain(tensor->storage);
     NNFI_TRY(nnfi_tensor_wrap(out, storage, tensor->dtype, ndim, shape, start));
-    if (strides && ndim > 0) memcpy((*out)->strides, strides, (size_t)ndim * sizeof *strides);
+    if (strides && ndim > 0) memcpy(nnfi_strides(*out), strides, (size_t)ndim * sizeof *strides);
     (*out)->contiguous = has_contiguous_strides(*out);
     return NNF_OK;
 }
@@ -233,6 +234,7 @@ static void pack(size_t size, const unsigned char *in, int64_t stride, int64_t n
  * last dimension in runs. `bytes` is element [0, 0, ...]. */
 static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, int64_t first,
                          int64_t count, unsigned char *out) {
+    const int64_t *strides = nnf_tensor_strides(tensor);
     size_t size = nnf_dtype_size(tensor->dtype);
     int last = tensor->ndim - 1;
     int64_t index[NNF_MAX_DIMS];
@@ -241,9 +243,9 @@ static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, i
     while (count > 0) {
         int64_t at = 0, run = tensor->shape[last] - index[last];
         for (int d = 0; d <= last; d++)
-            at += index[d] * tensor->strides[d];
+            at += index[d] * strides[d];
         if (run > count) run = count;
-        pack(size, bytes + (ptrdiff_t)at * (ptrdiff_t)size, tensor->strides[last], run, out);
+        pack(size, bytes + (ptrdiff_t)at * (ptrdiff_t)size, strides[last], run, out);
         out += (size_t)run * size;
         count -= run;
         index[last] += run;
@@ -357,7 +359,7 @@ const int64_t *nnf_tensor_shape(const nnf_tensor *tensor) {
 }
 
 const int64_t *nnf_tensor_strides(const nnf_tensor *tensor) {
-    return tensor->strides;
+    return tensor->shape + tensor->ndim;
 }
 
 int64_t nnf_tensor_numel(const nnf_tensor *tensor) {
