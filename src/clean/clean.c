@@ -124,7 +124,7 @@ static nnf_status find_type(nnfi_cleaner *cleaner, const nnf_module_type *type,
         *out = cleaner->types[index];
         return NNF_OK;
     }
-    const bool built_in = nnf_type(type->name) == type && !type->copy_options;
+    const bool built_in = nnfi_is_built_in(type) && !type->copy_options;
     *out = (nnfi_clean_type){built_in, built_in ? nnfi_clean_rule_of(type->name) : NULL};
     if (!nnfi_reserve(&cleaner->types, &cleaner->types_capacity, cleaner->n_types + 1,
                       sizeof *cleaner->types) ||

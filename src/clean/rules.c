@@ -38,7 +38,7 @@ static const nnfi_call *before(const nnfi_cleaner *cleaner, const nnfi_clean_cal
     const char *type = nnf_module_type_name(found->module);
     const nnfi_clean_rule *rule = nnfi_clean_rule_of(type);
     if (!rule || rule->same_as != call->rule->same_as || found->n_inputs == 0 ||
-        nnf_type(type) != nnf_module_get_type(found->module) || /* a user's own of that name */
+        !nnfi_is_built_in(nnf_module_get_type(found->module)) ||
         nnf_module_n_forward_hooks(found->module) || nnf_module_n_forward_pre_hooks(found->module))
         return NULL;
     *input = cleaner->inputs[cleaner->first_input[producer]];

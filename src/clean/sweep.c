@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "clean/clean_internal.h"
-#include "nnfuse/nn.h"
+#include "nn/nn_internal.h"
 #include "support/memory.h"
 
 typedef struct sweep {
@@ -18,7 +18,7 @@ typedef struct sweep {
 static bool may_act(const nnf_module *module) {
     static const char *const with_bodies[] = {"If", "Loop", "Scan", "SequenceMap"};
     const nnf_module_type *type = nnf_module_get_type(module);
-    if (nnf_type(type->name) != type || nnf_module_n_children(module) > 0 ||
+    if (!nnfi_is_built_in(type) || nnf_module_n_children(module) > 0 ||
         nnf_module_n_forward_hooks(module) > 0 || nnf_module_n_forward_pre_hooks(module) > 0)
         return true;
     if (strcmp(type->name, "Opaque") != 0) return nnf_module_training(module);

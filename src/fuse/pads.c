@@ -80,8 +80,7 @@ nnf_status nnfi_pad_before(nnf_module **out, const nnf_module *pad, const nnf_mo
         nnf_conv_options conv;
         nnf_pool_options pool;
     } options;
-    if (nnf_type(type->name) != type)
-        return cannot_pad(window, "that is a type of a program's own");
+    if (!nnfi_is_built_in(type)) return cannot_pad(window, "that is a type of a program's own");
     if (nnf_module_is_parametrized(window, NULL))
         return cannot_pad(window, "that has a parametrization");
     if (!strncmp(type->name, "Conv", 4)) {

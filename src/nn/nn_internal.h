@@ -49,6 +49,9 @@ extern const nnfi_type_family nnfi_dropout_family;
 extern const nnfi_type_family nnfi_container_family; /* Sequential, Module, Identity, Opaque */
 extern const nnfi_type_family nnfi_fused_family;
 
+/* Whether it is a row of the library's, and not a user's own type, which may have the same name. */
+bool nnfi_is_built_in(const nnf_module_type *type);
+
 /* ---- Fused containers ---- */
 
 /* The name of the container over exactly these types ("Conv2d", "ReLU": "ConvReLU2d"), or NULL. */

@@ -15,13 +15,22 @@ static const nnfi_type_family *const families[] = {
     &nnfi_fused_family,
 };
 
+bool nnfi_is_built_in(const nnf_module_type *type) {
+    const uintptr_t at = (uintptr_t)type;
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+        const uintptr_t first = (uintptr_t)families[f]->first;
+        if (at >= first && at < first + families[f]->n * families[f]->stride) return true;
+    }
+    return false;
+}
+
 const nnf_module_type *nnf_type(const char *name) {
     if (!name) return NULL;
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
         const char *row = (const char *)families[f]->first;
         for (size_t i = 0; i < families[f]->n; i++, row += families[f]->stride) {
             const nnf_module_type *type = (const nnf_module_type *)(const void *)row;
-            if (!strcmp(type->name, name)) return type;
+            if (*type->name == *name && !strcmp(type->name, name)) return type;
         }
     }
     return NULL;
