@@ -145,12 +145,23 @@ static int print_json(const inspect_job *job) {
     return fail_library(status);
 }
 
+/* As 'nnfuse fuse' would: in what cleaning leaves. */
+static nnf_status find_chains(inspect_job *job) {
+    nnf_module *cleaned = NULL;
+    nnf_clean_report report = {0};
+    nnf_status status = nnf_module_copy(&cleaned, job->model);
+    if (status == NNF_OK) status = nnf_clean(cleaned, &report);
+    if (status == NNF_OK) status = nnf_lift_patterns(cleaned, NULL);
+    if (status == NNF_OK) status = nnf_find_chains(&job->list, cleaned, job->settings->mapping);
+    nnf_module_release(cleaned);
+    return status;
+}
+
 static int run_inspect(const cli_settings *settings) {
     inspect_job job = {.settings = settings};
     int status = model_load(&job.model, settings->operands[0]);
     if (status == STATUS_DONE) {
-        nnf_status found = nnf_lift_patterns(job.model, NULL);
-        if (found == NNF_OK) found = nnf_find_chains(&job.list, job.model, settings->mapping);
+        nnf_status found = find_chains(&job);
         if (found != NNF_OK) status = fail_library(found);
     }
     if (status == STATUS_DONE) {
@@ -176,7 +187,8 @@ const cli_command command_inspect = {
     .operands = "MODEL",
     .summary = "shows what is in a model, and what would be fused",
     .about = "Prints a model's inputs, outputs and modules, the chains that 'nnfuse fuse' would\n"
-             "fuse, and for each batch norm and activation that would stay, the reason.\n\n"
+             "fuse (after cleaning), and for each layer that could be fused but would stay, the\n"
+             "reason.\n\n"
              "options:\n",
     .examples = "  nnfuse inspect model.onnx\n"
                 "  nnfuse inspect model.onnx --json | jq '.chains[].modules'\n",
