@@ -1,5 +1,6 @@
 #include "peak.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,18 +78,18 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The best of some turns of a few milliseconds each, which together outlast the start of the other
- * threads and the time that a processor takes to reach its clock. */
+/* The best of the turns that start after WARM_UP seconds, in which the other threads start and the
+ * processor reaches its clock, and up to the first after WARM_UP + MEASURED. */
 static void *measure(void *payload) {
-    enum { ROUNDS = 1000000, TURNS = 20 };
+    enum { ROUNDS = 100000 };
+    static const double WARM_UP = 0.02, MEASURED = 0.04;
     peak_thread *self = payload;
-    double least = 0.0;
-    for (int turn = 0; turn < TURNS; turn++) {
-        double start = now();
+    double begun = now(), start, least = INFINITY;
+    do {
+        start = now();
         self->result = self->loop.run(ROUNDS);
-        double took = now() - start;
-        if (turn == 0 || took < least) least = took;
-    }
+        if (start - begun > WARM_UP) least = fmin(least, now() - start);
+    } while (start - begun < WARM_UP + MEASURED);
     self->gflops = 2.0 * SUMS * self->loop.lanes * ROUNDS / least * 1e-9;
     return NULL;
 }
