@@ -21,6 +21,7 @@ COLORS = {
     "onnxruntime-plain": "#e6b3a6", "openvino": "#588b5e", "ncnn": "#9a6fb0", "pytorch": "#b8a13a",
 }
 
+LEFT = "\n## What is left of a network"  # the end of the page, by tools/compare_fusers.py
 PAGE = """# Benchmarks
 
 `./x bench` makes the networks, measures, and writes this page; all figures are from one run of it.
@@ -184,10 +185,13 @@ def main():
         f"is faster.\n\n{compared(rows)}\n" for batch, rows in batches.items())
     (docs / "benchmarks.svg").write_text(picture(batches["1"]), encoding="utf-8")
     (docs / "long_graphs.svg").write_text(long_graphs.picture(rows), encoding="utf-8")
-    (docs / "benchmarks.md").write_text(PAGE.format(
+    page = docs / "benchmarks.md"
+    old = page.read_text(encoding="utf-8") if page.exists() else ""
+    left = old[old.find(LEFT):] if LEFT in old else ""
+    page.write_text(PAGE.format(
         **results, versions=versions(batches), tables=tables, memory=memory(batches["1"]),
         agreement=agreement(batches), fusing=fusing, picture="benchmarks.svg",
-        long=long_graphs.table(rows), long_picture="long_graphs.svg"), encoding="utf-8")
+        long=long_graphs.table(rows), long_picture="long_graphs.svg") + left, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,20 +24,25 @@ SIZES = {  # and the side of the square images that each takes
 SLOW_TO_INITIALIZE = {"googlenet", "inception_v3"}
 
 
+def write(model, size, path, batch="batch"):
+    """Shows the model random images and writes it, for batches of any size, or (None) of 1."""
+    images = torch.randn(4, 3, size, size)
+    with torch.no_grad():
+        model.train()(images)
+        model(images.flip(0))
+    part = path.with_suffix(".part")
+    torch.onnx.export(
+        model.eval(), images[:1], str(part), opset_version=14, do_constant_folding=False,
+        training=torch.onnx.TrainingMode.PRESERVE, input_names=["input"], output_names=["output"],
+        dynamic_axes={"input": {0: batch}, "output": {0: batch}} if batch else None)
+    os.replace(part, path)  # so that an interrupted export isn't taken for a whole one
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr, flush=True)
+
+
 def export(name, path):
     torch.manual_seed(0)
     options = {"init_weights": False} if name in SLOW_TO_INITIALIZE else {}
-    model = getattr(torchvision.models, name)(weights=None, **options)
-    image = torch.randn(4, 3, SIZES[name], SIZES[name])
-    with torch.no_grad():
-        model.train()(image)
-        model(image.flip(0))
-    part = path.with_suffix(".part")
-    torch.onnx.export(
-        model.eval(), image[:1], str(part), opset_version=14, do_constant_folding=False,
-        training=torch.onnx.TrainingMode.PRESERVE, input_names=["input"], output_names=["output"],
-        dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}})
-    os.replace(part, path)  # so that an interrupted export isn't taken for a whole one
+    write(getattr(torchvision.models, name)(weights=None, **options), SIZES[name], path)
 
 
 def main():
@@ -50,7 +55,6 @@ def main():
         path = folder / f"{name}.onnx"
         if not path.exists():
             export(name, path)
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
