@@ -124,6 +124,38 @@ static nnf_value where_order_stays(const nnfi_cleaner *cleaner, const nnfi_clean
     return undone ? first : NNF_NO_VALUE;
 }
 
+/* Whether every element is that number. */
+static bool consists_of(const nnf_tensor *constant, double number) {
+    double block[NNFI_SMALL_BYTES / sizeof(double)]; /* room for elements of any dtype */
+    const nnf_dtype dtype = nnf_tensor_dtype(constant);
+    const int64_t n = nnf_tensor_numel(constant), room = sizeof block / sizeof *block;
+    for (int64_t first = 0; first < n; first += room) {
+        int64_t count = n - first < room ? n - first : room;
+        if (nnf_tensor_read(constant, first, count, block) != NNF_OK) return false;
+        for (int64_t i = 0; i < count; i++)
+            if (nnfi_load_f64(dtype, block, i) != number) return false;
+    }
+    return true;
+}
+
+/* x + 0, x - 0, x * 1, x / 1; also with the operands of a sum or product in the other order. A zero
+ * of x may lose its sign. */
+static nnf_value where_number_does_nothing(const nnfi_cleaner *cleaner,
+                                           const nnfi_clean_call *call) {
+    const nnf_binary kind = ((const nnf_binary_options *)call->options)->kind;
+    const bool adds = kind == NNF_ADD || kind == NNF_SUB;
+    const int n_orders = kind == NNF_ADD || kind == NNF_MUL ? 2 : 1;
+    for (int k = 0; k < n_orders && call->call->n_inputs == 2; k++) {
+        nnf_value x = call->inputs[k], other = call->inputs[1 - k];
+        if (x == NNF_NO_VALUE || other == NNF_NO_VALUE) break;
+        const nnf_tensor *constant = cleaner->values[other].constant;
+        if (constant && same_shape(call->infos[k], call->output) &&
+            consists_of(constant, adds ? 0.0 : 1.0))
+            return x;
+    }
+    return NNF_NO_VALUE;
+}
+
 /* ---- Views ---- */
 
 static nnf_status view_reshaped(nnf_tensor **out, const nnfi_clean_call *call,
@@ -177,19 +209,23 @@ static nnf_status known_target(nnf_tensor **out, const nnfi_clean_call *call) {
 /* ---- The table ---- */
 
 static const nnfi_clean_rule rules[] = {
+    {"Add", where_number_does_nothing, NULL, NULL},
     {"Cast", where_dtype_stays, NULL, NULL},
     {"CastLike", where_dtypes_agree, NULL, NULL},
     {"Concat", where_alone, NULL, NULL},
+    {"Div", where_number_does_nothing, NULL, NULL},
     {"Dropout", always, NULL, NULL},
     {"Flatten", where_shape_stays, view_reshaped, NULL},
     {"Identity", always, NULL, NULL},
     {"Max", where_alone, NULL, NULL},
     {"Mean", where_alone, NULL, NULL},
     {"Min", where_alone, NULL, NULL},
+    {"Mul", where_number_does_nothing, NULL, NULL},
     {"Pad", where_nothing_is_added, NULL, NULL},
     {"Reshape", where_shape_stays, view_reshaped, known_target},
     {"Slice", where_all_is_taken, NULL, NULL},
     {"Squeeze", where_shape_stays, view_reshaped, NULL},
+    {"Sub", where_number_does_nothing, NULL, NULL},
     {"Sum", where_alone, NULL, NULL},
     {"Transpose", where_order_stays, view_transposed, NULL},
     {"Unsqueeze", where_shape_stays, view_reshaped, NULL},
