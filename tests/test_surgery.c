@@ -41,7 +41,7 @@ static nnfi_replacement replacement(const char *path, const size_t *gone, size_t
                                     const nnf_value *input, const nnf_value *output) {
     return (nnfi_replacement){.gone = gone,
                               .n_gone = n_gone,
-                              .path = nnfi_strdup(path),
+                              .path = path,
                               .module = new_scale(5),
                               .inputs = input,
                               .n_inputs = 1,
@@ -50,7 +50,6 @@ static nnfi_replacement replacement(const char *path, const size_t *gone, size_t
 }
 
 static void free_replacement(nnfi_replacement *made) {
-    nnfi_free(made->path);
     nnf_module_release(made->module);
 }
 

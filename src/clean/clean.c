@@ -88,8 +88,8 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
     cleaner->output_infos = nnfi_alloc(most_outputs * sizeof *cleaner->output_infos);
     if (!cleaner->first_input || !cleaner->values || !cleaner->inputs || !cleaner->outcomes ||
         !cleaner->shared || !cleaner->input_infos || !cleaner->input_tensors ||
-        !cleaner->output_infos || !nnfi_equals_init(&cleaner->constants, graph->n_values) ||
-        !nnfi_equals_init(&cleaner->calls, n) || !find_shared(cleaner))
+        !cleaner->output_infos || !nnfi_index_reserve(&cleaner->constants, graph->n_values) ||
+        !nnfi_index_reserve(&cleaner->calls, n) || !find_shared(cleaner))
         return nnfi_error_memory(graph->n_values * sizeof *cleaner->values, "cleaning a graph");
     NNFI_TRY(nnfi_known_new(&cleaner->infos, graph->n_values));
     count_readers(cleaner);
@@ -102,8 +102,8 @@ static void clear(nnfi_cleaner *cleaner) {
     nnfi_known_clear(&cleaner->infos);
     nnf_session_release(cleaner->session);
     nnfi_pointers_clear(&cleaner->type_index);
-    nnfi_equals_clear(&cleaner->constants);
-    nnfi_equals_clear(&cleaner->calls);
+    nnfi_index_clear(&cleaner->constants);
+    nnfi_index_clear(&cleaner->calls);
     nnfi_free(cleaner->types);
     nnfi_free(cleaner->values);
     nnfi_free(cleaner->first_input);
@@ -113,6 +113,14 @@ static void clear(nnfi_cleaner *cleaner) {
     nnfi_free(cleaner->input_infos);
     nnfi_free(cleaner->input_tensors);
     nnfi_free(cleaner->output_infos);
+}
+
+size_t nnfi_clean_find_equal(nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                             const nnfi_clean_wanted *wanted) {
+    const struct nnfi_index_slot *slot = nnfi_index_find(index, hash, is, wanted);
+    if (slot) return nnfi_index_number(slot);
+    (void)nnfi_index_add(index, hash, wanted->number);
+    return wanted->number;
 }
 
 /* ---- One call ---- */

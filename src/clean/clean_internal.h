@@ -5,11 +5,12 @@
 #ifndef NNFI_CLEAN_INTERNAL_H
 #define NNFI_CLEAN_INTERNAL_H
 
-#include "clean/equal.h"
 #include "module/known.h"
 #include "module/pointers.h"
 #include "nnfuse/clean.h"
 #include "nnfuse/session.h"
+#include "support/hash.h"
+#include "support/index.h"
 
 /* Constants of at most this size are shared where they are equal, and computed even where that
  * makes the file larger. A larger one is computed only in the place of constants of at least its
@@ -60,8 +61,8 @@ typedef struct nnfi_cleaner {
     nnfi_pointers type_index; /* from a type to its number in types */
     nnfi_clean_type *types;
     size_t n_types, types_capacity;
-    nnfi_equals constants; /* values */
-    nnfi_equals calls;
+    nnfi_index constants; /* values */
+    nnfi_index calls;
     nnf_session *session;              /* NULL until something has to be computed */
     int64_t computed;                  /* bytes */
     const nnf_type_info **input_infos; /* of the call at work, with room for the longest list */
@@ -79,6 +80,16 @@ typedef struct nnfi_clean_call {
     const nnf_type_info *const *infos; /* of the inputs; NULL where one is left out */
     const nnf_type_info *output;       /* of the first output */
 } nnfi_clean_call;
+
+/* Something that is looked for among what is like it: a value or a call. */
+typedef struct nnfi_clean_wanted {
+    const nnfi_cleaner *cleaner;
+    size_t number;
+} nnfi_clean_wanted;
+/* The number in the index that is equal to the wanted one, or that itself, which is then put in;
+ * the index has room. */
+size_t nnfi_clean_find_equal(nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                             const nnfi_clean_wanted *wanted);
 
 /* ---- rules.c: one row for each type ---- */
 

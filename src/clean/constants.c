@@ -8,9 +8,10 @@
 
 /* ---- Sharing ---- */
 
-static bool equal_constants(const void *payload, size_t a, size_t b) {
-    const nnfi_cleaner *cleaner = payload;
-    const nnf_tensor *x = cleaner->values[a].constant, *y = cleaner->values[b].constant;
+static bool equal_constants(const void *payload, size_t number) {
+    const nnfi_clean_wanted *wanted = payload;
+    const nnfi_clean_value *values = wanted->cleaner->values;
+    const nnf_tensor *x = values[number].constant, *y = values[wanted->number].constant;
     char left[NNFI_SMALL_BYTES], right[NNFI_SMALL_BYTES];
     if (nnf_tensor_dtype(x) != nnf_tensor_dtype(y) || nnf_tensor_ndim(x) != nnf_tensor_ndim(y))
         return false;
@@ -30,12 +31,12 @@ static nnf_status share(nnfi_cleaner *cleaner, nnf_value value) {
         return NNF_OK;
     NNFI_TRY(nnf_tensor_read(tensor, 0, nnf_tensor_numel(tensor), bytes));
     nnf_dtype dtype = nnf_tensor_dtype(tensor);
-    uint64_t hash = nnfi_hash(NNFI_HASH, &dtype, sizeof dtype);
+    uint64_t hash = nnfi_hash(0, &dtype, sizeof dtype);
     hash = nnfi_hash(hash, nnf_tensor_shape(tensor),
                      (size_t)nnf_tensor_ndim(tensor) * sizeof(int64_t));
     hash = nnfi_hash(hash, bytes, (size_t)nnf_tensor_nbytes(tensor));
-    v->same = (nnf_value)nnfi_equals_find(&cleaner->constants, hash, (size_t)value, equal_constants,
-                                          cleaner);
+    v->same = (nnf_value)nnfi_clean_find_equal(&cleaner->constants, hash, equal_constants,
+                                               &(nnfi_clean_wanted){cleaner, (size_t)value});
     if (v->same != value) cleaner->values[v->same].readers += v->readers;
     return NNF_OK;
 }

@@ -27,8 +27,10 @@ static bool equal_slots(const nnfi_cleaner *cleaner, const nnfi_call *a, const n
     return true;
 }
 
-static bool equal_calls(const void *payload, size_t i, size_t j) {
-    const nnfi_cleaner *cleaner = payload;
+static bool equal_calls(const void *payload, size_t i) {
+    const nnfi_clean_wanted *wanted = payload;
+    const nnfi_cleaner *cleaner = wanted->cleaner;
+    const size_t j = wanted->number;
     const nnfi_call *a = cleaner->graph->calls[i], *b = cleaner->graph->calls[j];
     const nnf_module_type *type = nnf_module_get_type(a->module);
     if (cleaner->outcomes[i] != NNFI_STAYS || type != nnf_module_get_type(b->module) ||
@@ -48,7 +50,7 @@ static bool equal_calls(const void *payload, size_t i, size_t j) {
 
 static uint64_t hash_call(const nnfi_clean_call *call) {
     const nnf_module_type *type = nnf_module_get_type(call->call->module);
-    uint64_t hash = nnfi_hash(NNFI_HASH, &type, sizeof(const nnf_module_type *));
+    uint64_t hash = nnfi_hash(0, &type, sizeof(const nnf_module_type *));
     if (type->options_size > 0) hash = nnfi_hash(hash, call->options, type->options_size);
     return nnfi_hash(hash, call->inputs, call->call->n_inputs * sizeof *call->inputs);
 }
@@ -61,8 +63,8 @@ void nnfi_clean_merge(nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
             (cleaner->values[output].captured || cleaner->graph->values[output].is_output))
             return;
     }
-    size_t first =
-        nnfi_equals_find(&cleaner->calls, hash_call(call), call->index, equal_calls, cleaner);
+    size_t first = nnfi_clean_find_equal(&cleaner->calls, hash_call(call), equal_calls,
+                                         &(nnfi_clean_wanted){cleaner, call->index});
     if (first == call->index) return;
     for (size_t k = 0; k < this_call->n_outputs; k++) {
         nnf_value output = this_call->outputs[k];

@@ -156,7 +156,7 @@ void nnf_fuse_report_clear(nnf_fuse_report *report) {
 /* ---- The graphs ---- */
 
 typedef struct surgery {
-    nnfi_replacement *replacements; /* owns their paths and modules until they are committed */
+    nnfi_replacement *replacements; /* owns their modules until they are committed */
     nnfi_reads *reads;              /* [n]: what they read */
     size_t n;
     nnfi_surgery *prepared;
@@ -172,7 +172,7 @@ static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
-        .path = nnfi_strdup(base->path),
+        .path = base->path,
         .inputs = reads->inputs,
         .n_inputs = reads->n_inputs,
         .outputs = last->outputs,
@@ -182,7 +182,7 @@ static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
     };
     replacement->module = nnf_module_retain(job->fused[job->base]);
     to->n++;
-    return replacement->path ? NNF_OK : nnfi_error_memory(1, "a path");
+    return NNF_OK;
 }
 
 static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const nnfi_plan *plan) {
@@ -207,10 +207,8 @@ static void surgery_clear(surgery *work) {
 
 static void discard_surgery(surgery *work) {
     if (work->prepared) nnfi_surgery_discard(work->prepared);
-    for (size_t i = 0; i < work->n; i++) {
-        nnfi_free(work->replacements[i].path);
+    for (size_t i = 0; i < work->n; i++)
         nnf_module_release(work->replacements[i].module);
-    }
     surgery_clear(work);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "module/object.h"
+#include "support/hash.h"
 
 nnf_status nnf_graph_new(nnf_module **out) {
     return nnf_module_new(out, &nnfi_graph_type, NULL);
@@ -24,26 +25,44 @@ static nnf_status need_graph(nnfi_graph **out, nnf_module *module) {
 
 /* ---- Values ---- */
 
+typedef struct wanted_name {
+    const nnfi_graph *graph;
+    const char *name;
+    size_t length;
+} wanted_name;
+
+static bool has_name(const void *payload, size_t number) {
+    const wanted_name *wanted = payload;
+    const char *name = wanted->graph->values[number].name;
+    return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
+}
+
+static struct nnfi_index_slot *find_name(const nnfi_graph *graph, const char *name, size_t length) {
+    return nnfi_index_find(&graph->value_by_name, nnfi_hash(0, name, length), has_name,
+                           &(wanted_name){graph, name, length});
+}
+
+bool nnfi_graph_index_name(nnfi_graph *graph, size_t value) {
+    const char *name = graph->values[value].name;
+    return nnfi_index_add(&graph->value_by_name, nnfi_hash(0, name, strlen(name)), value);
+}
+
 nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *name, size_t length) {
     if (graph->n_values >= INT32_MAX)
         return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d values", INT32_MAX);
-    int64_t number = (int64_t)graph->n_values, known;
-    char *copy = nnfi_strndup(name, length);
-    bool room = copy && nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
-                                     sizeof *graph->values);
-    if (room) room = nnfi_map_add(&graph->value_by_name, copy, length, number, &known);
-    if (!room) {
-        nnfi_free(copy);
-        return nnfi_error_memory(sizeof *graph->values, "a graph's values");
-    }
-    if (known != number && !graph->values[known].gone) {
-        nnfi_free(copy);
+    struct nnfi_index_slot *known = find_name(graph, name, length);
+    if (known && !graph->values[nnfi_index_number(known)].gone)
         return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'",
-                         graph->values[known].name);
-    }
-    if (known != number) nnfi_map_put(&graph->value_by_name, copy, length, number); /* is there */
-    graph->values[graph->n_values++] = (nnfi_value){.name = copy};
-    *out = (nnf_value)number;
+                         graph->values[nnfi_index_number(known)].name);
+    const char *copy = NULL;
+    if (nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
+                     sizeof *graph->values))
+        copy = nnfi_pile_strndup(&graph->pile, name, length);
+    if (copy) graph->values[graph->n_values] = (nnfi_value){.name = copy};
+    if (!copy || (!known && !nnfi_graph_index_name(graph, graph->n_values)))
+        return nnfi_error_memory(sizeof *graph->values, "a graph's values");
+    if (known) nnfi_index_replace(known, graph->n_values);
+    *out = (nnf_value)graph->n_values++;
     return NNF_OK;
 }
 
@@ -85,16 +104,15 @@ void nnfi_value_forget_info(nnfi_value *value) {
 static void drop_values(nnfi_graph *graph, size_t n) {
     while (graph->n_values > n) {
         nnfi_value *value = &graph->values[--graph->n_values];
-        nnfi_map_remove(&graph->value_by_name, value->name, strlen(value->name));
+        nnfi_index_remove(find_name(graph, value->name, strlen(value->name)));
         nnfi_value_forget_info(value);
-        nnfi_free(value->name);
     }
 }
 
 nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
-    int64_t value;
-    if (!nnfi_map_get(&graph->value_by_name, name, length, &value)) return NNF_NO_VALUE;
-    return graph->values[value].gone ? NNF_NO_VALUE : (nnf_value)value;
+    const struct nnfi_index_slot *slot = find_name(graph, name, length);
+    if (!slot || graph->values[nnfi_index_number(slot)].gone) return NNF_NO_VALUE;
+    return (nnf_value)nnfi_index_number(slot);
 }
 
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name) {
@@ -157,11 +175,14 @@ nnf_status nnf_graph_add_output(nnf_module *module, nnf_value value) {
 
 /* ---- Calls ---- */
 
-nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model) {
+nnf_status nnfi_call_new(nnfi_call **out, nnfi_graph *graph, const nnfi_call *model) {
     size_t n = model->n_inputs + model->n_outputs + model->n_captures;
-    nnfi_call *call = nnfi_alloc(sizeof *call + n * sizeof(nnf_value));
-    if (!call) return nnfi_error_memory(sizeof *call + n * sizeof(nnf_value), "a graph's call");
+    size_t size = sizeof(nnfi_call) + n * sizeof(nnf_value);
+    nnfi_call *call = nnfi_pile_alloc(&graph->pile, size, _Alignof(nnfi_call));
+    const char *path = nnfi_pile_strndup(&graph->pile, model->path, strlen(model->path));
+    if (!call || !path) return nnfi_error_memory(size, "a graph's call");
     *call = *model;
+    call->path = path;
     call->inputs = (nnf_value *)(call + 1);
     call->outputs = call->inputs + call->n_inputs;
     call->captures = call->outputs + call->n_outputs;
@@ -173,13 +194,6 @@ nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model) {
         call->captures[i] = model->captures[i];
     *out = call;
     return NNF_OK;
-}
-
-void nnfi_call_free(nnfi_call *call) {
-    if (!call) return;
-    nnf_module_release(call->module);
-    nnfi_free(call->path);
-    nnfi_free(call);
 }
 
 void nnfi_graph_forget_paths(nnfi_graph *graph) {
@@ -198,9 +212,7 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
         return nnfi_error_memory(sizeof *graph->calls, "a graph's calls");
     if (graph->n_calls >= INT32_MAX)
         return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d calls", INT32_MAX);
-    char *copy = nnfi_strdup(path);
-    if (!copy) return nnfi_error_memory(strlen(path) + 1, "a call's path");
-    const nnfi_call model = {.path = copy,
+    const nnfi_call model = {.path = path,
                              .module = called,
                              .inputs = (nnf_value *)inputs,
                              .n_inputs = n_inputs,
@@ -208,11 +220,7 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
                              .n_outputs = n_outputs,
                              .captures = (nnf_value *)captures,
                              .n_captures = n_captures};
-    nnf_status status = nnfi_call_new(&graph->calls[graph->n_calls], &model);
-    if (status != NNF_OK) {
-        nnfi_free(copy);
-        return status;
-    }
+    NNFI_TRY(nnfi_call_new(&graph->calls[graph->n_calls], graph, &model));
     nnf_module_retain(called);
     graph->n_calls++;
     nnfi_graph_forget_paths(graph);

@@ -5,9 +5,11 @@
 
 #include "module/module_internal.h"
 #include "nnfuse/graph.h"
+#include "support/index.h"
+#include "support/pile.h"
 
 typedef struct nnfi_value {
-    char *name;               /* unique in the graph */
+    const char *name;         /* unique in the graph; in its pile */
     nnf_tensor *constant;     /* NULL where it is not known before running */
     nnf_type_info *info;      /* what the file said; NULL: nothing. See nnfi_value_info */
     bool is_input, is_output; /* an input with a constant is one that need not be given: the
@@ -19,7 +21,7 @@ typedef struct nnfi_value {
 } nnfi_value;
 
 typedef struct nnfi_call {
-    char *path;         /* of the module in the graph's tree */
+    const char *path;   /* of the module in the graph's tree */
     nnf_module *module; /* the same object as at `path`, retained */
     nnf_value
         *inputs; /* as the ONNX operator's: those that the module holds in slots are here too */
@@ -35,8 +37,9 @@ typedef struct nnfi_call {
 typedef struct nnfi_graph {
     nnfi_value *values;
     size_t n_values, values_capacity;
-    nnfi_map value_by_name; /* gone ones are here too, until their names are used again */
-    nnfi_call **calls;      /* in execution order */
+    nnfi_index value_by_name; /* gone ones are here too, until their names are used again */
+    nnfi_pile pile;           /* names, calls and their lists, also of those that are gone */
+    nnfi_call **calls;        /* in execution order */
     size_t n_calls, calls_capacity;
     nnf_value *inputs, *outputs;
     size_t n_inputs, inputs_capacity, n_outputs, outputs_capacity;
@@ -94,8 +97,8 @@ void nnfi_uses_clear(nnfi_uses *uses);
 typedef struct nnfi_replacement {
     const size_t *gone;
     size_t n_gone;
-    char *path;         /* the new call's: owned by the replacement until commit takes it */
-    nnf_module *module; /* one reference, likewise */
+    const char *path;   /* the new call's */
+    nnf_module *module; /* one reference, the replacement's until commit takes it */
     const nnf_value *inputs;
     size_t n_inputs;
     const nnf_value *outputs;

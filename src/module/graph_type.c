@@ -10,11 +10,10 @@
 static void destroy_graph(void *options) {
     nnfi_graph *graph = options;
     for (size_t i = 0; i < graph->n_calls; i++)
-        nnfi_call_free(graph->calls[i]);
+        nnf_module_release(graph->calls[i]->module);
     for (size_t i = 0; i < graph->n_values; i++) {
         nnf_tensor_release(graph->values[i].constant);
         nnfi_value_forget_info(&graph->values[i]);
-        nnfi_free(graph->values[i].name);
     }
     for (size_t i = 0; i < graph->n_symbols; i++)
         nnfi_free(graph->symbols[i]);
@@ -24,7 +23,8 @@ static void destroy_graph(void *options) {
     nnfi_free(graph->outputs);
     nnfi_free(graph->symbols);
     nnfi_free(graph->by_path);
-    nnfi_map_clear(&graph->value_by_name);
+    nnfi_index_clear(&graph->value_by_name);
+    nnfi_pile_clear(&graph->pile);
     nnfi_map_clear(&graph->symbol_by_name);
     if (graph->source_release) graph->source_release(graph->source_data);
 }
@@ -44,12 +44,10 @@ static bool copy_values(nnfi_graph *to, const nnfi_graph *from) {
     for (; to->n_values < from->n_values; to->n_values++) {
         const nnfi_value *model = &from->values[to->n_values];
         nnfi_value *value = &to->values[to->n_values];
-        value->name = nnfi_strdup(model->name);
+        value->name = nnfi_pile_strndup(&to->pile, model->name, strlen(model->name));
         if (!value->name || (model->info && nnfi_value_set_info(value, model->info) != NNF_OK) ||
-            (!model->gone && !nnfi_map_put(&to->value_by_name, value->name, strlen(value->name),
-                                           (int64_t)to->n_values))) {
+            (!model->gone && !nnfi_graph_index_name(to, to->n_values))) {
             nnfi_value_forget_info(value);
-            nnfi_free(value->name);
             return false;
         }
         value->constant = model->constant ? nnf_tensor_retain(model->constant) : NULL;
@@ -65,13 +63,9 @@ static bool copy_calls(nnfi_graph *to, const nnfi_graph *from) {
     if (!nnfi_reserve(&to->calls, &to->calls_capacity, from->n_calls, sizeof *to->calls))
         return false;
     for (; to->n_calls < from->n_calls; to->n_calls++) {
-        nnfi_call model = *from->calls[to->n_calls];
-        model.path = nnfi_strdup(model.path);
-        if (!model.path || nnfi_call_new(&to->calls[to->n_calls], &model) != NNF_OK) {
-            nnfi_free(model.path);
-            return false;
-        }
-        nnf_module_retain(model.module);
+        const nnfi_call *model = from->calls[to->n_calls];
+        if (nnfi_call_new(&to->calls[to->n_calls], to, model) != NNF_OK) return false;
+        nnf_module_retain(model->module);
     }
     return true;
 }

@@ -112,10 +112,11 @@ nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind k
 
 /* ---- Graph ---- */
 
-/* A call like `model`, with copies of its lists in one block with it; takes over model's path and
- * its reference to the module. */
-nnf_status nnfi_call_new(nnfi_call **out, const nnfi_call *model);
-void nnfi_call_free(nnfi_call *call);
+/* A call of the graph like `model`, with copies of its path and lists; takes over model's reference
+ * to the module, which is all that has to be released when the call goes. */
+nnf_status nnfi_call_new(nnfi_call **out, nnfi_graph *graph, const nnfi_call *model);
+/* Enters the name of the value of that number. False where memory is short. */
+bool nnfi_graph_index_name(nnfi_graph *graph, size_t value);
 void nnfi_value_forget_info(nnfi_value *value);
 /* To be called where the graph's calls have changed. */
 void nnfi_graph_forget_paths(nnfi_graph *graph);

@@ -6,7 +6,7 @@
 struct nnfi_surgery {
     nnfi_graph *graph;
     size_t n;
-    nnfi_call **made; /* [n]: the new calls; path and module are the replacements' until commit */
+    nnfi_call **made; /* [n]: the new calls; modules are the replacements' until commit */
     size_t *made_at;  /* [n_calls]: 1 + the new call that comes in this one's place, 0: none */
     bool *call_gone;  /* [n_calls] */
     bool *value_gone; /* [n_values] */
@@ -136,7 +136,7 @@ static nnf_status make_calls(nnfi_surgery *surgery, const nnfi_replacement *repl
                                  .n_outputs = replacement->n_outputs,
                                  .captures = (nnf_value *)replacement->captures,
                                  .n_captures = replacement->n_captures};
-        NNFI_TRY(nnfi_call_new(&surgery->made[i], &model));
+        NNFI_TRY(nnfi_call_new(&surgery->made[i], surgery->graph, &model));
     }
     return NNF_OK;
 }
@@ -187,8 +187,9 @@ nnf_status nnfi_surgery_prepare(nnfi_surgery **out, nnf_module *module,
     return status;
 }
 
-/* Frees the surgery, but not what the new calls refer to. */
-static void surgery_free(nnfi_surgery *surgery) {
+/* The new calls are in the graph's pile, and what they refer to is not theirs yet. */
+void nnfi_surgery_discard(nnfi_surgery *surgery) {
+    if (!surgery) return;
     nnfi_free(surgery->made);
     nnfi_free(surgery->made_at);
     nnfi_free(surgery->call_gone);
@@ -212,7 +213,7 @@ void nnfi_graph_remove(nnf_module *module, const bool *call_gone, const bool *va
     size_t n_calls = 0;
     for (size_t i = 0; i < graph->n_calls; i++) {
         if (call_gone[i])
-            nnfi_call_free(graph->calls[i]);
+            nnf_module_release(graph->calls[i]->module);
         else
             graph->calls[n_calls++] = graph->calls[i];
     }
@@ -230,18 +231,11 @@ void nnfi_surgery_commit(nnfi_surgery *surgery) {
         if (!surgery->call_gone[i])
             graph->calls[n_calls++] = call;
         else
-            nnfi_call_free(call);
+            nnf_module_release(call->module);
         if (made > 0) graph->calls[n_calls++] = surgery->made[made - 1];
     }
     graph->n_calls = n_calls;
     remove_values(graph, surgery->value_gone);
     nnfi_graph_forget_paths(graph);
-    surgery_free(surgery);
-}
-
-void nnfi_surgery_discard(nnfi_surgery *surgery) {
-    if (!surgery) return;
-    for (size_t i = 0; surgery->made && i < surgery->n; i++)
-        nnfi_free(surgery->made[i]);
-    surgery_free(surgery);
+    nnfi_surgery_discard(surgery);
 }

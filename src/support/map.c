@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "support/hash.h"
 #include "support/memory.h"
 
 typedef struct nnfi_map_slot {
@@ -13,21 +14,8 @@ typedef struct nnfi_map_slot {
 
 static const char removed[] = "";
 
-static uint64_t mix(uint64_t hash, uint64_t word) {
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-    return hash ^ (hash >> 32);
-}
-
-/* Eight bytes at a time: names of values are long, and looked up again and again. */
 static uint32_t hash_of(const char *key, size_t length) {
-    uint64_t hash = length, word;
-    for (; length >= sizeof word; key += sizeof word, length -= sizeof word) {
-        memcpy(&word, key, sizeof word);
-        hash = mix(hash, word);
-    }
-    word = 0;
-    if (length > 0) memcpy(&word, key, length);
-    return (uint32_t)(mix(mix(hash, word), 0) >> 16);
+    return (uint32_t)nnfi_hash(0, key, length);
 }
 
 /* The slot that holds the key; NULL where none does. */
