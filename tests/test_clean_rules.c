@@ -39,4 +39,73 @@ static void arithmetic_that_changes_nothing_goes(void **state) {
     }
 }
 
-TEST_MAIN(cmocka_unit_test(arithmetic_that_changes_nothing_goes))
+/* ---- Slices ---- */
+
+static nnf_value add_list(nnf_module *graph, const int64_t *elements, int64_t n) {
+    char name[24];
+    static int number;
+    nnf_tensor *list;
+    nnf_value value;
+    snprintf(name, sizeof name, "list%d", number++);
+    assert_ok(nnf_tensor_from_data(&list, NNF_I64, 1, &n, elements));
+    assert_ok(nnf_graph_add_constant(graph, &value, name, list));
+    nnf_tensor_release(list);
+    return value;
+}
+
+/* x[start:end:step] of one axis. */
+static nnf_value slice(nnf_module *graph, nnf_value x, int64_t axis, int64_t start, int64_t end,
+                       int64_t step) {
+    const nnf_slice_options options = {.n = -1};
+    char name[24];
+    nnf_module *module;
+    nnf_value output;
+    const nnf_value inputs[] = {x, add_list(graph, &start, 1), add_list(graph, &end, 1),
+                                add_list(graph, &axis, 1), add_list(graph, &step, 1)};
+    snprintf(name, sizeof name, "slice%zu", nnf_graph_n_calls(graph));
+    assert_ok(nnf_module_new(&module, nnf_type("Slice"), &options));
+    add_module(graph, name, module);
+    assert_ok(nnf_graph_add_call(graph, name, inputs, 5, NULL, &output, 1));
+    return output;
+}
+
+/* Cleans a copy, which has that many calls then and gives the same. */
+static void assert_cleans_to(size_t n_calls, nnf_module *graph) {
+    nnf_module *cleaned;
+    nnf_tensor *expected[4], *actual[4];
+    const int64_t shape[] = {2, 4, 5, 6};
+    nnf_tensor *x = random_tensor(NNF_F32, 4, shape, -1, 1, 3);
+    size_t n = nnf_graph_n_outputs(graph);
+    nnf_module_eval(graph);
+    assert_ok(nnf_module_copy(&cleaned, graph));
+    assert_ok(nnf_clean(cleaned, NULL));
+    assert_int_equal(nnf_graph_n_calls(cleaned), n_calls);
+    assert_ok(nnf_module_forward(graph, &x, 1, expected, n));
+    assert_ok(nnf_module_forward(cleaned, &x, 1, actual, n));
+    for (size_t i = 0; i < n; i++) {
+        assert_tensors_close(actual[i], expected[i], 0);
+        nnf_tensor_release(actual[i]);
+        nnf_tensor_release(expected[i]);
+    }
+    nnf_tensor_release(x);
+    nnf_module_release(cleaned);
+    nnf_module_release(graph);
+}
+
+static void slices_of_different_axes_are_one(void **state) {
+    (void)state;
+    for (int with_reader = 0; with_reader < 2; with_reader++)
+        for (int same_axis = 0; same_axis < 2; same_axis++) {
+            nnf_module *graph = new_graph();
+            nnf_value x = add_input(graph, 4, (const int64_t[]){2, 4, 5, 6});
+            x = slice(graph, x, 2, 1, 5, 2);
+            if (with_reader) assert_ok(nnf_graph_add_output(graph, x));
+            x = slice(graph, x, -1, -1, INT64_MIN, -3);
+            x = slice(graph, x, same_axis ? 3 : 0, 0, 1, 1);
+            assert_ok(nnf_graph_add_output(graph, x));
+            assert_cleans_to(1 + (size_t)with_reader + (size_t)same_axis, graph);
+        }
+}
+
+TEST_MAIN(cmocka_unit_test(slices_of_different_axes_are_one),
+          cmocka_unit_test(arithmetic_that_changes_nothing_goes))

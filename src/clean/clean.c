@@ -70,7 +70,8 @@ static bool find_shared(nnfi_cleaner *cleaner) {
 static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
     nnfi_graph *graph = nnfi_graph_of(module);
     size_t n_inputs = 0, most_inputs = 1, most_outputs = 1, n = graph->n_calls;
-    *cleaner = (nnfi_cleaner){.module = module, .graph = graph};
+    size_t n_values = graph->n_values + nnfi_clean_new_values(graph);
+    *cleaner = (nnfi_cleaner){.module = module, .graph = graph, .n_given = graph->n_values};
     cleaner->first_input = nnfi_alloc((n + 1) * sizeof *cleaner->first_input);
     for (size_t i = 0; i < n && cleaner->first_input; i++) {
         const nnfi_call *call = graph->calls[i];
@@ -79,7 +80,7 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
         if (call->n_inputs > most_inputs) most_inputs = call->n_inputs;
         if (call->n_outputs > most_outputs) most_outputs = call->n_outputs;
     }
-    cleaner->values = nnfi_calloc(graph->n_values, sizeof *cleaner->values);
+    cleaner->values = nnfi_calloc(n_values, sizeof *cleaner->values);
     cleaner->inputs = nnfi_alloc((n_inputs + 1) * sizeof *cleaner->inputs);
     cleaner->outcomes = nnfi_calloc(n + 1, sizeof *cleaner->outcomes);
     cleaner->shared = nnfi_calloc(n + 1, sizeof *cleaner->shared);
@@ -88,10 +89,10 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
     cleaner->output_infos = nnfi_alloc(most_outputs * sizeof *cleaner->output_infos);
     if (!cleaner->first_input || !cleaner->values || !cleaner->inputs || !cleaner->outcomes ||
         !cleaner->shared || !cleaner->input_infos || !cleaner->input_tensors ||
-        !cleaner->output_infos || !nnfi_index_reserve(&cleaner->constants, graph->n_values) ||
+        !cleaner->output_infos || !nnfi_index_reserve(&cleaner->constants, n_values) ||
         !nnfi_index_reserve(&cleaner->calls, n) || !find_shared(cleaner))
-        return nnfi_error_memory(graph->n_values * sizeof *cleaner->values, "cleaning a graph");
-    NNFI_TRY(nnfi_known_new(&cleaner->infos, graph->n_values));
+        return nnfi_error_memory(n_values * sizeof *cleaner->values, "cleaning a graph");
+    NNFI_TRY(nnfi_known_new(&cleaner->infos, n_values));
     count_readers(cleaner);
     return find_sources(cleaner);
 }
@@ -288,6 +289,7 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
         NNFI_TRY(make_constant(cleaner, &at, &made));
         if (made) return NNF_OK;
         NNFI_TRY(replace_second_input(cleaner, &at));
+        NNFI_TRY(nnfi_clean_join_slices(cleaner, &at));
     }
     nnfi_clean_merge(cleaner, &at);
     return NNF_OK;
@@ -304,6 +306,7 @@ nnf_status nnf_clean(nnf_module *module, nnf_clean_report *report) {
         status = visit(&cleaner, i);
     if (status == NNF_OK) status = nnfi_clean_sweep(&cleaner, &done);
     clear(&cleaner);
+    if (status != NNF_OK) nnfi_graph_drop_values(cleaner.graph, cleaner.n_given);
     if (status == NNF_OK && report) *report = done;
     return status;
 }

@@ -51,7 +51,8 @@ typedef struct nnfi_clean_type {
 typedef struct nnfi_cleaner {
     nnf_module *module;
     nnfi_graph *graph;
-    nnfi_clean_value *values; /* [n_values] */
+    nnfi_clean_value *values; /* [n_values], and room for new ones */
+    size_t n_given;           /* values that the graph had */
     nnfi_known infos;         /* of values, inferred from the graph's inputs alone: what a file says
                                  of the values between may be wrong */
     size_t *first_input;      /* [n_calls]: into inputs */
@@ -120,6 +121,14 @@ void nnfi_clean_merge(nnfi_cleaner *cleaner, const nnfi_clean_call *call);
 /* Whether the tensor that the module holds in the slot of input `index` is the constant that the
  * call has there. */
 bool nnfi_clean_holds_input(const nnfi_cleaner *cleaner, const nnfi_call *call, size_t index);
+
+/* ---- slices.c ---- */
+
+/* Makes a Slice of another's result read that one's input and do both, if they cut different axes.
+ */
+nnf_status nnfi_clean_join_slices(nnfi_cleaner *cleaner, const nnfi_clean_call *call);
+/* How many values that adds at most. */
+size_t nnfi_clean_new_values(const nnfi_graph *graph);
 
 /* ---- sweep.c ---- */
 

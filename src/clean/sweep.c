@@ -147,7 +147,7 @@ static void make_report(const sweep *s, nnf_clean_report *report) {
                                  .n_removed = counts[NNFI_REMOVED],
                                  .n_merged = counts[NNFI_MERGED],
                                  .n_unused = counts[NNFI_STAYS]};
-    for (size_t i = 0; i < cleaner->graph->n_values; i++) {
+    for (size_t i = 0; i < cleaner->n_given; i++) {
         const nnfi_clean_value *v = &cleaner->values[i];
         report->n_shared += s->value_gone[i] && v->producer < 0 && v->same != (nnf_value)i &&
                             cleaner->values[v->same].needed;

@@ -101,10 +101,11 @@ void nnfi_value_forget_info(nnfi_value *value) {
 }
 
 /* Takes back the values from number `n` on, which nothing refers to yet. */
-static void drop_values(nnfi_graph *graph, size_t n) {
+void nnfi_graph_drop_values(nnfi_graph *graph, size_t n) {
     while (graph->n_values > n) {
         nnfi_value *value = &graph->values[--graph->n_values];
         nnfi_index_remove(find_name(graph, value->name, strlen(value->name)));
+        nnf_tensor_release(value->constant);
         nnfi_value_forget_info(value);
     }
 }
@@ -143,7 +144,7 @@ nnf_status nnf_graph_add_input(nnf_module *module, nnf_value *out, const char *n
     if (status == NNF_OK)
         status = append_value(&graph->inputs, &graph->n_inputs, &graph->inputs_capacity, value);
     if (status != NNF_OK) {
-        drop_values(graph, (size_t)value);
+        nnfi_graph_drop_values(graph, (size_t)value);
         return status;
     }
     graph->values[value].is_input = true;
@@ -227,17 +228,15 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
     return NNF_OK;
 }
 
-/* Adds a value named `name`, or, where that is NULL, after the path. The value's number is in the
- * made-up name, so that a module that is called a million times still finds one at once. */
-static nnf_status add_output_value(nnfi_graph *graph, nnf_value *out, const char *name,
-                                   const char *path) {
-    if (name) return nnfi_graph_add_value(graph, out, name);
-    char *made = nnfi_format("%s", path);
+/* The value's number is in the name, so that a module that is called a million times still finds
+ * one at once. */
+nnf_status nnfi_graph_add_value_like(nnfi_graph *graph, nnf_value *out, const char *name) {
+    char *made = nnfi_format("%s", name);
     for (size_t i = graph->n_values; made && nnfi_graph_find_value(graph, made) >= 0; i++) {
         nnfi_free(made);
-        made = nnfi_format("%s_%zu", path, i);
+        made = nnfi_format("%s_%zu", name, i);
     }
-    if (!made) return nnfi_error_memory(strlen(path) + 1, "a value's name");
+    if (!made) return nnfi_error_memory(strlen(name) + 1, "a value's name");
     nnf_status status = nnfi_graph_add_value(graph, out, made);
     nnfi_free(made);
     return status;
@@ -259,11 +258,13 @@ nnf_status nnf_graph_add_call(nnf_module *module, const char *path, const nnf_va
     if (!made) return nnfi_error_memory(n_outputs * sizeof *made, "a call's outputs");
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
-        status = add_output_value(graph, &made[i], output_names ? output_names[i] : NULL, path);
+        status = output_names && output_names[i]
+                     ? nnfi_graph_add_value(graph, &made[i], output_names[i])
+                     : nnfi_graph_add_value_like(graph, &made[i], path);
     if (status == NNF_OK)
         status = nnfi_graph_append_call(module, path, called, inputs, n_inputs, made, n_outputs,
                                         NULL, 0);
-    if (status != NNF_OK) drop_values(graph, before);
+    if (status != NNF_OK) nnfi_graph_drop_values(graph, before);
     for (size_t i = 0; i < n_outputs && status == NNF_OK && outputs; i++)
         outputs[i] = made[i];
     nnfi_free(made);

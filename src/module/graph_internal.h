@@ -69,6 +69,10 @@ nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info);
 nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);
 /* The same with a name of `length` bytes that is not empty. */
 nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *name, size_t length);
+/* The same with that name, or one made of it where it is taken. */
+nnf_status nnfi_graph_add_value_like(nnfi_graph *graph, nnf_value *out, const char *name);
+/* Takes the newest values away again, down to `n_values` of them. */
+void nnfi_graph_drop_values(nnfi_graph *graph, size_t n_values);
 /* The value of that name, or NNF_NO_VALUE. */
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name);
 nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length);
