@@ -107,5 +107,29 @@ static void slices_of_different_axes_are_one(void **state) {
         }
 }
 
-TEST_MAIN(cmocka_unit_test(slices_of_different_axes_are_one),
+/* ---- Activations ---- */
+
+static void a_relu_in_front_of_what_bounds_below_goes(void **state) {
+    (void)state;
+    static const nnf_activation_options second[] = {{NNF_RELU, 0, 0},
+                                                    {NNF_RELU6, 0, 0},
+                                                    {NNF_CLIP, 0, 0.5},
+                                                    {NNF_CLIP, 0.25, 0.5},
+                                                    {NNF_CLIP, -0.25, 0.5}};
+    for (size_t i = 0; i < sizeof second / sizeof *second; i++)
+        for (int read = 0; read < 2; read++) {
+            nnf_module *graph = new_graph(), *module;
+            nnf_value x = add_input(graph, 4, (const int64_t[]){2, 4, 5, 6});
+            add_module(graph, "relu", new_relu());
+            assert_ok(nnf_activation_new_with(&module, &second[i]));
+            add_module(graph, "second", module);
+            x = call(graph, "relu", x);
+            if (read) assert_ok(nnf_graph_add_output(graph, x));
+            assert_ok(nnf_graph_add_output(graph, call(graph, "second", x)));
+            assert_cleans_to(read || second[i].alpha < 0 ? 2 : 1, graph);
+        }
+}
+
+TEST_MAIN(cmocka_unit_test(a_relu_in_front_of_what_bounds_below_goes),
+          cmocka_unit_test(slices_of_different_axes_are_one),
           cmocka_unit_test(arithmetic_that_changes_nothing_goes))

@@ -218,7 +218,8 @@ static bool may_be_renamed(const nnfi_cleaner *cleaner, nnf_value value) {
 }
 
 static bool pass_on(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
-    if (!at->rule || at->call->n_inputs == 0 || at->inputs[0] == NNF_NO_VALUE) return false;
+    if (!at->rule || !at->rule->same_as || at->call->n_inputs == 0 || at->inputs[0] == NNF_NO_VALUE)
+        return false;
     nnf_value output = at->call->outputs[0], same = at->rule->same_as(cleaner, at);
     if (same == NNF_NO_VALUE || cleaner->values[output].captured) return false;
     if (cleaner->graph->values[output].is_output) {
@@ -272,6 +273,15 @@ static nnf_status replace_second_input(nnfi_cleaner *cleaner, const nnfi_clean_c
     return NNF_OK;
 }
 
+static void replace_first_input(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
+    if (!at->rule || !at->rule->first_input || at->inputs[0] == NNF_NO_VALUE) return;
+    nnf_value value = at->rule->first_input(cleaner, at);
+    if (value == NNF_NO_VALUE) return;
+    cleaner->values[at->inputs[0]].readers--;
+    cleaner->values[value].readers++;
+    cleaner->inputs[cleaner->first_input[at->index]] = value;
+}
+
 static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
     const nnfi_call *call = cleaner->graph->calls[index];
     nnfi_clean_call at = {
@@ -288,6 +298,7 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
         if (pass_on(cleaner, &at)) return NNF_OK;
         NNFI_TRY(make_constant(cleaner, &at, &made));
         if (made) return NNF_OK;
+        replace_first_input(cleaner, &at);
         NNFI_TRY(replace_second_input(cleaner, &at));
         NNFI_TRY(nnfi_clean_join_slices(cleaner, &at));
     }

@@ -96,6 +96,7 @@ size_t nnfi_clean_find_equal(nnfi_index *index, uint64_t hash, nnfi_index_is is,
 
 struct nnfi_clean_rule {
     const char *type;
+    /* Each may be NULL. */
     /* The value that its output is equal to, element by element; NNF_NO_VALUE: none. */
     nnf_value (*same_as)(const nnfi_cleaner *cleaner, const nnfi_clean_call *call);
     /* Its result on a constant, as another view of the same elements; NULL in *out: there is
@@ -103,6 +104,8 @@ struct nnfi_clean_rule {
     nnf_status (*view)(nnf_tensor **out, const nnfi_clean_call *call, const nnf_tensor *x);
     /* A constant that the call may read instead of its second input; NULL in *out: none. */
     nnf_status (*second_input)(nnf_tensor **out, const nnfi_clean_call *call);
+    /* An earlier value that it may read as its first input; NNF_NO_VALUE: none. */
+    nnf_value (*first_input)(const nnfi_cleaner *cleaner, const nnfi_clean_call *call);
 };
 const nnfi_clean_rule *nnfi_clean_rule_of(const char *type);
 

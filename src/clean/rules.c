@@ -156,6 +156,28 @@ static nnf_value where_number_does_nothing(const nnfi_cleaner *cleaner,
     return NNF_NO_VALUE;
 }
 
+/* ---- Reading past a layer ---- */
+
+static bool bounds_below_by_0(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
+    const nnf_activation_options *clip = call->options;
+    if (clip->kind != NNF_CLIP) return true; /* ReLU, ReLU6 */
+    if (!input_info(call, 1)) return clip->alpha >= 0;
+    const nnf_tensor *lower = cleaner->values[call->inputs[1]].constant;
+    double raw; /* room for an element of any dtype */
+    return lower && nnf_tensor_numel(lower) == 1 && nnf_tensor_read(lower, 0, 1, &raw) == NNF_OK &&
+           nnfi_load_f64(nnf_tensor_dtype(lower), &raw, 0) >= 0;
+}
+
+/* A ReLU in front changes nothing of what is bounded below by 0 or more. */
+static nnf_value past_a_relu(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
+    int32_t producer = cleaner->values[call->inputs[0]].producer;
+    if (producer < 0 || !bounds_below_by_0(cleaner, call)) return NNF_NO_VALUE;
+    const nnf_module *module = cleaner->graph->calls[producer]->module;
+    bool is_relu = nnf_module_get_type(module) == nnf_type("ReLU") &&
+                   !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
+    return is_relu ? cleaner->inputs[cleaner->first_input[producer]] : NNF_NO_VALUE;
+}
+
 /* ---- Views ---- */
 
 static nnf_status view_reshaped(nnf_tensor **out, const nnfi_clean_call *call,
@@ -209,26 +231,29 @@ static nnf_status known_target(nnf_tensor **out, const nnfi_clean_call *call) {
 /* ---- The table ---- */
 
 static const nnfi_clean_rule rules[] = {
-    {"Add", where_number_does_nothing, NULL, NULL},
-    {"Cast", where_dtype_stays, NULL, NULL},
-    {"CastLike", where_dtypes_agree, NULL, NULL},
-    {"Concat", where_alone, NULL, NULL},
-    {"Div", where_number_does_nothing, NULL, NULL},
-    {"Dropout", always, NULL, NULL},
-    {"Flatten", where_shape_stays, view_reshaped, NULL},
-    {"Identity", always, NULL, NULL},
-    {"Max", where_alone, NULL, NULL},
-    {"Mean", where_alone, NULL, NULL},
-    {"Min", where_alone, NULL, NULL},
-    {"Mul", where_number_does_nothing, NULL, NULL},
-    {"Pad", where_nothing_is_added, NULL, NULL},
-    {"Reshape", where_shape_stays, view_reshaped, known_target},
-    {"Slice", where_all_is_taken, NULL, NULL},
-    {"Squeeze", where_shape_stays, view_reshaped, NULL},
-    {"Sub", where_number_does_nothing, NULL, NULL},
-    {"Sum", where_alone, NULL, NULL},
-    {"Transpose", where_order_stays, view_transposed, NULL},
-    {"Unsqueeze", where_shape_stays, view_reshaped, NULL},
+    {"Add", where_number_does_nothing, NULL, NULL, NULL},
+    {"Cast", where_dtype_stays, NULL, NULL, NULL},
+    {"CastLike", where_dtypes_agree, NULL, NULL, NULL},
+    {"Clip", NULL, NULL, NULL, past_a_relu},
+    {"Concat", where_alone, NULL, NULL, NULL},
+    {"Div", where_number_does_nothing, NULL, NULL, NULL},
+    {"Dropout", always, NULL, NULL, NULL},
+    {"Flatten", where_shape_stays, view_reshaped, NULL, NULL},
+    {"Identity", always, NULL, NULL, NULL},
+    {"Max", where_alone, NULL, NULL, NULL},
+    {"Mean", where_alone, NULL, NULL, NULL},
+    {"Min", where_alone, NULL, NULL, NULL},
+    {"Mul", where_number_does_nothing, NULL, NULL, NULL},
+    {"Pad", where_nothing_is_added, NULL, NULL, NULL},
+    {"ReLU", NULL, NULL, NULL, past_a_relu},
+    {"ReLU6", NULL, NULL, NULL, past_a_relu},
+    {"Reshape", where_shape_stays, view_reshaped, known_target, NULL},
+    {"Slice", where_all_is_taken, NULL, NULL, NULL},
+    {"Squeeze", where_shape_stays, view_reshaped, NULL, NULL},
+    {"Sub", where_number_does_nothing, NULL, NULL, NULL},
+    {"Sum", where_alone, NULL, NULL, NULL},
+    {"Transpose", where_order_stays, view_transposed, NULL, NULL},
+    {"Unsqueeze", where_shape_stays, view_reshaped, NULL, NULL},
 };
 
 const nnfi_clean_rule *nnfi_clean_rule_of(const char *type) {
