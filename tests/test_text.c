@@ -65,11 +65,24 @@ static void a_text_that_failed_gives_null(void **state) {
     assert_null(text.data);
 }
 
+static void digits_are_decimal(void **state) {
+    (void)state;
+    const uint64_t numbers[] = {0, 7, 10, 99, 100, 1234567890, UINT64_MAX};
+    static const char *const texts[] = {
+        "0", "7", "10", "99", "100", "1234567890", "18446744073709551615"};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char text[NNFI_DIGITS + 1];
+        assert_int_equal(nnfi_digits(text, numbers[i]), strlen(texts[i]));
+        assert_string_equal(text, texts[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_grow),
         cmocka_unit_test(taking_leaves_an_empty_text),
         cmocka_unit_test(a_text_that_failed_gives_null),
+        cmocka_unit_test(digits_are_decimal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

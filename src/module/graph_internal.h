@@ -92,6 +92,8 @@ typedef struct nnfi_uses {
 } nnfi_uses;
 nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph);
 void nnfi_uses_clear(nnfi_uses *uses);
+/* The first of these alone: [n_values], to be freed. */
+nnf_status nnfi_producers_new(int32_t **out, const nnfi_graph *graph);
 
 /* Replaces calls by one: `gone` lists call numbers, ascending; the new call takes the place of the
  * last of them. Values that only gone calls gave or read are marked gone, and calls that gave only

@@ -56,7 +56,7 @@ static void free_more(nnfi_more *more) {
         nnfi_free(more->extras[i].name);
     }
     nnfi_free(more->extras);
-    nnfi_map_clear(&more->child_by_name);
+    nnfi_index_clear(&more->child_by_name);
     nnfi_hooks_clear(&more->pre_hooks);
     nnfi_hooks_clear(&more->forward_hooks);
     nnfi_parametrized_clear(more);

@@ -38,7 +38,8 @@ typedef struct nnfi_parametrized {
 typedef struct nnfi_more {
     nnfi_extra *extras;
     size_t n_extras, extras_capacity;
-    nnfi_map child_by_name; /* empty while there are few children */
+    nnfi_index child_by_name; /* of the first n_indexed; empty while there are few children */
+    size_t n_indexed;
     nnfi_hooks pre_hooks, forward_hooks;
     nnfi_parametrized *parametrized;
     size_t n_parametrized, parametrized_capacity;

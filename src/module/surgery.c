@@ -17,10 +17,10 @@ typedef struct prospect {
     nnfi_surgery *surgery;
     const nnfi_graph *graph;
     const nnfi_replacement *replacements;
-    nnfi_uses uses;
-    size_t *needed; /* [n_values]: by how many calls that stay, new calls and graph outputs */
-    bool *constant; /* [n_calls]: computes from constants alone */
-    size_t *stack;  /* [n_calls]: calls that go and whose inputs were not looked at yet */
+    int32_t *producers; /* [n_values]: the call that gives it, -1 none */
+    size_t *needed;     /* [n_values]: by how many calls that stay, new calls and graph outputs */
+    bool *constant;     /* [n_calls]: computes from constants alone */
+    size_t *stack;      /* [n_calls]: calls that go and whose inputs were not looked at yet */
     size_t n_stack;
 } prospect;
 
@@ -48,7 +48,7 @@ static bool are_constant(const prospect *state, const nnf_value *values, size_t 
     for (size_t i = 0; i < n; i++) {
         if (values[i] == NNF_NO_VALUE) continue;
         const nnfi_value *value = &state->graph->values[values[i]];
-        int64_t producer = state->uses.producer[values[i]];
+        int64_t producer = state->producers[values[i]];
         if (value->is_input) return false;
         if (!value->constant && (producer < 0 || !state->constant[producer])) return false;
     }
@@ -83,7 +83,7 @@ static void count_needs(prospect *state) {
 
 /* Lets the call that gave `value` go if it computed constants that nobody needs now. */
 static void drop_producer(prospect *state, nnf_value value) {
-    int64_t producer = state->uses.producer[value];
+    int64_t producer = state->producers[value];
     if (producer < 0 || state->surgery->call_gone[producer] || !state->constant[producer]) return;
     const nnfi_call *call = state->graph->calls[producer];
     for (size_t i = 0; i < call->n_outputs; i++)
@@ -102,7 +102,7 @@ static void take_off(prospect *state, const nnf_value *values, size_t n) {
 static void mark_values(prospect *state, const nnf_value *values, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (values[i] == NNF_NO_VALUE) continue;
-        int64_t producer = state->uses.producer[values[i]];
+        int64_t producer = state->producers[values[i]];
         if (state->needed[values[i]] == 0 && !state->graph->values[values[i]].is_input &&
             (producer < 0 || state->surgery->call_gone[producer]))
             state->surgery->value_gone[values[i]] = true;
@@ -145,7 +145,7 @@ static nnf_status make_calls(nnfi_surgery *surgery, const nnfi_replacement *repl
 
 static nnf_status plan(prospect *state) {
     const nnfi_graph *graph = state->graph;
-    NNFI_TRY(nnfi_uses_new(&state->uses, graph));
+    NNFI_TRY(nnfi_producers_new(&state->producers, graph));
     state->needed = nnfi_calloc(graph->n_values, sizeof *state->needed);
     state->constant = nnfi_calloc(graph->n_calls, sizeof *state->constant);
     state->stack = nnfi_alloc(graph->n_calls * sizeof *state->stack);
@@ -176,7 +176,7 @@ nnf_status nnfi_surgery_prepare(nnfi_surgery **out, nnf_module *module,
         status = plan(&state);
     else
         status = nnfi_error_memory(graph->n_values, "changing a graph");
-    nnfi_uses_clear(&state.uses);
+    nnfi_free(state.producers);
     nnfi_free(state.needed);
     nnfi_free(state.constant);
     nnfi_free(state.stack);

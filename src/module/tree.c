@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "module/object.h"
+#include "support/hash.h"
 
 /* A linear search beats hashing below this. */
 #define FEW_CHILDREN 16
@@ -22,27 +23,47 @@ nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
     return index < module->n_children ? module->children[index].module : NULL;
 }
 
+typedef struct wanted_child {
+    const nnf_module *module;
+    const char *name;
+    size_t length;
+} wanted_child;
+
+static bool is_child(const void *payload, size_t number) {
+    const wanted_child *wanted = payload;
+    const char *name = wanted->module->children[number].name;
+    return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
+}
+
 static nnfi_child *find_child(const nnf_module *module, const char *name, size_t length) {
-    const nnfi_map *by_name = &nnfi_more_of(module)->child_by_name;
-    if (by_name->n_keys > 0) {
-        int64_t index;
-        if (!nnfi_map_get(by_name, name, length, &index)) return NULL;
-        return &module->children[index];
+    const wanted_child wanted = {module, name, length};
+    const nnfi_more *more = nnfi_more_of(module);
+    if (more->n_indexed > 0) {
+        const struct nnfi_index_slot *slot =
+            nnfi_index_find(&more->child_by_name, nnfi_hash(0, name, length), is_child, &wanted);
+        return slot ? &module->children[nnfi_index_number(slot)] : NULL;
     }
-    for (size_t i = 0; i < module->n_children; i++) {
-        const char *other = module->children[i].name;
-        if (!strncmp(other, name, length) && !other[length]) return &module->children[i];
-    }
+    for (size_t i = 0; i < module->n_children; i++)
+        if (is_child(&wanted, i)) return &module->children[i];
     return NULL;
+}
+
+/* They are searched one by one then. */
+static void forget_index(nnfi_more *more) {
+    if (!more) return;
+    nnfi_index_clear(&more->child_by_name);
+    more->n_indexed = 0;
 }
 
 /* Enters the children from the first that is not in the table yet. */
 static bool index_children(nnf_module *module) {
     nnfi_more *more = nnfi_more_new(module);
     if (!more) return false;
-    for (size_t i = more->child_by_name.n_keys; i < module->n_children; i++) {
-        const char *name = module->children[i].name;
-        if (!nnfi_map_put(&more->child_by_name, name, strlen(name), (int64_t)i)) return false;
+    for (; more->n_indexed < module->n_children; more->n_indexed++) {
+        const char *name = module->children[more->n_indexed].name;
+        if (!nnfi_index_add(&more->child_by_name, nnfi_hash(0, name, strlen(name)),
+                            more->n_indexed))
+            return false;
     }
     return true;
 }
@@ -55,7 +76,7 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
     module->children[module->n_children++] = (nnfi_child){copy, child};
     if (module->n_children > FEW_CHILDREN && !index_children(module)) {
-        if (module->more) nnfi_map_clear(&module->more->child_by_name); /* searched without it */
+        forget_index(module->more);
         module->n_children--;
         nnfi_free(copy);
         return nnfi_error_memory(module->n_children * sizeof(void *), "the names of children");

@@ -7,58 +7,53 @@ static void add_counts(int64_t *counts, const nnf_value *values, size_t n) {
         if (values[i] != NNF_NO_VALUE) counts[values[i]]++;
 }
 
-static void add_readers(nnfi_uses *uses, int64_t *next, const nnf_value *values, size_t n,
-                        int32_t call) {
+static void add_readers(nnfi_uses *uses, const nnf_value *values, size_t n, int32_t call) {
     for (size_t i = 0; i < n; i++)
-        if (values[i] != NNF_NO_VALUE) uses->readers[next[values[i]]++] = call;
+        if (values[i] != NNF_NO_VALUE) uses->readers[--uses->first_reader[values[i]]] = call;
 }
 
-/* Turns counts into where each value's readers begin; returns how many there are in all. */
+/* Turns counts into where each value's readers end; returns how many there are in all. */
 static int64_t accumulate(int64_t *counts, size_t n) {
-    int64_t sum = 0;
-    for (size_t i = 0; i <= n; i++) {
-        int64_t count = counts[i];
-        counts[i] = sum;
-        sum += count;
-    }
-    return sum;
+    for (size_t i = 1; i <= n; i++)
+        counts[i] += counts[i - 1];
+    return counts[n];
 }
 
-static void set_producers(nnfi_uses *uses, const nnfi_graph *graph) {
+nnf_status nnfi_producers_new(int32_t **out, const nnfi_graph *graph) {
+    int32_t *producers = nnfi_alloc(graph->n_values * sizeof *producers);
+    if (!producers)
+        return nnfi_error_memory(graph->n_values * sizeof *producers, "who gives each value");
     for (size_t i = 0; i < graph->n_values; i++)
-        uses->producer[i] = -1;
+        producers[i] = -1;
     for (size_t i = 0; i < graph->n_calls; i++)
         for (size_t j = 0; j < graph->calls[i]->n_outputs; j++)
             if (graph->calls[i]->outputs[j] != NNF_NO_VALUE)
-                uses->producer[graph->calls[i]->outputs[j]] = (int32_t)i;
+                producers[graph->calls[i]->outputs[j]] = (int32_t)i;
+    *out = producers;
+    return NNF_OK;
 }
 
-/* Two passes over the calls: count, then fill in. */
+/* Two passes over the calls: count, and from the last to the first fill each value's readers in
+ * from their end. */
 nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph) {
     size_t n = graph->n_values;
-    nnfi_uses uses = {.producer = nnfi_alloc(n * sizeof(int32_t)),
-                      .first_reader = nnfi_calloc(n + 1, sizeof(int64_t))};
-    int64_t *next = nnfi_alloc((n + 1) * sizeof *next);
-    if (!uses.producer || !uses.first_reader || !next) goto fail;
-    set_producers(&uses, graph);
+    nnfi_uses uses = {.first_reader = nnfi_calloc(n + 1, sizeof(int64_t))};
+    if (!uses.first_reader) goto fail;
     for (size_t i = 0; i < graph->n_calls; i++) {
         add_counts(uses.first_reader, graph->calls[i]->inputs, graph->calls[i]->n_inputs);
         add_counts(uses.first_reader, graph->calls[i]->captures, graph->calls[i]->n_captures);
     }
     uses.readers = nnfi_alloc((size_t)accumulate(uses.first_reader, n) * sizeof(int32_t));
     if (!uses.readers) goto fail;
-    for (size_t i = 0; i <= n; i++)
-        next[i] = uses.first_reader[i];
-    for (size_t i = 0; i < graph->n_calls; i++) {
+    for (size_t i = graph->n_calls; i-- > 0;) {
         const nnfi_call *call = graph->calls[i];
-        add_readers(&uses, next, call->inputs, call->n_inputs, (int32_t)i);
-        add_readers(&uses, next, call->captures, call->n_captures, (int32_t)i);
+        add_readers(&uses, call->inputs, call->n_inputs, (int32_t)i);
+        add_readers(&uses, call->captures, call->n_captures, (int32_t)i);
     }
-    nnfi_free(next);
+    if (nnfi_producers_new(&uses.producer, graph) != NNF_OK) goto fail;
     *out = uses;
     return NNF_OK;
 fail:
-    nnfi_free(next);
     nnfi_uses_clear(&uses);
     return nnfi_error_memory(n * sizeof(int64_t), "the readers of a graph's values");
 }

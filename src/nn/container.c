@@ -1,8 +1,8 @@
 /* Modules that hold others, or nothing: Sequential, Module, Identity, Opaque. */
-#include <stdio.h>
 #include <string.h>
 
 #include "nn/nn_internal.h"
+#include "support/text.h"
 
 /* ---- Running children one after another ---- */
 
@@ -103,8 +103,8 @@ nnf_status nnfi_forward_children(nnf_session *session, nnf_module *module,
 
 nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *children, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        char name[24];
-        snprintf(name, sizeof name, "%zu", i);
+        char name[NNFI_DIGITS + 1];
+        nnfi_digits(name, i);
         NNFI_TRY(nnf_module_set_child(module, name, children[i]));
     }
     return NNF_OK;

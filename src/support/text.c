@@ -15,6 +15,16 @@ static bool make_room(nnfi_text *text, size_t n) {
     return !text->failed;
 }
 
+size_t nnfi_digits(char to[NNFI_DIGITS + 1], uint64_t number) {
+    size_t n = 1;
+    for (uint64_t rest = number; rest > 9; rest /= 10)
+        n++;
+    to[n] = '\0';
+    for (size_t i = n; i-- > 0; number /= 10)
+        to[i] = (char)('0' + number % 10);
+    return n;
+}
+
 void nnfi_text_add(nnfi_text *text, const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);

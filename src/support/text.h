@@ -4,6 +4,11 @@
 
 #include "support/error.h"
 
+/* The decimal digits of a number and a NUL; returns how many they are. printf takes ten times as
+ * long, which names of a million nodes show. */
+#define NNFI_DIGITS 20
+size_t nnfi_digits(char to[NNFI_DIGITS + 1], uint64_t number);
+
 typedef struct nnfi_text {
     char *data; /* NUL-terminated where length > 0 or capacity > 0; else NULL */
     size_t length, capacity;

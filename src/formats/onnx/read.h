@@ -37,7 +37,7 @@ typedef struct nnfi_node {
     nnfi_span name, op_type, domain;
     size_t links;
     uint32_t n_inputs, n_outputs, n_captures;
-    char *path; /* of its module */
+    const char *path; /* of its module; in the list's pile */
 } nnfi_node;
 
 typedef struct nnfi_node_list {
@@ -46,6 +46,7 @@ typedef struct nnfi_node_list {
     nnf_value *links;
     size_t n_links, links_capacity;
     size_t *order; /* node numbers in execution order */
+    nnfi_pile paths;
 } nnfi_node_list;
 void nnfi_node_list_clear(nnfi_node_list *list);
 

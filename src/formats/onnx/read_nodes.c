@@ -6,9 +6,7 @@
 #include "support/memory.h"
 
 void nnfi_node_list_clear(nnfi_node_list *list) {
-    for (size_t i = 0; list->nodes && i < list->n; i++) {
-        nnfi_free(list->nodes[i].path);
-    }
+    nnfi_pile_clear(&list->paths);
     nnfi_free(list->nodes);
     nnfi_free(list->links);
     nnfi_free(list->order);
@@ -22,17 +20,17 @@ typedef struct nodes_reader {
     nnf_value next_output; /* of the second pass: outputs became values in the nodes' order */
 } nodes_reader;
 
-static nnf_status add_link(nnfi_node_list *list, nnf_value value) {
-    if (!nnfi_reserve(&list->links, &list->links_capacity, list->n_links + 1,
-                      sizeof *list->links)) {
-        return nnfi_error_memory((list->n_links + 1) * sizeof *list->links, "the graph's nodes");
+static nnf_status reserve_links(nnfi_node_list *list, size_t n) {
+    if (nnfi_reserve(&list->links, &list->links_capacity, list->n_links + n, sizeof *list->links)) {
+        return NNF_OK;
     }
-    list->links[list->n_links++] = value;
-    return NNF_OK;
+    return nnfi_error_memory((list->n_links + n) * sizeof *list->links, "the graph's nodes");
 }
 
-/* First pass: every output becomes a value, because nodes may stand in any order. */
-static nnf_status give_outputs(const nodes_reader *r, size_t index) {
+/* First pass: what a node is, and its outputs, every one of which becomes a value, because nodes
+ * may stand in any order. */
+static nnf_status read_node(const nodes_reader *r, size_t index) {
+    nnfi_node *node = &r->list->nodes[index];
     nnfi_reader reader =
         nnfi_source_reader(r->source, r->source->nodes[index], "graph.node", (int64_t)index);
     nnfi_field field;
@@ -40,8 +38,14 @@ static nnf_status give_outputs(const nodes_reader *r, size_t index) {
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
-        if (field.number != NODE_OUTPUT) continue;
+        if (field.number > NODE_OP_TYPE && field.number != NODE_DOMAIN) continue;
         NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+        if (field.number == NODE_INPUT) node->n_inputs++;
+        if (field.number == NODE_NAME) node->name = field.bytes;
+        if (field.number == NODE_OP_TYPE) node->op_type = field.bytes;
+        if (field.number == NODE_DOMAIN) node->domain = field.bytes;
+        if (field.number != NODE_OUTPUT) continue;
+        node->n_outputs++;
         if (field.bytes.begin == field.bytes.end) continue; /* an output that nobody wants */
         NNFI_TRY(nnfi_add_named_value(&value, r->graph, &reader, field.bytes));
     }
@@ -63,7 +67,9 @@ static nnf_status add_capture(void *payload, const nnfi_reader *reader, nnfi_spa
     nodes_reader *r = payload;
     nnf_value value;
     NNFI_TRY(find_value(r, reader, name, &value));
-    return add_link(r->list, value);
+    NNFI_TRY(reserve_links(r->list, 1));
+    r->list->links[r->list->n_links++] = value;
+    return NNF_OK;
 }
 
 static nnf_status read_attribute_graphs(nodes_reader *r, const nnfi_reader *node, nnfi_span span) {
@@ -79,53 +85,32 @@ static nnf_status read_attribute_graphs(nodes_reader *r, const nnfi_reader *node
     }
 }
 
-/* One walk over a node's fields for each kind of link, so that links of one kind stand together. */
-static nnf_status read_links(nodes_reader *r, nnfi_reader reader, uint32_t number) {
-    nnfi_field field;
-    nnf_value value;
-    for (bool more;;) {
-        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
-        if (!more) return NNF_OK;
-        if (field.number != number) continue;
-        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
-        if (number == NODE_ATTRIBUTE) {
-            NNFI_TRY(read_attribute_graphs(r, &reader, field.bytes));
-        } else if (number == NODE_OUTPUT) {
-            bool given = field.bytes.end > field.bytes.begin;
-            NNFI_TRY(add_link(r->list, given ? r->next_output++ : NNF_NO_VALUE));
-        } else {
-            NNFI_TRY(find_value(r, &reader, field.bytes, &value));
-            NNFI_TRY(add_link(r->list, value));
-        }
-    }
-}
-
-static nnf_status read_node(nodes_reader *r, size_t index) {
+/* Second pass: links of one kind stand together, whatever the order of the fields. */
+static nnf_status read_links(nodes_reader *r, size_t index) {
     nnfi_node *node = &r->list->nodes[index];
     nnfi_node_list *list = r->list;
-    nnfi_reader start =
+    nnfi_reader reader =
         nnfi_source_reader(r->source, r->source->nodes[index], "graph.node", (int64_t)index);
-    nnfi_reader reader = start;
     nnfi_field field;
+    size_t n = (size_t)node->n_inputs + node->n_outputs;
+    NNFI_TRY(reserve_links(list, n));
+    size_t input = list->n_links, output = input + node->n_inputs;
+    node->links = input;
+    list->n_links += n;
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) break;
-        if (field.number != NODE_NAME && field.number != NODE_OP_TYPE &&
-            field.number != NODE_DOMAIN) {
-            continue;
+        if (field.number == NODE_INPUT) {
+            NNFI_TRY(find_value(r, &reader, field.bytes, &list->links[input++]));
+        } else if (field.number == NODE_OUTPUT) {
+            bool given = field.bytes.end > field.bytes.begin;
+            list->links[output++] = given ? r->next_output++ : NNF_NO_VALUE;
+        } else if (field.number == NODE_ATTRIBUTE) {
+            NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
+            NNFI_TRY(read_attribute_graphs(r, &reader, field.bytes));
         }
-        NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
-        if (field.number == NODE_NAME) node->name = field.bytes;
-        if (field.number == NODE_OP_TYPE) node->op_type = field.bytes;
-        if (field.number == NODE_DOMAIN) node->domain = field.bytes;
     }
-    node->links = list->n_links;
-    NNFI_TRY(read_links(r, start, NODE_INPUT));
-    node->n_inputs = (uint32_t)(list->n_links - node->links);
-    NNFI_TRY(read_links(r, start, NODE_OUTPUT));
-    node->n_outputs = (uint32_t)(list->n_links - node->links) - node->n_inputs;
-    NNFI_TRY(read_links(r, start, NODE_ATTRIBUTE));
-    node->n_captures = (uint32_t)(list->n_links - node->links) - node->n_inputs - node->n_outputs;
+    node->n_captures = (uint32_t)(list->n_links - node->links - n);
     return NNF_OK;
 }
 
@@ -150,10 +135,10 @@ nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph 
         return nnfi_error_memory(list.n * sizeof *list.nodes, "the graph's nodes");
     }
     for (size_t i = 0; i < list.n && status == NNF_OK; i++) {
-        status = give_outputs(&r, i);
+        status = read_node(&r, i);
     }
     for (size_t i = 0; i < list.n && status == NNF_OK; i++) {
-        status = read_node(&r, i);
+        status = read_links(&r, i);
     }
     if (status != NNF_OK) {
         nnfi_node_list_clear(&list);

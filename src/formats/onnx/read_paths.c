@@ -104,27 +104,46 @@ static void op_name(char *to, const nnfi_source *source, const nnfi_node *node) 
     if (length == 0) strcpy(to, "node");
 }
 
-/* The path that the file suggests; NULL where memory is short. */
-static char *suggest(const nnfi_node_list *list, size_t index, const nnfi_source *source,
-                     const nnfi_graph *graph) {
-    const nnfi_node *node = &list->nodes[index];
-    char *path, op[MAX_OP_LENGTH + 1];
-    if (!path_of_weight(&path, list, node, source, graph)) return NULL;
-    if (path && is_path(path)) return path;
-    nnfi_free(path);
-    if (!path_of_scopes(&path, source, node)) return NULL;
-    if (path && is_path(path)) return path;
-    nnfi_free(path);
-    op_name(op, source, node);
-    return nnfi_format("%s_%zu", op, index);
-}
-
 typedef struct naming {
-    char **suggested;
+    const char **suggested;
+    nnfi_pile *pile;     /* that paths are in */
     nnfi_map containers; /* every proper prefix of a suggested path */
     nnfi_map taken;
     nnfi_map next; /* from a suggested path to the next number that may make it unique */
 } naming;
+
+/* `base` with "_" and a number behind it; NULL where memory is short. */
+static const char *numbered(naming *n, const char *base, uint64_t number) {
+    char digits[NNFI_DIGITS + 1];
+    size_t length = strlen(base), n_digits = nnfi_digits(digits, number);
+    char *path = nnfi_pile_alloc(n->pile, length + 1 + n_digits + 1, 1);
+    if (!path) return NULL;
+    memcpy(path, base, length);
+    path[length] = '_';
+    return memcpy(path + length + 1, digits, n_digits + 1) ? path : NULL;
+}
+
+/* A copy in the pile of a string that is freed: *out NULL where it is no path. */
+static bool take_path(naming *n, const char **out, char *path) {
+    bool good = path && is_path(path);
+    *out = good ? nnfi_pile_strndup(n->pile, path, strlen(path)) : NULL;
+    nnfi_free(path);
+    return *out || !good;
+}
+
+/* The path that the file suggests; NULL where memory is short. */
+static const char *suggest(naming *n, const nnfi_node_list *list, size_t index,
+                           const nnfi_source *source, const nnfi_graph *graph) {
+    const nnfi_node *node = &list->nodes[index];
+    char *found, op[MAX_OP_LENGTH + 1];
+    const char *path;
+    if (!path_of_weight(&found, list, node, source, graph)) return NULL;
+    if (!take_path(n, &path, found) || path) return path;
+    if (!path_of_scopes(&found, source, node)) return NULL;
+    if (!take_path(n, &path, found) || path) return path;
+    op_name(op, source, node);
+    return numbered(n, op, index);
+}
 
 static bool add_containers(naming *n, const char *path) {
     for (size_t i = 0; path[i]; i++) {
@@ -141,35 +160,32 @@ static bool is_free(const naming *n, const char *path) {
 
 /* A free path: the suggested one; the operator in it where it is a container ("layer1.0.add"); or
  * with a number behind it. NULL where memory is short. */
-static char *choose(naming *n, size_t index, const nnfi_node *node, const nnfi_source *source) {
-    const char *suggested = n->suggested[index];
-    char op[MAX_OP_LENGTH + 1];
-    char *base, *path;
-    op_name(op, source, node);
+static const char *choose(naming *n, size_t index, const nnfi_node *node,
+                          const nnfi_source *source) {
+    const char *suggested = n->suggested[index], *path = suggested;
+    char base[MAX_PATH_LENGTH + 1 + MAX_OP_LENGTH + 1];
     if (nnfi_map_get(&n->containers, suggested, strlen(suggested), NULL)) {
-        base = nnfi_format("%s.%s", suggested, op);
-    } else {
-        base = nnfi_strdup(suggested);
+        size_t length = strlen(suggested);
+        memcpy(base, suggested, length);
+        base[length] = '.';
+        op_name(base + length + 1, source, node);
+        path = nnfi_pile_strndup(n->pile, base, strlen(base));
     }
-    if (!base || is_free(n, base)) return base;
+    if (!path || is_free(n, path)) return path;
+    const char *taken = path;
     int64_t number = 1;
     nnfi_map_get(&n->next, suggested, strlen(suggested), &number);
-    for (;; nnfi_free(path)) {
-        path = nnfi_format("%s_%lld", base, (long long)number++);
-        if (!path || is_free(n, path)) break;
-    }
-    nnfi_free(base);
-    if (path && !nnfi_map_put(&n->next, suggested, strlen(suggested), number)) {
-        nnfi_free(path);
-        path = NULL;
-    }
+    do {
+        path = numbered(n, taken, (uint64_t)number++);
+    } while (path && !is_free(n, path));
+    if (!path || !nnfi_map_put(&n->next, suggested, strlen(suggested), number)) return NULL;
     return path;
 }
 
 static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *source,
                        const nnfi_graph *graph) {
     for (size_t i = 0; i < list->n; i++) {
-        n->suggested[i] = suggest(list, i, source, graph);
+        n->suggested[i] = suggest(n, list, i, source, graph);
         if (!n->suggested[i] || !add_containers(n, n->suggested[i])) return false;
     }
     for (size_t i = 0; i < list->n; i++) {
@@ -184,12 +200,9 @@ static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *sourc
 
 nnf_status nnfi_name_nodes(nnfi_node_list *list, const nnfi_source *source,
                            const nnfi_graph *graph) {
-    naming n = {.suggested = nnfi_calloc(list->n, sizeof *n.suggested)};
+    naming n = {.suggested = nnfi_calloc(list->n, sizeof *n.suggested), .pile = &list->paths};
     bool good = n.suggested && name_nodes(&n, list, source, graph);
-    for (size_t i = 0; n.suggested && i < list->n; i++) {
-        nnfi_free(n.suggested[i]);
-    }
-    nnfi_free(n.suggested);
+    nnfi_free((void *)n.suggested);
     nnfi_map_clear(&n.containers);
     nnfi_map_clear(&n.taken);
     nnfi_map_clear(&n.next);
