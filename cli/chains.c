@@ -54,20 +54,33 @@ static const char *types_text(char *buffer, const nnf_found_chain *chain) {
 
 /* ---- Chains ---- */
 
+enum { FUSED_TEXT = 128 };
+
+/* "Conv2d", or "Conv2d, 10 % fewer multiplications". */
+static const char *fused_text(char *buffer, const nnf_found_chain *chain) {
+    if (chain->saved > 0.0005)
+        snprintf(buffer, FUSED_TEXT, "%s, %.1f %% fewer multiplications", chain->fused_type,
+                 100 * chain->saved);
+    else
+        snprintf(buffer, FUSED_TEXT, "%s", chain->fused_type);
+    return buffer;
+}
+
 /* For a terminal that is too narrow for the table: two lines each. */
 static void print_stacked(FILE *file, const nnf_found_chain *chains, size_t n) {
-    char names[CHAIN_TEXT], types[CHAIN_TEXT];
+    char names[CHAIN_TEXT], types[CHAIN_TEXT], fused[FUSED_TEXT];
     for (size_t i = 0; i < n; i++) {
         fputs("  ", file);
         print_clean(file, names_text(names, &chains[i].chain));
-        fprintf(file, "\n      %s -> %s\n", types_text(types, &chains[i]), chains[i].fused_type);
+        fprintf(file, "\n      %s -> %s\n", types_text(types, &chains[i]),
+                fused_text(fused, &chains[i]));
     }
 }
 
 void print_chains(FILE *file, const nnf_found_chain *chains, size_t n, size_t most) {
     size_t shown = n <= most ? n : most;
     text_table table = {.n_columns = 3};
-    char names[CHAIN_TEXT], types[CHAIN_TEXT];
+    char names[CHAIN_TEXT], types[CHAIN_TEXT], fused[FUSED_TEXT];
     if (n == 0) return;
     table_add(&table, "modules");
     table_add(&table, "types before");
@@ -75,7 +88,7 @@ void print_chains(FILE *file, const nnf_found_chain *chains, size_t n, size_t mo
     for (size_t i = 0; i < shown; i++) {
         table_add(&table, "%s", names_text(names, &chains[i].chain));
         table_add(&table, "%s", types_text(types, &chains[i]));
-        table_add(&table, "%s", chains[i].fused_type);
+        table_add(&table, "%s", fused_text(fused, &chains[i]));
     }
     if (table_width(&table) <= line_width(file)) {
         table_print(file, &table);
@@ -94,6 +107,7 @@ json_t *json_chains(const nnf_found_chain *chains, size_t n) {
         json_object_set_new(object, "modules", json_texts(c->chain.names, c->chain.length));
         json_object_set_new(object, "types", json_texts(c->types, c->chain.length));
         json_object_set_new(object, "fused_type", json_text(c->fused_type));
+        json_object_set_new(object, "multiplications_saved", json_real(c->saved));
         json_array_append_new(array, object);
     }
     return array;

@@ -37,6 +37,7 @@ typedef struct fusion_row {
     const char *name;
     void (*make)(instance *it);
     const char *misses[MOST_MISSES]; /* NULL ends them */
+    const char *only;                /* no other kind of fusion than this; NULL: all */
 } fusion_row;
 
 /* What breaks every fusion that joins calls. */
@@ -257,6 +258,19 @@ static inline void assert_same_results(const instance *it, nnf_module *fused, co
         nnf_tensor_release(inputs[i]);
 }
 
+/* A mapping for a row; NULL: the default one. */
+static inline nnf_mapping *mapping_of(const fusion_row *row) {
+    nnf_mapping *mapping;
+    size_t n;
+    const nnf_fusion *fusions = nnf_fusions(&n);
+    if (!row->only) return NULL;
+    assert_ok(nnf_mapping_new(&mapping));
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(fusions[i].name, row->only))
+            assert_ok(nnf_mapping_skip(mapping, fusions[i].name));
+    return mapping;
+}
+
 static inline void check_instance(const fusion_row *row, uint64_t number, const char *miss) {
     instance it;
     nnf_module *fused;
@@ -264,7 +278,9 @@ static inline void check_instance(const fusion_row *row, uint64_t number, const 
     char before[1024], what[2200];
     build(&it, row, number, miss);
     assert_ok(nnf_module_copy(&fused, it.graph));
-    assert_ok(nnf_fuse_found(&found, fused, NULL, NULL));
+    nnf_mapping *mapping = mapping_of(row);
+    assert_ok(nnf_fuse_found(&found, fused, mapping, NULL));
+    nnf_mapping_release(mapping);
     size_t n = nnf_graph_n_calls(it.graph), expected = miss ? n : n - it.n_fusing + it.n_left;
     snprintf(before, sizeof before, "%s", calls_text(it.graph));
     snprintf(what, sizeof what, "%s, instance %d%s%s: %s -> %s", row->name, (int)number,

@@ -74,7 +74,11 @@ static void nnf_fuse_fuses_what_is_found_in_place(void **state) {
     nnf_module *graph = residual_graph(), *fused;
     assert_ok(nnf_module_copy(&fused, graph));
     nnf_fuse_report report = {0};
-    assert_ok(nnf_fuse(fused, NULL, &report));
+    nnf_mapping *mapping;
+    assert_ok(nnf_mapping_new(&mapping));
+    assert_ok(nnf_mapping_skip(mapping, "parallel")); /* which makes one convolution of it */
+    assert_ok(nnf_fuse(fused, mapping, &report));
+    nnf_mapping_release(mapping);
     assert_int_equal(report.n_fused, 1);
     assert_string_equal(calls_text(fused), "conv:ConvAddReLU2d");
     nnf_tensor *x = random_tensor(NNF_F32, 4, (const int64_t[]){1, 4, 5, 5}, -1, 1, 5);

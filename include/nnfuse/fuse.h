@@ -103,6 +103,7 @@ typedef struct nnf_found_chain {
     nnf_chain chain;
     const char *const *types; /* of its modules, chain.length of them */
     const char *fused_type;   /* of the module that would stand for them: "Conv2d", "ConvReLU2d" */
+    double saved; /* the share of their multiplications that it does without (parallel, series) */
 } nnf_found_chain;
 
 /* A batch norm or an activation that no chain takes, and why, as a full sentence. */
@@ -117,8 +118,10 @@ typedef struct nnf_chain_list {
     size_t n_left;
 } nnf_chain_list;
 
-/* The longest chains of the tables (additional ones first) over values with a single reader, in
- * execution order; no module is in two of them. NNF_ERROR_INVALID where `graph` is no Graph. */
+/* Branches and layers in a row that become one layer; then the longest chains of the tables
+ * (additional ones first) over values with a single reader, in execution order; no module of the
+ * graph is in two of them, but what branches have become may be in a chain. NNF_ERROR_INVALID where
+ * `graph` is no Graph. */
 NNF_API nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
                                    const nnf_mapping *additional);
 NNF_API void nnf_chain_list_release(nnf_chain_list *list);
@@ -128,7 +131,8 @@ NNF_API void nnf_chain_list_release(nnf_chain_list *list);
  * writer gives the original nodes. *n_lifted (may be NULL) gets how many. All or nothing. */
 NNF_API nnf_status nnf_lift_patterns(nnf_module *graph, size_t *n_lifted);
 
-/* nnf_lift_patterns, nnf_find_chains and nnf_fuse_modules of what it finds, in place. */
+/* nnf_lift_patterns, nnf_find_chains and nnf_fuse_modules of what it finds, in place. After an
+ * error the graph computes what it did. */
 NNF_API nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional,
                             nnf_fuse_report *report);
 /* The same, with the chains that were fused, and what is left alone, in *found. */

@@ -167,8 +167,8 @@ static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
     const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
     nnfi_reads *reads = &to->reads[to->n];
     nnfi_replacement *replacement = &to->replacements[to->n];
-    NNFI_TRY(
-        nnfi_plan_reads(job->plan, job->calls, job->n, job->base, job->fused[job->base], reads));
+    NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->absorbs ? job->base + 1 : job->n,
+                             job->base, job->fused[job->base], reads));
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,

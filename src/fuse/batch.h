@@ -17,6 +17,7 @@ typedef struct nnfi_job {
     size_t *calls;        /* [n] of a graph; see plan */
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
+    bool absorbs;         /* what the first call reads as data is all that the calls read */
     bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them, and */
     nnfi_saved_hooks *saved; /* [n] where they were before that; NULL: not noted */
 } nnfi_job;

@@ -1,72 +1,26 @@
-/* Finding what fuses in a Graph. The calls are visited once, in execution order; at each, a finder
- * may take it and calls behind it as a job. There is one finder, for chains; one for patterns
- * (small DAGs with one result) belongs in front of it in find_jobs, and leaves a job as well. */
+/* Finding what fuses in a Graph: first layers that become one (merge.c), then chains. The calls are
+ * visited once, in execution order; each may begin a chain. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuse/batch.h"
 #include "fuse/fusions.h"
 #include "fuse/known_modules.h"
+#include "fuse/merge.h"
 #include "fuse/sequences.h"
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 
-/* Strings and arrays that live as long as the list of chains. */
-typedef struct block {
-    struct block *next;
-    size_t used, size;
-} block;
-
-typedef struct chain_list {
-    nnf_chain_list list; /* first, so that the caller's pointer is this one */
-    size_t chains_capacity, left_capacity;
-    block *blocks;
-} chain_list;
-
 typedef struct finder {
     nnfi_batch batch;
     nnfi_plan *plan;
     nnfi_sequences sequences;
-    const char **why; /* [n_calls]: why the longest chain that a call was in cannot be fused */
-    size_t *job_of;   /* [n_calls]: number of the job that took the call, plus 1 */
-    chain_list *list; /* holds the strings */
+    const char **why;      /* [n_calls]: why the longest chain that a call was in cannot be fused */
+    size_t *job_of;        /* [n_calls]: number of the job that took the call, plus 1 */
+    nnfi_chain_list *list; /* holds the strings */
 } finder;
-
-/* ---- Memory of the list ---- */
-
-static void *list_alloc(chain_list *list, size_t size) {
-    size = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
-    if (!list->blocks || list->blocks->size - list->blocks->used < size) {
-        size_t room = size > 4000 ? size : 4000;
-        block *fresh = nnfi_alloc(sizeof *fresh + room);
-        if (!fresh) return NULL;
-        *fresh = (block){list->blocks, 0, room};
-        list->blocks = fresh;
-    }
-    void *place = (char *)(list->blocks + 1) + list->blocks->used;
-    list->blocks->used += size;
-    return place;
-}
-
-static const char *list_text(chain_list *list, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = list_alloc(list, size);
-    return copy ? memcpy(copy, text, size) : NULL;
-}
-
-void nnf_chain_list_release(nnf_chain_list *public_list) {
-    chain_list *list = (chain_list *)public_list;
-    if (!list) return;
-    for (block *at = list->blocks, *next; at; at = next) {
-        next = at->next;
-        nnfi_free(at);
-    }
-    nnfi_free(list->list.chains);
-    nnfi_free(list->list.left);
-    nnfi_free(list);
-}
 
 /* ---- Chains ---- */
 
@@ -81,7 +35,7 @@ static nnf_status keep_reason(finder *find, const size_t *calls, size_t n, nnf_s
     const char *text = NULL;
     for (size_t i = 0; i < n; i++) {
         if (find->why[calls[i]]) continue;
-        if (!text) text = list_text(find->list, nnf_error_message());
+        if (!text) text = nnfi_chain_list_text(find->list, nnf_error_message());
         if (!text) return nnfi_error_memory(1, "a reason");
         find->why[calls[i]] = text;
     }
@@ -273,46 +227,16 @@ static bool is_worth_a_reason(const finder *find, size_t index) {
 }
 
 static nnf_status list_left(finder *find, size_t call) {
-    chain_list *list = find->list;
-    const nnfi_call *left = find->plan->graph->calls[call];
-    const char *reason = find->why[call];
-    if (!reason) {
-        explain(find, call);
-        reason = list_text(list, nnf_error_message());
-    }
-    const char *name = list_text(list, left->path);
-    const char *type = list_text(list, type_of(find, call));
-    if (!reason || !name || !type ||
-        !nnfi_reserve(&list->list.left, &list->left_capacity, list->list.n_left + 1,
-                      sizeof *list->list.left))
-        return nnfi_error_memory(sizeof *list->list.left, "the modules left alone");
-    list->list.left[list->list.n_left++] = (nnf_left_alone){name, type, reason};
-    return NNF_OK;
+    if (!find->why[call]) explain(find, call);
+    return nnfi_chain_list_left(find->list, find->plan->graph->calls[call], find->why[call]);
 }
 
 /* ---- The list ---- */
 
-static nnf_status list_job(chain_list *list, const nnfi_job *job) {
-    const char **names = list_alloc(list, 2 * job->n * sizeof *names);
-    bool room = names && nnfi_reserve(&list->list.chains, &list->chains_capacity,
-                                      list->list.n_chains + 1, sizeof *list->list.chains);
-    for (size_t i = 0; room && i < job->n; i++) {
-        names[i] = list_text(list, job->names[i]);
-        names[job->n + i] =
-            list_text(list, nnf_module_type_before_parametrizations(job->modules[i]));
-        room = names[i] && names[job->n + i];
-    }
-    const char *fused = room ? list_text(list, nnf_module_type_name(job->fused[job->base])) : NULL;
-    if (!fused) return nnfi_error_memory(sizeof *list->list.chains, "the chains found");
-    list->list.chains[list->list.n_chains++] =
-        (nnf_found_chain){{names, job->n}, names + job->n, fused};
-    return NNF_OK;
-}
-
 static nnf_status make_list(finder *find) {
     const nnfi_graph *graph = find->plan->graph;
     for (size_t j = 0; j < find->batch.n_jobs; j++)
-        NNFI_TRY(list_job(find->list, &find->batch.jobs[j]));
+        NNFI_TRY(nnfi_chain_list_add(find->list, &find->batch.jobs[j], 0.0));
     for (size_t call = 0; call < graph->n_calls; call++)
         if (!find->plan->taken[call] && is_worth_a_reason(find, call))
             NNFI_TRY(list_left(find, call));
@@ -328,11 +252,14 @@ static void finder_clear(finder *find) {
     nnfi_free(find->job_of);
 }
 
-/* Finds the jobs; findclear afterwards, whatever comes of it. */
+static nnf_status check_graph(const nnf_module *graph) {
+    if (graph && nnf_module_is_graph(graph)) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "chains are found in a Graph, not in a %s",
+                     graph ? nnf_module_type_name(graph) : "null pointer");
+}
+
+/* Finds the jobs; finder_clear afterwards, whatever comes of it. */
 static nnf_status find_all(finder *find, nnf_module *graph, const nnf_mapping *additional) {
-    if (!graph || !nnf_module_is_graph(graph))
-        return nnf_error(NNF_ERROR_INVALID, "chains are found in a Graph, not in a %s",
-                         graph ? nnf_module_type_name(graph) : "null pointer");
     find->batch.root = graph;
     NNFI_TRY(nnfi_batch_plan(&find->batch, &find->plan, graph));
     NNFI_TRY(nnfi_sequences_new(&find->sequences, additional));
@@ -344,26 +271,27 @@ static nnf_status find_all(finder *find, nnf_module *graph, const nnf_mapping *a
     return find_jobs(find);
 }
 
-static chain_list *new_list(void) {
-    chain_list *list = nnfi_calloc(1, sizeof *list);
-    if (!list) nnfi_error_memory(sizeof *list, "a list of chains");
-    return list;
-}
-
 /* `found` NULL: nobody asks for the list. `fuses`: the jobs go in; else they are thrown away, and
  * the graph is only read. */
 static nnf_status run_finder(nnf_chain_list **found, nnf_module *graph,
                              const nnf_mapping *additional, bool fuses, nnf_fuse_report *report) {
-    finder find = {.list = new_list()};
+    finder find = {.list = nnfi_chain_list_new()};
     if (!find.list) return NNF_ERROR_MEMORY;
-    nnf_status status = find_all(&find, graph, additional);
+    nnf_module *work = graph ? nnf_module_retain(graph) : NULL;
+    size_t n_merged = 0;
+    nnf_status status = check_graph(graph);
+    if (status == NNF_OK)
+        status = nnfi_merge_layers(&work, additional, fuses, find.list, &n_merged);
+    if (status == NNF_OK) status = find_all(&find, work, additional);
     if (status == NNF_OK && found) status = make_list(&find);
     if (status == NNF_OK && fuses) status = nnfi_batch_commit(&find.batch, report);
+    if (status == NNF_OK && fuses && report) report->n_fused += n_merged;
     finder_clear(&find);
+    nnf_module_release(work);
     if (status == NNF_OK && found)
-        *found = &find.list->list;
+        *found = nnfi_chain_list_public(find.list);
     else
-        nnf_chain_list_release(&find.list->list);
+        nnf_chain_list_release(nnfi_chain_list_public(find.list));
     return status;
 }
 

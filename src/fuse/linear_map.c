@@ -69,9 +69,7 @@ static nnf_status check_weight(const nnf_module *module, const nnf_tensor *weigh
     return NNF_OK;
 }
 
-/* The affine map of a module: its numbers as they are now. *shifts: something is added, as far as
- * its make-up says. */
-static nnf_status affine_of(nnfi_affine **out, bool *shifts, const nnf_module *module) {
+nnf_status nnfi_affine_of(nnfi_affine **out, bool *shifts, const nnf_module *module) {
     nnf_affine_map map = {0};
     NNFI_TRY(nnf_module_get_type(module)->affine_map(module, &map));
     *shifts = map.bias || map.mean;
@@ -155,7 +153,7 @@ nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *first, const nn
     nnfi_affine *after;
     bool shifts;
     NNFI_TRY(type->linear_map ? type->linear_map(first, &map) : norm_map(first, &map));
-    NNFI_TRY(affine_of(&after, &shifts, affine));
+    NNFI_TRY(nnfi_affine_of(&after, &shifts, affine));
     nnf_module *folded = NULL;
     nnf_status status =
         check_channels(affine, nnfi_affine_channels(after), first, map.out_channels, "output");
@@ -271,7 +269,7 @@ nnf_status nnfi_affine_before(nnf_module **out, const nnf_module *affine,
     nnfi_affine *before;
     bool shifts, any;
     NNFI_TRY(nnf_module_get_type(linear)->linear_map(linear, &map));
-    NNFI_TRY(affine_of(&before, &shifts, affine));
+    NNFI_TRY(nnfi_affine_of(&before, &shifts, affine));
     nnf_module *folded = NULL;
     double *values = shifts_of(before, &any);
     nnf_status status = values ? check_channels(affine, nnfi_affine_channels(before), linear,

@@ -4,6 +4,7 @@
 #define NNFI_LINEAR_MAP_H
 
 #include "nnfuse/module.h"
+#include "tensor/tensor_internal.h"
 
 /* A copy of `first` that computes `affine` of what `first` computes:
  *     W' = W * scale[out],  b' = b * scale + shift,
@@ -16,6 +17,10 @@ nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *first, const nn
  *     W' = W * scale[in],  b' = b + sum over in of W * shift.
  * NNF_ERROR_NOT_FUSABLE where a shift is not 0 and the layer reads zeros from outside its input. */
 nnf_status nnfi_affine_before(nnf_module **out, const nnf_module *affine, const nnf_module *linear);
+
+/* The affine map of a module: its numbers as they are now. *shifts: something is added, as far as
+ * its make-up says. */
+nnf_status nnfi_affine_of(nnfi_affine **out, bool *shifts, const nnf_module *module);
 
 /* A copy of a convolution or pooling that does the padding of the Pad in front of it. */
 nnf_status nnfi_pad_before(nnf_module **out, const nnf_module *pad, const nnf_module *window);

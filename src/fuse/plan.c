@@ -217,53 +217,46 @@ static nnf_status infer(nnfi_plan *plan) {
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "the shapes in this graph are not known");
 }
 
-/* The rank of what the call gives, and which of its axes is the channels' of a layer that counts
- * them from the end (Linear) or from the start. */
-static nnf_status find_channel_axis(nnfi_plan *plan, const nnfi_call *base,
-                                    const nnf_linear_map *map, int *ndim, int *axis) {
+/* The rank of what a layer gives, and which of its axes has the channels. */
+static nnf_status find_channel_axis(nnfi_plan *plan, const nnfi_call *layer, int channel_axis,
+                                    int *ndim, int *axis) {
     NNFI_TRY(infer(plan));
-    *ndim = nnfi_known_get(&plan->infos, base->outputs[0])->ndim;
-    *axis = map->channel_axis < 0 ? *ndim + map->channel_axis : map->channel_axis;
+    *ndim = nnfi_known_get(&plan->infos, layer->outputs[0])->ndim;
+    *axis = channel_axis < 0 ? *ndim + channel_axis : channel_axis;
     if (*ndim >= 0) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE,
                      "the rank of the output of '%s' is not known, so neither is which axis has "
                      "its channels",
-                     base->path);
+                     layer->path);
 }
 
-/* A batch norm runs over axis 1, other arithmetic over the axis of its constant. */
-static nnf_status check_axis(const nnfi_call *base, const nnfi_call *call, const nnf_module *view,
-                             int ndim, int axis) {
+/* From the start, or -1: the last. */
+static int channel_axis_of(const nnf_module *layer) {
+    const nnf_module_type *type = nnf_module_get_type(layer);
+    nnf_linear_map map;
+    if (!type->linear_map) return 1;
+    return type->linear_map(layer, &map) == NNF_OK ? map.channel_axis : -1;
+}
+
+nnf_status nnfi_plan_check_axis(nnfi_plan *plan, size_t layer, size_t call,
+                                const nnf_module *view) {
+    const nnfi_call *base = plan->graph->calls[layer];
+    const char *path = plan->graph->calls[call]->path;
     bool is_scale = nnf_module_get_type(view) == &nnfi_scale_type;
     const nnfi_scale_options *scale = is_scale ? nnf_module_options(view) : NULL;
+    int channel_axis = channel_axis_of(base->module), ndim, axis;
+    if (!scale && channel_axis == 1) return NNF_OK; /* a batch norm runs over axis 1 */
+    NNFI_TRY(find_channel_axis(plan, base, channel_axis, &ndim, &axis));
     int own = !scale ? 1 : scale->axis == 0 ? axis : ndim - scale->axis;
     if (own != axis)
         return nnf_error(NNF_ERROR_NOT_FUSABLE,
                          "'%s' runs over axis %d, but of '%s', of rank %d, the channels are in "
                          "axis %d",
-                         call->path, own, base->path, ndim, axis);
+                         path, own, base->path, ndim, axis);
     if (scale && scale->ndim > ndim)
         return nnf_error(NNF_ERROR_NOT_FUSABLE,
-                         "'%s' has a constant of rank %d, which gives its result that rank",
-                         call->path, scale->ndim);
-    return NNF_OK;
-}
-
-/* Whether the affine maps of a chain run over the axis that has the layer's channels. */
-static nnf_status check_axes(nnfi_plan *plan, const size_t *calls, nnf_module *const *views,
-                             size_t n, size_t base) {
-    const nnfi_call *layer = plan->graph->calls[calls[base]];
-    const nnf_module_type *type = nnf_module_get_type(views[base]);
-    nnf_linear_map map = {.channel_axis = 1};
-    int ndim = 0, axis = 1;
-    if (type->linear_map) NNFI_TRY(type->linear_map(views[base], &map));
-    for (size_t i = 0; i < n; i++) {
-        bool is_scale = nnf_module_get_type(views[i]) == &nnfi_scale_type;
-        bool needs_rank = is_scale || map.channel_axis < 0;
-        if (i == base || !nnf_module_get_type(views[i])->affine_map) continue;
-        if (needs_rank && ndim == 0) NNFI_TRY(find_channel_axis(plan, layer, &map, &ndim, &axis));
-        NNFI_TRY(check_axis(layer, plan->graph->calls[calls[i]], views[i], ndim, axis));
-    }
+                         "'%s' has a constant of rank %d, which gives its result that rank", path,
+                         scale->ndim);
     return NNF_OK;
 }
 
@@ -341,7 +334,9 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     for (size_t i = 0; i < base; i++)
         if (!nnf_module_get_type(views[i])->affine_map)
             NNFI_TRY(check_padded_pool(plan, plan->graph->calls[calls[i]], layer));
-    NNFI_TRY(check_axes(plan, calls, views, n, base));
+    for (size_t i = 0; i < n; i++)
+        if (i != base && nnf_module_get_type(views[i])->affine_map)
+            NNFI_TRY(nnfi_plan_check_axis(plan, calls[base], calls[i], views[i]));
     return check_matmul(plan, layer, fused, n);
 }
 

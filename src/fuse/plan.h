@@ -45,6 +45,10 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *const *views, size_t n,
                            size_t base, nnf_module *fused);
 
+/* Whether `call`, which folding sees as the affine map `view`, runs over the axis that has the
+ * channels of the call `layer`, and leaves the shape as it is. */
+nnf_status nnfi_plan_check_axis(nnfi_plan *plan, size_t layer, size_t call, const nnf_module *view);
+
 /* What folding sees the calls as (view.h), one reference each. */
 nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
                            nnf_module **views);

@@ -1,0 +1,13 @@
+/* Linear layers that become one: branches that meet in an Add, and two in a row. */
+#ifndef NNFI_MERGE_H
+#define NNFI_MERGE_H
+
+#include "fuse/chain_list.h"
+
+/* Merges what can be merged in *graph, in rounds until nothing is left to merge. Where it may not
+ * change and there is something, *graph becomes a copy (a reference of the caller's either way).
+ * *n_merged counts up. */
+nnf_status nnfi_merge_layers(nnf_module **graph, const nnf_mapping *mapping, bool may_change,
+                             nnfi_chain_list *list, size_t *n_merged);
+
+#endif
