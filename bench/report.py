@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Write docs/benchmarks.md and its pictures from what bench/engines.py, bench/fuse_modules.py and
-bench/long_graphs.py measured.
+"""Write docs/benchmarks.md and its pictures from what bench/engines.py, bench/fuse_modules.py,
+bench/files.py and bench/long_graphs.py measured.
 
-    report.py RESULTS.json FUSE_MODULES.md LONG_GRAPHS.json DOCS
+    report.py RESULTS.json FUSE_MODULES.md FILES.md LONG_GRAPHS.json DOCS
 """
 import json
 import math
 import pathlib
 import sys
 
+import files
 import long_graphs
 
 TITLES = {
@@ -50,7 +51,7 @@ it was there before the model was loaded (Python and its modules; nnfuse is a C 
 ## Agreement
 
 The largest difference from ONNX Runtime's output, relative to the output's largest value, over all
-networks and batch sizes:
+networks and batch sizes, and where it was found:
 
 {agreement}
 
@@ -60,6 +61,13 @@ Fusing the convolution and batch norm pairs of a ResNet-50, `nnf_fuse_modules` b
 `fuse_modules` (`bench/fuse_modules.py`), until every folded weight and bias has been read:
 
 {fusing}
+
+## Files
+
+`nnfuse fuse` beside `cp`, files in memory: from the start of the program to its end, the median of
+{turns} turns (`bench/files.py`). The check reads the written file again, and runs it and the original.
+
+{files}
 
 ## Long graphs
 
@@ -123,12 +131,14 @@ def memory(rows):
 
 def agreement(batches):
     worst = {}
-    for rows in batches.values():
-        for row in rows.values():
+    for batch, rows in batches.items():
+        for network, row in rows.items():
             for name, result in row.items():
-                worst[name] = max(worst.get(name, 0.0), result["difference"])
-    return table(["", "difference"], [[TITLES[n], f"{worst[n]:.1e}"] for n in TITLES
-                                      if n in worst and n != "onnxruntime"])
+                found = result["difference"], f"{network}, batch {batch}"
+                worst[name] = max(worst.get(name, found), found)
+    return table(["", "difference", "on"], [
+        [TITLES[n], f"{worst[n][0]:.1e}", worst[n][1]] for n in TITLES
+        if n in worst and n != "onnxruntime"])
 
 
 def versions(batches):
@@ -178,8 +188,9 @@ def picture(rows):
 def main():
     results = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))
     fusing = pathlib.Path(sys.argv[2]).read_text(encoding="utf-8").strip()
-    rows = json.loads(pathlib.Path(sys.argv[3]).read_text(encoding="utf-8"))
-    docs, batches = pathlib.Path(sys.argv[4]), results["batches"]
+    filing = pathlib.Path(sys.argv[3]).read_text(encoding="utf-8").strip()
+    rows = json.loads(pathlib.Path(sys.argv[4]).read_text(encoding="utf-8"))
+    docs, batches = pathlib.Path(sys.argv[5]), results["batches"]
     tables = "".join(
         f"\n### Batch {batch}\n\n{times(rows)}\n\nDivided by nnfuse's time, fused: above 1, nnfuse "
         f"is faster.\n\n{compared(rows)}\n" for batch, rows in batches.items())
@@ -190,8 +201,9 @@ def main():
     left = old[old.find(LEFT):] if LEFT in old else ""
     page.write_text(PAGE.format(
         **results, versions=versions(batches), tables=tables, memory=memory(batches["1"]),
-        agreement=agreement(batches), fusing=fusing, picture="benchmarks.svg",
-        long=long_graphs.table(rows), long_picture="long_graphs.svg") + left, encoding="utf-8")
+        agreement=agreement(batches), fusing=fusing, files=filing, turns=files.TURNS,
+        picture="benchmarks.svg", long=long_graphs.table(rows), long_picture="long_graphs.svg") +
+                    left, encoding="utf-8")
 
 
 if __name__ == "__main__":
