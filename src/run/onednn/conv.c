@@ -30,33 +30,19 @@ static nnf_status weights_mds(nnfi_job *job, nnfi_md *plain, nnfi_md *any) {
     return nnfi_job_strided_md(job, any, n, dims, NULL);
 }
 
-/* The window in oneDNN's words. Where auto_pad or a transposed convolution's output_padding decide,
- * the padding follows from the shapes. False for what oneDNN has no words for. */
+/* False for what oneDNN has no words for. */
 static bool window_of(nnfi_window *window, const nnf_conv_options *options, const nnfi_operand *x,
                       const nnfi_operand *y) {
+    bool transposed = options->transposed;
     bool same = options->auto_pad == NNF_AUTO_PAD_SAME_UPPER ||
                 options->auto_pad == NNF_AUTO_PAD_SAME_LOWER;
+    const nnfi_sliding sliding = {options->spatial,  options->kernel_size,   options->stride,
+                                  options->dilation, options->padding_begin, options->auto_pad};
+    if (transposed && (same || options->output_shape[0] > 0)) return false;
+    nnfi_window_of(window, &sliding, transposed ? y : x, transposed ? x : y);
     for (int i = 0; i < options->spatial; i++) {
-        int64_t reach = (options->kernel_size[i] - 1) * options->dilation[i] + 1;
-        int64_t wide = options->transposed ? y->shape[2 + i] : x->shape[2 + i];
-        int64_t narrow = options->transposed ? x->shape[2 + i] : y->shape[2 + i];
-        int64_t total = (narrow - 1) * options->stride[i] + reach - wide;
-        int64_t before = options->padding_begin[i];
-        if (options->transposed && (same || options->output_shape[0] > 0)) return false;
-        if (options->auto_pad == NNF_AUTO_PAD_VALID) before = 0;
-        if (same) {
-            if (total < 0) total = 0;
-            before = options->auto_pad == NNF_AUTO_PAD_SAME_UPPER ? total / 2 : total - total / 2;
-        }
-        if (before < 0 || options->padding_end[i] < 0) return false;
-        window->kernel[i] = options->kernel_size[i];
-        window->strides[i] = options->stride[i];
-        window->dilates[i] = options->dilation[i] - 1;
-        window->padding_l[i] = before;
-        bool stated = !options->transposed && !same;
-        window->padding_r[i] = !stated                                   ? total - before
-                               : options->auto_pad == NNF_AUTO_PAD_VALID ? 0
-                                                                         : options->padding_end[i];
+        if (window->padding_l[i] < 0 || options->padding_end[i] < 0) return false;
+        if (!transposed && window->padding_r[i] < 0) window->padding_r[i] = 0;
     }
     return true;
 }

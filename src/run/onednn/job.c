@@ -88,6 +88,29 @@ nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
     return keep(job, nnfi_md_new_blocked(out, operand->ndim, dims), out);
 }
 
+/* ---- Windows ---- */
+
+void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi_operand *over,
+                    const nnfi_operand *places) {
+    for (int i = 0; i < sliding->spatial; i++) {
+        int64_t reach = (sliding->kernel[i] - 1) * sliding->dilation[i] + 1;
+        int64_t total =
+            (places->shape[2 + i] - 1) * sliding->stride[i] + reach - over->shape[2 + i];
+        int64_t before = sliding->padding_begin[i];
+        if (sliding->auto_pad == NNF_AUTO_PAD_VALID) {
+            before = 0;
+        } else if (sliding->auto_pad != NNF_AUTO_PAD_NOTSET) {
+            if (total < 0) total = 0;
+            before = sliding->auto_pad == NNF_AUTO_PAD_SAME_UPPER ? total / 2 : total - total / 2;
+        }
+        window->kernel[i] = sliding->kernel[i];
+        window->strides[i] = sliding->stride[i];
+        window->dilates[i] = sliding->dilation[i] - 1;
+        window->padding_l[i] = before;
+        window->padding_r[i] = total - before;
+    }
+}
+
 /* ---- The step ---- */
 
 nnf_status nnfi_job_start(nnfi_job *job) {

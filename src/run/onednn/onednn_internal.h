@@ -92,6 +92,17 @@ nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
 nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
                                const dnnl_dims_t strides);
 
+/* What the options of convolutions and pools say of their windows. */
+typedef struct nnfi_sliding {
+    int spatial;
+    const int64_t *kernel, *stride, *dilation, *padding_begin;
+    nnf_auto_pad auto_pad;
+} nnfi_sliding;
+/* The windows over an operand at as many places as the other one has; their padding behind is what
+ * the sizes ask for: negative where elements at the end are left out. */
+void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi_operand *over,
+                    const nnfi_operand *places);
+
 /* Sets job->attr: a scratchpad of the caller's, and the activations of the container's children
  * (NULL: none) as post-ops, or job->finish; a residual as an addition to what the output holds
  * before them.
