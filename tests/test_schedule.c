@@ -53,6 +53,8 @@ static void grow_conv(growing *g, size_t x) {
     nnf_conv_options options = nnf_conv_options_default(2, false, of.dims[1], of.dims[1], 3);
     options.padding_begin[0] = options.padding_begin[1] = 1;
     options.padding_end[0] = options.padding_end[1] = 1;
+    /* one that oneDNN does not take; what it is fused with goes on without it */
+    if (chance(&g->seed, 6)) options.padding_mode = NNF_PADDING_REPLICATE;
     if (chance(&g->seed, 3)) options.groups = of.dims[1];
     if (!chance(&g->seed, 3) && options.groups == 1)
         of.dims[1] = options.out_channels = pick(&g->seed, 1, 20);

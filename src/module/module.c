@@ -265,3 +265,17 @@ nnf_status nnf_module_set_parameter(nnf_module *module, const char *name, nnf_te
 nnf_status nnf_module_set_buffer(nnf_module *module, const char *name, nnf_tensor *tensor) {
     return set_tensor(module, name, NNF_SLOT_BUFFER, tensor);
 }
+
+/* ---- Residuals ---- */
+
+bool nnfi_takes_residual(const nnf_module *module) {
+    return !strcmp(nnf_module_type_name(module), "Add");
+}
+
+size_t nnfi_n_residuals(const nnf_module *container) {
+    size_t n = 0;
+    if (!(nnf_module_get_type(container)->flags & NNF_TYPE_FUSED)) return 0;
+    for (size_t i = 1; i < nnf_module_n_children(container); i++)
+        n += nnfi_takes_residual(nnf_module_child(container, i));
+    return n;
+}

@@ -55,4 +55,9 @@ nnf_status nnfi_module_run_forward_hooks(nnf_module *module, nnf_tensor *const *
  * computes (Dropout's calls). */
 void *nnfi_module_state(nnf_module *module);
 
+/* Whether a module in a chain takes a second input that comes from elsewhere: Add, its residual. */
+bool nnfi_takes_residual(const nnf_module *module);
+/* How many of a container's inputs, counted from the last, are its children's residuals: 0 or 1. */
+size_t nnfi_n_residuals(const nnf_module *container);
+
 #endif

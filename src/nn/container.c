@@ -6,18 +6,6 @@
 
 /* ---- Running children one after another ---- */
 
-bool nnfi_takes_residual(const nnf_module *module) {
-    return !strcmp(nnf_module_type_name(module), "Add");
-}
-
-size_t nnfi_n_residuals(const nnf_module *container) {
-    size_t n = 0;
-    if (!(nnf_module_get_type(container)->flags & NNF_TYPE_FUSED)) return 0;
-    for (size_t i = 1; i < nnf_module_n_children(container); i++)
-        n += nnfi_takes_residual(nnf_module_child(container, i));
-    return n;
-}
-
 /* How many inputs child `index` gets: those of the container but its residual, or the value so far,
  * with the residual where it takes that. */
 static size_t child_n_inputs(const nnf_module *parent, size_t index, size_t n_inputs,

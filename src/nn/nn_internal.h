@@ -63,10 +63,6 @@ const char *nnfi_fused_name_of(const char *const *types, size_t n);
         row("Sigmoid", __VA_ARGS__), row("Tanh", __VA_ARGS__), row("SiLU", __VA_ARGS__), \
         row("Hardswish", __VA_ARGS__), row("Hardsigmoid", __VA_ARGS__), row("GELU", __VA_ARGS__)
 
-/* Whether a module in a chain takes a second input that comes from elsewhere: Add, its residual. */
-bool nnfi_takes_residual(const nnf_module *module);
-/* How many of a container's inputs, counted from the last, are its children's residuals: 0 or 1. */
-size_t nnfi_n_residuals(const nnf_module *container);
 /* Whether the module knows by itself what its input `index`, a constant, says: a Clip's bounds are
  * in its options, ReLU6's are its type. Inside a fused type it runs without that input. */
 bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_tensor *constant);

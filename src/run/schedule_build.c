@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "module/module_internal.h"
 #include "support/memory.h"
 
 static bool is_16_bit(nnf_dtype dtype) {
@@ -33,9 +34,7 @@ static bool is_known(const nnfi_builder *b, nnf_value value) {
 static bool is_bound(const nnfi_call *call, size_t i) {
     const nnf_module *module = call->module;
     if (nnf_module_get_type(module)->flags & NNF_TYPE_FUSED) {
-        const nnf_module *second = nnf_module_child(module, 1);
-        bool adds = second && !strcmp(nnf_module_type_name(second), "Add");
-        if (adds && i + 1 == call->n_inputs) return false;
+        if (i + nnfi_n_residuals(module) >= call->n_inputs) return false;
         module = nnf_module_child(module, 0);
     }
     const nnf_module_type *type = nnf_module_get_type(module);
@@ -61,7 +60,7 @@ static void count_reads(nnfi_builder *b) {
     }
 }
 
-static bool operand_of(nnfi_operand *out, const nnf_type_info *info) {
+bool nnfi_operand_of(nnfi_operand *out, const nnf_type_info *info) {
     if (info->ndim < 0 || info->dtype == NNF_DTYPE_UNKNOWN) return false;
     int64_t numel, bytes;
     *out = (nnfi_operand){.dtype = info->dtype, .ndim = info->ndim};
@@ -80,7 +79,8 @@ static bool operand_of(nnfi_operand *out, const nnf_type_info *info) {
 static void check_value(nnfi_builder *b, nnf_value number) {
     if (number == NNF_NO_VALUE) return;
     nnfi_planned *value = &b->schedule->values[number];
-    if (!operand_of(&value->operand, &b->infos[number])) b->refusal = "a shape depends on values";
+    if (!nnfi_operand_of(&value->operand, &b->infos[number]))
+        b->refusal = "a shape depends on values";
     if (is_16_bit(value->operand.dtype)) b->refusal = "16-bit floats";
 }
 
@@ -157,8 +157,7 @@ nnf_status nnfi_take_place(nnfi_builder *b, int32_t number) {
     return nnfi_arena_take(&b->arena, value->taken, &value->offset);
 }
 
-/* Gives the memory of a value, in all its forms, back. */
-static nnf_status give_back(nnfi_builder *b, int32_t owner) {
+nnf_status nnfi_give_back(nnfi_builder *b, int32_t owner) {
     for (int32_t form = owner; form >= 0; form = b->schedule->values[form].other) {
         nnfi_planned *value = &b->schedule->values[form];
         if (value->place == NNFI_PLACE_ARENA && value->holder == form && value->home != form)
@@ -344,13 +343,15 @@ static nnf_status lay_out_inputs(nnfi_builder *b, nnfi_call_work *work, const nn
     return NNF_OK;
 }
 
-static nnf_status schedule_step(nnfi_builder *b, nnfi_call_work *work) {
+nnf_status nnfi_schedule_step(nnfi_builder *b, nnfi_call_work *work) {
     const nnfi_call *call = work->call;
     nnfi_stage stage = {.path = call->path,
                         .module = call->module,
                         .n_inputs = call->n_inputs,
                         .n_outputs = call->n_outputs};
     NNFI_TRY(prepare_step(b, work, &stage.step));
+    if (!stage.step && nnf_module_get_type(call->module)->flags & NNF_TYPE_FUSED)
+        return nnfi_schedule_children(b, work);
     nnf_status status = lay_out_inputs(b, work, stage.step);
     if (!status) status = place_outputs(b, work, stage.step);
     if (!status) return add_stage(b, &stage, work->inputs, work->outputs);
@@ -363,13 +364,13 @@ static nnf_status end_reads(nnfi_builder *b, const nnfi_call *call) {
     for (size_t i = 0; i < call->n_inputs; i++) {
         if (call->inputs[i] == NNF_NO_VALUE || is_bound(call, i)) continue;
         int32_t owner = b->schedule->values[call->inputs[i]].owner;
-        if (--b->schedule->values[owner].reads == 0) NNFI_TRY(give_back(b, owner));
+        if (--b->schedule->values[owner].reads == 0) NNFI_TRY(nnfi_give_back(b, owner));
     }
     for (size_t i = 0; i < call->n_outputs; i++) {
         nnf_value output = call->outputs[i];
         if (output == NNF_NO_VALUE) continue;
         const nnfi_planned *value = &b->schedule->values[output];
-        if (value->owner == output && value->reads == 0) NNFI_TRY(give_back(b, output));
+        if (value->owner == output && value->reads == 0) NNFI_TRY(nnfi_give_back(b, output));
     }
     return NNF_OK;
 }
@@ -389,7 +390,7 @@ static nnf_status survey_call(nnfi_builder *b, nnfi_call_work *work) {
 static nnf_status schedule_call(nnfi_builder *b, nnfi_call_work *work) {
     NNFI_TRY(b->joined[work->number] ? nnfi_schedule_join(b, work)
              : is_view(work->call)   ? schedule_view(b, work)
-                                     : schedule_step(b, work));
+                                     : nnfi_schedule_step(b, work));
     return end_reads(b, work->call);
 }
 
@@ -432,7 +433,7 @@ static nnf_status schedule_outputs(nnfi_builder *b) {
         schedule->output_values[i] = from;
         if (schedule->values[from].place != NNFI_PLACE_ARENA) continue;
         nnfi_operand operand = schedule->values[from].operand;
-        operand_of(&operand, &b->infos[from]);
+        nnfi_operand_of(&operand, &b->infos[from]);
         int32_t to;
         NNFI_TRY(nnfi_new_value(b, &to, &operand));
         schedule->values[to].place = NNFI_PLACE_OUTPUT;
@@ -501,7 +502,7 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
         given[i].ndim = nnf_tensor_ndim(inputs[i]);
         for (int d = 0; d < given[i].ndim; d++)
             given[i].shape[d] = (nnf_dim){nnf_tensor_shape(inputs[i])[d], 0};
-        operand_of(&schedule->inputs[i], &given[i]);
+        nnfi_operand_of(&schedule->inputs[i], &given[i]);
     }
     for (size_t c = 0; c < b->graph->n_calls; c++)
         if (nnf_module_is_graph(b->graph->calls[c]->module)) b->refusal = "a graph in the graph";

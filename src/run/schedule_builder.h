@@ -28,8 +28,19 @@ typedef struct nnfi_call_work {
 void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work);
 nnf_status nnfi_new_value(nnfi_builder *b, int32_t *out, const nnfi_operand *operand);
 nnf_status nnfi_take_place(nnfi_builder *b, int32_t value);
+/* Gives the memory of a value, in all its forms, back. */
+nnf_status nnfi_give_back(nnfi_builder *b, int32_t owner);
+/* Makes the stage of a call, or those of a fused container's children. */
+nnf_status nnfi_schedule_step(nnfi_builder *b, nnfi_call_work *work);
+/* What is known of a value without a layout; false where a dimension is not. */
+bool nnfi_operand_of(nnfi_operand *out, const nnf_type_info *info);
 /* Adds the stage that puts value `from` into `to`, in to's layout. */
 nnf_status nnfi_add_copy(nnfi_builder *b, int32_t from, int32_t to);
+
+/* ---- Fused containers (schedule_children.c) ---- */
+
+/* Schedules the children of work's module instead of it. work->inputs are not good after that. */
+nnf_status nnfi_schedule_children(nnfi_builder *b, const nnfi_call_work *work);
 
 /* ---- Joins (schedule_join.c) ---- */
 
