@@ -123,7 +123,7 @@ for number in 2 15; do # SIGINT, SIGTERM
     python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])' "$NNFUSE" fuse "$external" -o e/f.onnx \
-        --shape x=20000,2,16,16 >out 2>err &
+        --shape x=100000,2,16,16 >out 2>err &
     pid=$!
     while [ -z "$(find e -name '.f.onnx.nnfuse-*' -size +0)" ] && kill -0 $pid 2>/dev/null; do
         sleep 0.01
