@@ -226,4 +226,21 @@ nnf_status nnfi_pad(const nnfi_padding *padding);
  * layers that only change the shape. */
 nnf_status nnfi_copy_elements(nnf_tensor *to, const nnf_tensor *from);
 
+/* ---- cuts.c ---- */
+
+/* What Slices cut of a value: the operator's lists, an element of each for each axis. */
+enum {
+    NNFI_CUT_STARTS,
+    NNFI_CUT_ENDS,
+    NNFI_CUT_AXES, /* not negative */
+    NNFI_CUT_STEPS,
+    NNFI_CUT_LISTS
+};
+typedef struct nnfi_cuts {
+    int64_t n, lists[NNFI_CUT_LISTS][NNF_MAX_DIMS];
+} nnfi_cuts;
+/* Adds what a Slice with these lists (the steps may be NULL) cuts of a value of rank `ndim`. False
+ * where they are not lists for different axes, none of which is cut already. */
+bool nnfi_add_cuts(nnfi_cuts *cuts, const nnf_tensor *const lists[NNFI_CUT_LISTS], int ndim);
+
 #endif
