@@ -11,7 +11,7 @@
 enum {
     INSTANCES = 500,
     INSTANCES_OF_A_MISS = 50,
-    MOST_BETWEEN = 8,
+    MOST_BETWEEN = 16,
     MOST_MISSES = 12,
     MOST_INPUTS = 8,
     MOST_OUTPUTS = 16
@@ -308,6 +308,16 @@ static inline void check_row(void **state) {
     for (size_t m = 0; m < MOST_MISSES && row->misses[m]; m++)
         for (uint64_t i = 0; i < n; i++)
             check_instance(row, i, row->misses[m]);
+}
+
+static inline int check_rows(const fusion_row *rows, size_t n) {
+    struct CMUnitTest tests[16];
+    assert_true(n <= sizeof tests / sizeof *tests);
+    for (size_t i = 0; i < n; i++) {
+        tests[i] = (struct CMUnitTest)cmocka_unit_test_prestate(check_row, (void *)&rows[i]);
+        tests[i].name = rows[i].name;
+    }
+    return _cmocka_run_group_tests("fusions", tests, n, NULL, NULL);
 }
 
 #endif

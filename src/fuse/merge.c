@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/blocks.h"
 #include "fuse/dense.h"
 #include "fuse/fusions.h"
 #include "fuse/view.h"
@@ -313,13 +314,40 @@ static nnf_status try_series(merger *m, size_t call) {
     return leave(m, call, merge_series(m, &in_front, call));
 }
 
+/* ---- Behind blocks of pixels ---- */
+
+static nnf_status merge_blocks(merger *m, const nnfi_blocks *blocks, size_t call) {
+    branch alone = {.layer = call};
+    nnfi_dense dense;
+    nnf_module *fused;
+    NNFI_TRY(compute(m, &dense, &alone, NULL, call, true));
+    nnf_status status = nnfi_blocks_unfold(&dense, blocks);
+    if (status == NNF_OK) status = nnfi_dense_module(&fused, &dense);
+    nnfi_dense_clear(&dense);
+    return status == NNF_OK ? add_job(m, fused, call, 0) : status;
+}
+
+static nnf_status try_blocks(merger *m, size_t call) {
+    nnfi_blocks blocks;
+    m->n_calls = m->n_branches = 0;
+    if (m->plan->taken[call] || !is_linear(m, call) || !is_free(m, call)) return NNF_OK;
+    const nnf_tensor *weight = nnf_module_tensor(call_at(m, call)->module, "weight");
+    if (!weight || !nnfi_blocks_find(&blocks, m->plan, call, nnf_tensor_ndim(weight) - 2))
+        return NNF_OK;
+    for (size_t i = 0; i < blocks.n_calls; i++)
+        if (!is_free(m, blocks.calls[i]) || !add_call(m, blocks.calls[i])) return NNF_OK;
+    return add_call(m, call) ? leave(m, call, merge_blocks(m, &blocks, call)) : NNF_OK;
+}
+
 /* ---- Rounds ---- */
 
 /* From the end, so that the last Add of a tree sees all of it. */
 static nnf_status find_jobs(merger *m) {
     for (size_t call = m->plan->graph->n_calls; call-- > 0;) {
         if (!nnfi_mapping_skips(m->mapping, NNFI_FUSION_PARALLEL)) NNFI_TRY(try_sum(m, call));
-        if (!nnfi_mapping_skips(m->mapping, NNFI_FUSION_SERIES)) NNFI_TRY(try_series(m, call));
+        if (nnfi_mapping_skips(m->mapping, NNFI_FUSION_SERIES)) continue;
+        NNFI_TRY(try_blocks(m, call));
+        NNFI_TRY(try_series(m, call));
     }
     return NNF_OK;
 }

@@ -1,0 +1,135 @@
+#include "fuse/blocks.h"
+
+#include "nn/nn_internal.h"
+#include "support/error.h"
+#include "support/memory.h"
+
+/* ---- Looking ---- */
+
+/* The call of that type that gives the value, to one reader; NNFI_NO_CALL: none. */
+static size_t giver(const nnfi_plan *plan, nnf_value value, const char *type) {
+    const nnfi_uses *uses = &plan->uses;
+    if (value == NNF_NO_VALUE || uses->producer[value] < 0 || plan->graph->values[value].is_output)
+        return NNFI_NO_CALL;
+    size_t call = (size_t)uses->producer[value];
+    bool alone = uses->first_reader[value + 1] - uses->first_reader[value] == 1 &&
+                 nnf_module_get_type(plan->graph->calls[call]->module) == nnf_type(type);
+    return alone ? call : NNFI_NO_CALL;
+}
+
+/* Adds the pixel that a Slice takes of each block of `x`. */
+static bool add_pixel(nnfi_blocks *blocks, const nnfi_plan *plan, size_t slice, nnf_value x,
+                      int spatial) {
+    const nnfi_call *call = plan->graph->calls[slice];
+    const nnf_tensor *lists[NNFI_CUT_LISTS] = {NULL};
+    nnfi_cuts cuts = {0};
+    int64_t offset[NNF_MAX_DIMS], place = 0;
+    for (size_t k = 1; k < call->n_inputs && k <= NNFI_CUT_LISTS; k++) {
+        const nnfi_value *list =
+            call->inputs[k] == NNF_NO_VALUE ? NULL : &plan->graph->values[call->inputs[k]];
+        lists[k - 1] = list && !list->is_input ? list->constant : NULL;
+    }
+    if (call->inputs[0] != x || !nnfi_add_cuts(&cuts, lists, spatial + 2) || cuts.n != spatial)
+        return false;
+    for (int i = 0; i < spatial; i++) {
+        int64_t start = cuts.lists[NNFI_CUT_STARTS][i], axis = cuts.lists[NNFI_CUT_AXES][i];
+        if (axis < 2 || cuts.lists[NNFI_CUT_STEPS][i] != blocks->size || start < 0 ||
+            start >= blocks->size || cuts.lists[NNFI_CUT_ENDS][i] < INT32_MAX)
+            return false;
+        offset[axis - 2] = start;
+    }
+    for (int i = 0; i < spatial; i++)
+        place = place * blocks->size + offset[i];
+    for (int i = 0; i < blocks->n_pixels; i++)
+        if (blocks->place[i] == place) return false;
+    blocks->place[blocks->n_pixels++] = place;
+    blocks->calls[blocks->n_calls++] = slice;
+    return true;
+}
+
+/* All have one size, so the input's is a multiple of the blocks'. */
+static bool find_slices(nnfi_blocks *out, const nnfi_plan *plan, size_t concat, int spatial) {
+    const nnfi_call *call = plan->graph->calls[concat];
+    int64_t axis = ((const nnf_axis_options *)nnf_module_options(call->module))->axis, n = 0;
+    for (out->size = 1; n < (int64_t)call->n_inputs && out->size < NNFI_MOST_PIXELS;) {
+        out->size++;
+        n = 1;
+        for (int i = 0; i < spatial; i++)
+            n *= out->size;
+    }
+    if (n != (int64_t)call->n_inputs || n > NNFI_MOST_PIXELS ||
+        (axis != 1 && axis != 1 - (spatial + 2)))
+        return false;
+    nnf_value x = NNF_NO_VALUE;
+    for (size_t k = 0; k < call->n_inputs; k++) {
+        size_t slice = giver(plan, call->inputs[k], "Slice");
+        if (slice == NNFI_NO_CALL) return false;
+        if (k == 0) x = plan->graph->calls[slice]->inputs[0];
+        if (!add_pixel(out, plan, slice, x, spatial)) return false;
+    }
+    out->calls[out->n_calls++] = concat;
+    return true;
+}
+
+bool nnfi_blocks_find(nnfi_blocks *out, const nnfi_plan *plan, size_t layer, int spatial) {
+    nnf_value value = plan->graph->calls[layer]->inputs[0];
+    size_t call = giver(plan, value, "Concat");
+    *out = (nnfi_blocks){0};
+    if (spatial > 0 && call != NNFI_NO_CALL) return find_slices(out, plan, call, spatial);
+    call = giver(plan, value, "SpaceToDepth");
+    if (spatial != 2 || call == NNFI_NO_CALL) return false;
+    const nnf_blocks_options *options = nnf_module_options(plan->graph->calls[call]->module);
+    if (options->blocksize > 4) return false;
+    out->size = options->blocksize;
+    for (; out->n_pixels < out->size * out->size; out->n_pixels++)
+        out->place[out->n_pixels] = out->n_pixels;
+    out->calls[out->n_calls++] = call;
+    return true;
+}
+
+/* ---- Making ---- */
+
+/* Element `k` of a kernel, at the pixel `place` of a block, in the kernel over pixels. */
+static int64_t pixel_of(const nnfi_dense *dense, int64_t size, int64_t k, int64_t place) {
+    int64_t at = 0, step = 1;
+    for (int i = dense->spatial - 1; i >= 0; i--) {
+        at += (k % dense->kernel[i] * size + place % size) * step;
+        step *= dense->kernel[i] * size;
+        k /= dense->kernel[i];
+        place /= size;
+    }
+    return at;
+}
+
+nnf_status nnfi_blocks_unfold(nnfi_dense *dense, const nnfi_blocks *blocks) {
+    int64_t n = 1, in = dense->in / blocks->n_pixels;
+    bool plain = dense->groups == 1 && dense->in % blocks->n_pixels == 0;
+    for (int i = 0; i < dense->spatial; i++) {
+        plain = plain && (dense->dilation[i] == 1 || dense->kernel[i] == 1);
+        n *= dense->kernel[i];
+    }
+    if (!plain)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                         "a convolution with groups or a dilated kernel reads blocks of pixels as "
+                         "channels");
+    int64_t large = n * blocks->n_pixels;
+    double *weight = nnfi_alloc((size_t)(dense->out * in * large + 1) * sizeof *weight);
+    if (!weight) return nnfi_error_memory((size_t)(dense->out * in * large), "a weight");
+    for (int64_t o = 0; o < dense->out; o++)
+        for (int64_t c = 0; c < dense->in; c++)
+            for (int64_t k = 0; k < n; k++)
+                weight[(o * in + c % in) * large +
+                       pixel_of(dense, blocks->size, k, blocks->place[c / in])] =
+                    dense->weight[(o * dense->in + c) * n + k];
+    nnfi_free(dense->weight);
+    dense->weight = weight;
+    dense->in = in;
+    for (int i = 0; i < dense->spatial; i++) {
+        dense->kernel[i] *= blocks->size;
+        dense->stride[i] *= blocks->size;
+        dense->begin[i] *= blocks->size;
+        dense->end[i] *= blocks->size;
+        dense->dilation[i] = 1;
+    }
+    return NNF_OK;
+}
