@@ -22,7 +22,8 @@ static int64_t weight_size(const nnfi_dense *dense) {
 }
 
 double nnfi_dense_cost(const nnfi_dense *dense) {
-    return (double)dense->out * (double)(dense->in / dense->groups) * (double)kernel_size(dense);
+    int64_t rows = dense->in / dense->groups;
+    return (double)dense->out * (double)rows * (double)kernel_size(dense);
 }
 
 void nnfi_dense_clear(nnfi_dense *dense) {

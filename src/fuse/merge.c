@@ -138,11 +138,12 @@ static nnf_status put_affine(merger *m, nnfi_dense *dense, size_t layer, size_t 
     return status;
 }
 
-/* `like`: for a branch without a layer; the layer that axes are checked against is `layer`. */
+/* `like`: what a branch without a layer is like, which comes behind one that has one; axes are
+ * checked against those of `layer`. */
 static nnf_status compute(merger *m, nnfi_dense *out, branch *of, const nnfi_dense *like,
                           size_t layer, bool numbers) {
     nnf_status status;
-    if (of->layer != NNFI_NO_CALL) {
+    if (of->layer != NNFI_NO_CALL || !like) {
         nnf_module *view;
         NNFI_TRY(nnfi_view_make(&view, m->plan->graph, call_at(m, of->layer), 0, 0));
         status = nnfi_dense_of(out, view, numbers);
@@ -190,7 +191,7 @@ static nnf_status add_job(merger *m, nnf_module *fused, size_t base, double save
     return nnfi_chain_list_add(m->list, job, saved);
 }
 
-/* An error that memory is not the reason of says why the call stays as it is. */
+/* What cannot be merged stays as it is, with the reason. Memory that is short ends the search. */
 static nnf_status leave(merger *m, size_t call, nnf_status status) {
     if (status == NNF_OK || status == NNF_ERROR_MEMORY) return status;
     return nnfi_chain_list_left(m->list, call_at(m, call), NULL);
