@@ -235,6 +235,30 @@ static void fold_runs(const nnfi_folded *folded, int64_t first, int64_t n,
     }
 }
 
+static bool has_nan(const double *numbers, int64_t n) {
+    bool found = false;
+    for (int64_t i = 0; i < n; i++)
+        found |= numbers[i] != numbers[i];
+    return found;
+}
+
+/* f32 weights in rows of one for each channel, as a linear layer's that stand input first. */
+static void fold_rows(const nnfi_folded *folded, int64_t first, int64_t n, float *elements) {
+    nnfi_place at = nnfi_place_of(&folded->view, first);
+    for (int64_t i = 0; i < n; nnfi_place_next_run(&at)) {
+        int64_t rest = folded->view.channels - at.in_group, run = rest < n - i ? rest : n - i;
+        if (run > PIECE) run = PIECE;
+        const double *scales = folded->scales + at.channel;
+        bool exactly = has_nan(scales, run);
+        if (exactly) fold_piece(folded, first + i, run, elements + i);
+        for (int64_t k = 0; k < run && !exactly; k++)
+            elements[i + k] = (float)(elements[i + k] * scales[k]);
+        i += run;
+        at.in_group += run - 1;
+        at.channel += run - 1;
+    }
+}
+
 static void fold_block(const nnfi_folded *folded, const unsigned char *source, int64_t first,
                        int64_t n, unsigned char *out) {
     size_t size = nnf_dtype_size(folded->dtype);
@@ -244,6 +268,10 @@ static void fold_block(const nnfi_folded *folded, const unsigned char *source, i
         memcpy(out, source + (size_t)first * size, (size_t)n * size);
     if (!folded->is_bias && folded->dtype != NNF_F64 && folded->view.inner >= LONG_RUN) {
         fold_runs(folded, first, n, out);
+        return;
+    }
+    if (!folded->is_bias && folded->dtype == NNF_F32 && folded->view.inner == 1) {
+        fold_rows(folded, first, n, (float *)(void *)out);
         return;
     }
     for (int64_t i = 0; i < n; i += PIECE)
