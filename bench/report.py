@@ -152,14 +152,14 @@ def versions(batches):
 
 def picture(rows):
     """Bars for each network: time relative to ONNX Runtime's; those above twice it are cut off."""
-    names, bar, gap, left, top, height, most = engines_of(rows), 11, 18, 40, 46, 240, 2.0
+    names, bar, gap, left, top, height, most = engines_of(rows), 11, 24, 40, 46, 240, 2.0
     group = bar * len(names) + gap
     width = left + group * len(rows) + 10
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top + height + 30}"'
              ' font-family="sans-serif" font-size="11">',
              '<rect width="100%" height="100%" fill="white"/>']
     for i, name in enumerate(names):
-        x, y = left + i % 4 * 170, 6 + i // 4 * 16
+        x, y = left + i % 4 * 165, 6 + i // 4 * 16
         parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{COLORS[name]}"/>'
                      f'<text x="{x + 14}" y="{y + 9}">'
                      f'{TITLES[name].replace("optimizations disabled", "unoptimized")}</text>')
