@@ -88,22 +88,24 @@ static bool knows_pads(const nnfi_graph *graph, const nnfi_call *call) {
     return true;
 }
 
-/* A Gemm that is a Linear but for its factors: alpha x W + beta b. */
-static bool is_scaled_linear(const nnf_module *gemm) {
+/* A Gemm that is a Linear but for its factors: alpha x W + beta b, where nothing but x is read. */
+static bool is_scaled_linear(const nnfi_call *call) {
+    const nnf_module *gemm = call->module;
     const nnf_gemm_options *options = nnf_module_options(gemm);
     const nnf_tensor *weight = nnf_module_tensor(gemm, "weight");
     const nnf_tensor *bias = nnf_module_tensor(gemm, "bias");
     if (options->trans_a || !weight || nnf_tensor_ndim(weight) != 2) return false;
     if (!nnf_dtype_is_float(nnf_tensor_dtype(weight)) || nnf_module_is_parametrized(gemm, NULL))
         return false;
+    if (!bias) return call->n_inputs < 3 || call->inputs[2] == NNF_NO_VALUE;
     int64_t out = nnf_tensor_shape(weight)[options->trans_b ? 0 : 1];
-    return out > 0 && (!bias || (nnf_tensor_ndim(bias) == 1 && nnf_tensor_shape(bias)[0] == out));
+    return out > 0 && nnf_tensor_ndim(bias) == 1 && nnf_tensor_shape(bias)[0] == out;
 }
 
 static bool suits(const nnfi_view *view, const nnfi_graph *graph, const nnfi_call *call) {
     nnfi_scale_options ignored;
     if (view->kind == PAD) return knows_pads(graph, call);
-    if (view->kind == GEMM) return is_scaled_linear(call->module);
+    if (view->kind == GEMM) return is_scaled_linear(call);
     const nnf_tensor *constant = constant_input(graph, call, 1 - view->data);
     return call->n_inputs == 2 && constant && !constant_input(graph, call, view->data) &&
            runs_along_axis(constant, &ignored);

@@ -22,10 +22,17 @@ typedef struct search {
     const nnf_verify_options *options;
 } search;
 
+/* A call, and which of its inputs comes from the call before it in the chain. Its others are
+ * constants and the chain's residual. */
+typedef struct link {
+    const nnfi_call *call;
+    size_t data;
+} link;
+
 /* A chain of a, first call first. */
 typedef struct chain {
     size_t length;
-    size_t calls[MAX_CHAIN];
+    link links[MAX_CHAIN];
 } chain;
 
 /* A module that fusing makes: a linear map (with folded weights), or a container. */
@@ -34,22 +41,28 @@ static bool is_fused_or_linear(const nnf_module *module) {
     return type->linear_map != NULL || (type->flags & NNF_TYPE_FUSED) != 0;
 }
 
-/* The value that the call makes its output of, beside constants and the value named `residual` (may
- * be NULL); NNF_NO_VALUE where there are more. */
-static nnf_value value_before(const nnfi_graph *graph, const nnfi_call *call,
-                              const char *residual) {
-    if (call->n_inputs == 2 && residual != NULL && nnfi_takes_residual(call->module)) {
-        for (size_t i = 0; i < 2; i++) {
-            nnf_value value = call->inputs[i];
-            if (value == NNF_NO_VALUE || strcmp(graph->values[value].name, residual) != 0) continue;
-            return call->inputs[1 - i];
+/* The constant that an input of a call is; NULL where it is none. */
+static nnf_tensor *constant_input(const nnfi_graph *graph, const nnfi_call *call, size_t index) {
+    nnf_value value = call->inputs[index];
+    return value == NNF_NO_VALUE ? NULL : graph->values[value].constant;
+}
+
+/* The input that is neither a constant nor the value named `residual` (may be NULL); n_inputs where
+ * there are several or none. */
+static size_t data_input(const nnfi_graph *graph, const nnfi_call *call, const char *residual) {
+    size_t data = call->n_inputs;
+    bool adds = residual != NULL && nnfi_takes_residual(call->module);
+    for (size_t i = 0; i < call->n_inputs; i++) {
+        nnf_value value = call->inputs[i];
+        if (value == NNF_NO_VALUE || constant_input(graph, call, i) != NULL) continue;
+        if (adds && strcmp(graph->values[value].name, residual) == 0) {
+            adds = false;
+            continue;
         }
+        if (data < call->n_inputs) return call->n_inputs;
+        data = i;
     }
-    for (size_t i = 1; i < call->n_inputs; i++) {
-        nnf_value other = call->inputs[i];
-        if (other != NNF_NO_VALUE && graph->values[other].constant == NULL) return NNF_NO_VALUE;
-    }
-    return call->n_inputs > 0 ? call->inputs[0] : NNF_NO_VALUE;
+    return data;
 }
 
 /* Walks back in a from the value `last` to the call that reads the value named `first`, through
@@ -63,16 +76,17 @@ static bool find_chain(chain *found, const search *s, const char *first, const c
         int64_t at = s->uses.producer[value];
         if (at < 0) return false;
         const nnfi_call *call = s->graph_a->calls[at];
-        value = value_before(s->graph_a, call, residual);
-        if (call->n_outputs != 1 || value == NNF_NO_VALUE) return false;
-        found->calls[found->length++] = (size_t)at;
+        size_t data = data_input(s->graph_a, call, residual);
+        if (call->n_outputs != 1 || data == call->n_inputs) return false;
+        found->links[found->length++] = (link){call, data};
+        value = call->inputs[data];
         if (strcmp(s->graph_a->values[value].name, first) == 0) break;
         if (found->length == MAX_CHAIN) return false;
     }
     for (size_t i = 0; i < found->length / 2; i++) { /* it was found from its end */
-        size_t swap = found->calls[i];
-        found->calls[i] = found->calls[found->length - 1 - i];
-        found->calls[found->length - 1 - i] = swap;
+        link swap = found->links[i];
+        found->links[i] = found->links[found->length - 1 - i];
+        found->links[found->length - 1 - i] = swap;
     }
     return found->length > 1;
 }
@@ -134,41 +148,64 @@ static bool choose_shape(const search *s, nnf_value value, const nnf_module *mod
     return *ndim >= 0;
 }
 
-static nnf_status make_input(nnf_tensor **out, const search *s, const chain *found) {
-    const nnfi_call *call = s->graph_a->calls[found->calls[0]];
-    const nnf_tensor *tensor = first_tensor(call->module);
+/* What both take: the chain may begin with calls that did nothing, the fused module does not. */
+static nnf_status make_input(nnf_tensor **out, const search *s, const chain *found,
+                             const nnf_module *fused) {
+    const link *first = &found->links[0];
+    const nnf_module *base = (nnf_module_get_type(fused)->flags & NNF_TYPE_FUSED) != 0
+                                 ? nnf_module_child(fused, 0)
+                                 : fused;
+    const nnf_tensor *tensor = first_tensor(base);
     int ndim = 0;
     int64_t shape[NNF_MAX_DIMS] = {0};
-    if (tensor == NULL || !choose_shape(s, call->inputs[0], call->module, &ndim, shape)) {
+    if (tensor == NULL || !choose_shape(s, first->call->inputs[first->data], base, &ndim, shape)) {
         return nnf_error(NNF_ERROR_UNSUPPORTED, "the shape of its input is not known");
     }
     return nnfi_random_tensor(out, nnf_tensor_dtype(tensor), ndim, shape,
-                              nnfi_random_start(s->options->seed, call->path), s->options->int_max);
+                              nnfi_random_start(s->options->seed, first->call->path),
+                              s->options->int_max);
 }
 
 /* ---- Running a chain beside the call that stands for it ---- */
 
-/* Runs modules one after the other on one input. Where one adds a residual and there is none yet, a
- * random one is made, of the shape of what it is added to. */
-static nnf_status run_modules(nnf_tensor **out, nnf_module *const *modules, size_t n,
-                              nnf_tensor *input, nnf_tensor **residual, const search *s) {
+/* Runs a call's module on its constants, `data` and the residual. Where there is none yet, a random
+ * one is made, of the shape of what it is added to. */
+static nnf_status run_link(nnf_tensor **out, const nnfi_graph *graph, const link *l,
+                           nnf_tensor *data, nnf_tensor **residual, const search *s) {
+    const nnfi_call *call = l->call;
+    nnf_tensor **inputs = nnfi_calloc(call->n_inputs, sizeof *inputs);
+    nnf_session *session = NULL;
+    nnf_session_options options = {
+        .threads = s->options->threads, .no_winograd = true, .runs_once = true};
+    nnf_status status =
+        inputs != NULL ? NNF_OK : nnfi_error_memory(call->n_inputs, "the inputs of a module");
+    for (size_t i = 0; i < call->n_inputs && status == NNF_OK; i++) {
+        if (i == l->data) {
+            inputs[i] = data;
+        } else if (call->inputs[i] == NNF_NO_VALUE || constant_input(graph, call, i) != NULL) {
+            inputs[i] = constant_input(graph, call, i);
+        } else {
+            if (*residual == NULL)
+                status = nnfi_random_tensor(
+                    residual, nnf_tensor_dtype(data), nnf_tensor_ndim(data), nnf_tensor_shape(data),
+                    nnfi_random_start(s->options->seed, "residual"), s->options->int_max);
+            inputs[i] = *residual;
+        }
+    }
+    if (status == NNF_OK) status = nnf_session_new(&session, call->module, &options);
+    if (status == NNF_OK) status = nnf_session_run(session, inputs, call->n_inputs, out, 1);
+    nnf_session_release(session);
+    nnfi_free(inputs);
+    return status;
+}
+
+static nnf_status run_chain(nnf_tensor **out, const search *s, const chain *found,
+                            nnf_tensor *input, nnf_tensor **residual) {
     nnf_tensor *value = nnf_tensor_retain(input);
     nnf_status status = NNF_OK;
-    for (size_t i = 0; i < n && status == NNF_OK; i++) {
-        nnf_session *session = NULL;
-        nnf_session_options options = {
-            .threads = s->options->threads, .no_winograd = true, .runs_once = true};
+    for (size_t i = 0; i < found->length && status == NNF_OK; i++) {
         nnf_tensor *next = NULL;
-        bool adds = nnfi_takes_residual(modules[i]);
-        if (adds && *residual == NULL)
-            status = nnfi_random_tensor(
-                residual, nnf_tensor_dtype(value), nnf_tensor_ndim(value), nnf_tensor_shape(value),
-                nnfi_random_start(s->options->seed, "residual"), s->options->int_max);
-        nnf_tensor *inputs[] = {value, *residual};
-        size_t n_inputs = adds || nnfi_n_residuals(modules[i]) ? 2 : 1;
-        if (status == NNF_OK) status = nnf_session_new(&session, modules[i], &options);
-        if (status == NNF_OK) status = nnf_session_run(session, inputs, n_inputs, &next, 1);
-        nnf_session_release(session);
+        status = run_link(&next, s->graph_a, &found->links[i], value, residual, s);
         nnf_tensor_release(value);
         value = next;
     }
@@ -177,18 +214,14 @@ static nnf_status run_modules(nnf_tensor **out, nnf_module *const *modules, size
 }
 
 static nnf_status compare_chain(nnf_verify_report *report, const search *s, const chain *found,
-                                nnf_module *fused) {
-    nnf_module *modules[MAX_CHAIN];
-    for (size_t i = 0; i < found->length; i++) {
-        modules[i] = s->graph_a->calls[found->calls[i]]->module;
-    }
-    const char *path = s->graph_a->calls[found->calls[0]]->path;
+                                const nnfi_call *fused) {
+    const char *path = found->links[0].call->path;
+    const link fused_link = {fused, 0};
     nnf_tensor *input = NULL, *residual = NULL, *before = NULL, *after = NULL;
-    nnf_status status = make_input(&input, s, found);
-    if (status == NNF_OK) {
-        status = run_modules(&before, modules, found->length, input, &residual, s);
-    }
-    if (status == NNF_OK) status = run_modules(&after, &fused, 1, input, &residual, s);
+    nnf_status status = make_input(&input, s, found, fused->module);
+    if (status == NNF_OK) status = run_chain(&before, s, found, input, &residual);
+    if (status == NNF_OK)
+        status = run_link(&after, nnfi_graph_of(s->b), &fused_link, input, &residual, s);
     if (status == NNF_OK) {
         nnf_verify_row *row = nnfi_report_add(report);
         status = row == NULL ? NNF_ERROR_MEMORY
@@ -219,7 +252,7 @@ static nnf_status check_calls(nnf_verify_report *report, const search *s) {
         bool fused =
             find_chain(&found, s, nnf_graph_value_name(s->b, input),
                        nnf_graph_value_name(s->b, output), nnf_graph_value_name(s->b, residual));
-        if (fused) NNFI_TRY(compare_chain(report, s, &found, module));
+        if (fused) NNFI_TRY(compare_chain(report, s, &found, nnfi_graph_of(s->b)->calls[i]));
         if (!nnfi_progress("verifying", (double)(i + 1) / (double)n)) {
             return nnf_error(NNF_ERROR_CANCELLED, "verifying was cancelled");
         }
