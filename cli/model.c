@@ -219,7 +219,7 @@ static nnf_status add_elements(const char *path, nnf_tensor *tensor, void *paylo
 /* The nodes of a module: a fused container's children, or what a layer was lifted from. */
 static int64_t n_leaves(const nnf_module *module) {
     uint32_t flags = nnf_module_get_type(module)->flags;
-    if ((flags & (NNF_TYPE_FUSED | NNF_TYPE_ELEMENTWISE)) == 0) return 1;
+    if ((flags & NNF_TYPE_RUNS_CHILDREN) && !(flags & NNF_TYPE_FUSED)) return 1;
     if (nnf_module_n_children(module) == 0) return 1;
     int64_t n = 0;
     for (size_t i = 0; i < nnf_module_n_children(module); i++) {

@@ -50,6 +50,7 @@ static void release_job(nnfi_job *job) {
     for (size_t i = 0; job->saved && i < job->n; i++)
         nnfi_saved_hooks_clear(&job->saved[i]);
     nnfi_free(job->saved);
+    nnfi_free(job->reads.inputs);
     for (size_t i = 0; i < job->n; i++) {
         nnf_module_release(job->fused[i]);
         nnf_module_release(job->modules[i]);
@@ -162,13 +163,16 @@ typedef struct surgery {
     nnfi_surgery *prepared;
 } surgery;
 
-static nnf_status add_replacement(surgery *to, const nnfi_job *job) {
+static nnf_status add_replacement(surgery *to, nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
     const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
     nnfi_reads *reads = &to->reads[to->n];
     nnfi_replacement *replacement = &to->replacements[to->n];
-    NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->absorbs ? job->base + 1 : job->n,
-                             job->base, job->fused[job->base], reads));
+    if (!job->reads.inputs)
+        NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->absorbs ? job->base + 1 : job->n,
+                                 job->base, job->fused[job->base], &job->reads));
+    *reads = job->reads;
+    job->reads = (nnfi_reads){0};
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,

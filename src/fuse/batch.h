@@ -18,6 +18,7 @@ typedef struct nnfi_job {
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
     bool absorbs;         /* what the first call reads as data is all that the calls read */
+    nnfi_reads reads;     /* what the new call reads; inputs NULL: what nnfi_plan_reads says */
     bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them, and */
     nnfi_saved_hooks *saved; /* [n] where they were before that; NULL: not noted */
 } nnfi_job;

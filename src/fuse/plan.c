@@ -94,7 +94,8 @@ static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index)
 static nnf_value other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
     for (size_t i = 0; i < call->n_inputs; i++)
         if (call->inputs[i] != value && !is_known(plan, call, i)) return call->inputs[i];
-    return call->n_captures ? call->captures[0] : NNF_NO_VALUE;
+    /* what lifted layers capture is their nodes' alone */
+    return call->n_captures && !nnfi_is_lifted(call->module) ? call->captures[0] : NNF_NO_VALUE;
 }
 
 /* What is added to `value` by a call that takes a residual; NNF_NO_VALUE where it is none. */
@@ -208,7 +209,7 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
     return status;
 }
 
-static nnf_status infer(nnfi_plan *plan) {
+nnf_status nnfi_plan_infer(nnfi_plan *plan) {
     if (!plan->inferred) {
         plan->inferred = true;
         return nnfi_graph_infer(&plan->infos, plan->module);
@@ -220,7 +221,7 @@ static nnf_status infer(nnfi_plan *plan) {
 /* The rank of what a layer gives, and which of its axes has the channels. */
 static nnf_status find_channel_axis(nnfi_plan *plan, const nnfi_call *layer, int channel_axis,
                                     int *ndim, int *axis) {
-    NNFI_TRY(infer(plan));
+    NNFI_TRY(nnfi_plan_infer(plan));
     *ndim = nnfi_known_get(&plan->infos, layer->outputs[0])->ndim;
     *axis = channel_axis < 0 ? *ndim + channel_axis : channel_axis;
     if (*ndim >= 0) return NNF_OK;
@@ -284,7 +285,7 @@ static nnf_status check_matmul(nnfi_plan *plan, const nnfi_call *base, nnf_modul
                                size_t n) {
     const nnf_module *made = nnfi_fused_base(fused);
     if (n > 2 || nnf_module_get_type(made) == nnf_module_get_type(base->module)) return NNF_OK;
-    NNFI_TRY(infer(plan));
+    NNFI_TRY(nnfi_plan_infer(plan));
     int ndim = nnfi_known_get(&plan->infos, base->inputs[0])->ndim;
     if (ndim == 2) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE,
@@ -302,7 +303,7 @@ static bool same_type(const nnf_type_info *a, const nnf_type_info *b) {
 static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const nnfi_call *call) {
     nnf_value value = before->outputs[0], residual = residual_of(plan, call, value);
     if (residual == NNF_NO_VALUE) return NNF_OK;
-    NNFI_TRY(infer(plan));
+    NNFI_TRY(nnfi_plan_infer(plan));
     const nnf_type_info *one = nnfi_known_get(&plan->infos, value);
     const nnf_type_info *other = nnfi_known_get(&plan->infos, residual);
     if (same_type(one, other)) return NNF_OK;
@@ -400,6 +401,8 @@ static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, n
         if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots &&
             !is_inside(plan, calls, i, call->inputs[k]))
             out->captures[out->n_captures++] = call->inputs[k];
+    for (size_t k = 0; k < call->n_captures; k++)
+        out->captures[out->n_captures++] = call->captures[k];
 }
 
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
@@ -409,7 +412,7 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
     for (size_t i = base + 1; i < n; i++) {
         const nnfi_call *call = plan->graph->calls[calls[i]];
         n_inputs += residual_of(plan, call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
-        most += call->n_inputs;
+        most += call->n_inputs + call->n_captures;
     }
     nnf_value *inputs = nnfi_alloc((n_inputs + most + 1) * sizeof *inputs);
     if (!inputs) return nnfi_error_memory((n_inputs + most) * sizeof *inputs, "a chain's inputs");

@@ -22,6 +22,9 @@ typedef struct nnfi_plan {
 nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph);
 void nnfi_plan_clear(nnfi_plan *plan);
 
+/* Fills plan->infos where nobody has; an error where that cannot be done. */
+nnf_status nnfi_plan_infer(nnfi_plan *plan);
+
 /* The last call of a module, or NNFI_NO_CALL; those before it are in plan->previous. */
 size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module);
 /* Whether other calls use the module's state too, so that none of them can be changed alone. */

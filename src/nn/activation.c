@@ -168,12 +168,18 @@ static nnf_status forward_activation(nnf_session *session, nnf_module *module,
     return nnfi_session_kernels(session)->activation(session, &call);
 }
 
-#define ROW(type_name, infer_function)                                     \
-    {                                                                      \
-        .name = type_name, .options_size = sizeof(nnf_activation_options), \
-        .infer = infer_function, .forward = forward_activation,            \
-        .flags = NNF_TYPE_WIDENS_16_BIT | NNF_TYPE_ELEMENTWISE,            \
+bool nnfi_activation_is_default(const nnf_module *module) {
+    const nnf_activation_options *options = nnf_module_options(module);
+    const struct activation_kind *kind = &kinds[options->kind];
+    return (float)options->alpha == (float)kind->alpha && (float)options->beta == (float)kind->beta;
+}
+
+#define ROW_WITH(type_name, options, infer_function)                                           \
+    {                                                                                          \
+        .name = type_name, .options_size = sizeof(options), .infer = infer_function,           \
+        .forward = forward_activation, .flags = NNF_TYPE_WIDENS_16_BIT | NNF_TYPE_ELEMENTWISE, \
     }
+#define ROW(type_name, infer) ROW_WITH(type_name, nnf_activation_options, infer)
 #define FLOAT(type_name) ROW(type_name, nnfi_infer_float_same)
 #define NUMBER(type_name) ROW(type_name, infer_number_same)
 static const nnf_module_type types[] = {
@@ -219,10 +225,11 @@ static const nnf_module_type types[] = {
     FLOAT("Acosh"),
     FLOAT("Atanh"),
 };
-const nnf_module_type nnfi_lifted_silu = FLOAT("SiLU");
-
-bool nnfi_is_lifted(const nnf_module *module) {
-    return nnf_module_get_type(module) == &nnfi_lifted_silu;
-}
-
 const nnfi_type_family nnfi_activation_family = NNFI_TYPE_FAMILY(types);
+
+#define LIFTED(type_name) ROW_WITH(type_name, nnfi_lifted_options, nnfi_infer_float_same)
+static const nnf_module_type lifted[] = {
+    LIFTED("SiLU"),      LIFTED("Swish"),       LIFTED("GELU"),      LIFTED("Mish"),
+    LIFTED("Hardswish"), LIFTED("Hardsigmoid"), LIFTED("LeakyReLU"),
+};
+const nnfi_type_family nnfi_lifted_activation_family = NNFI_TYPE_FAMILY(lifted);

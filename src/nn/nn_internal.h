@@ -58,10 +58,11 @@ bool nnfi_is_built_in(const nnf_module_type *type);
 const char *nnfi_fused_name_of(const char *const *types, size_t n);
 
 /* The activations beside ReLU that end a fused type: row(name, ...) for each, with commas. */
-#define NNFI_FUSED_ACTIVATIONS(row, ...)                                                 \
-    row("ReLU6", __VA_ARGS__), row("Clip", __VA_ARGS__), row("LeakyReLU", __VA_ARGS__),  \
-        row("Sigmoid", __VA_ARGS__), row("Tanh", __VA_ARGS__), row("SiLU", __VA_ARGS__), \
-        row("Hardswish", __VA_ARGS__), row("Hardsigmoid", __VA_ARGS__), row("GELU", __VA_ARGS__)
+#define NNFI_FUSED_ACTIVATIONS(row, ...)                                                          \
+    row("ReLU6", __VA_ARGS__), row("Clip", __VA_ARGS__), row("LeakyReLU", __VA_ARGS__),           \
+        row("Sigmoid", __VA_ARGS__), row("Tanh", __VA_ARGS__), row("SiLU", __VA_ARGS__),          \
+        row("Hardswish", __VA_ARGS__), row("Hardsigmoid", __VA_ARGS__), row("GELU", __VA_ARGS__), \
+        row("ELU", __VA_ARGS__), row("Mish", __VA_ARGS__), row("Swish", __VA_ARGS__)
 
 /* Whether the module knows by itself what its input `index`, a constant, says: a Clip's bounds are
  * in its options, ReLU6's are its type. Inside a fused type it runs without that input. */
@@ -79,9 +80,31 @@ nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *chi
 /* ---- Lifted layers ---- */
 
 /* Types of layers that a graph computed in several steps: the same as their namesakes, with the
- * modules that they were as children "0", "1", ... which only a writer looks at. */
-extern const nnf_module_type nnfi_lifted_silu;
+ * modules that they were as children "0", "1", ... in execution order, which only a writer looks
+ * at. */
+extern const nnfi_type_family nnfi_lifted_activation_family;
+extern const nnfi_type_family nnfi_lifted_norm_family;
+enum { NNFI_LIFTED_NODES = 12, NNFI_LIFTED_INPUTS = 3 };
+
+/* What a child's input is, if it is not what the child of that number gave. */
+enum {
+    NNFI_WIRE_NONE = -1,
+    NNFI_WIRE_DATA = -2,    /* the lifted layer's first input */
+    NNFI_WIRE_CAPTURE = -3, /* the call's next capture: counted over children, then inputs */
+};
+typedef struct nnfi_lifted_options {
+    union {
+        nnf_activation_options activation;
+        nnf_norm_options norm;
+    } as; /* first: what the namesake's functions read */
+    int8_t wires[NNFI_LIFTED_NODES][NNFI_LIFTED_INPUTS];
+} nnfi_lifted_options;
+
+/* The lifted type of that name, or NULL. */
+const nnf_module_type *nnfi_lifted_type(const char *name);
 bool nnfi_is_lifted(const nnf_module *module);
+/* Whether an activation has PyTorch's default alpha and beta, but for rounding to float32. */
+bool nnfi_activation_is_default(const nnf_module *module);
 
 /* ---- Shape inference ---- */
 

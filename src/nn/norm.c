@@ -78,7 +78,8 @@ static nnf_status check_factor(const nnf_module *module, const nnf_type_info *x,
 static nnf_status infer_last_axes(const nnf_module *module, const nnf_type_info *const *inputs,
                                   size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
     const nnf_norm_options *options = nnf_module_options(module);
-    NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 2, 3, n_outputs, 3));
+    const size_t least = nnfi_is_lifted(module) ? 1 : 2; /* the operator has a scale always */
+    NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, least, 3, n_outputs, 3));
     const nnf_type_info *x = inputs[0];
     NNFI_TRY(nnfi_check_float(module, x));
     for (size_t i = 1; i < n_inputs; i++)
@@ -116,8 +117,9 @@ static nnf_status forward_last_axes(nnf_session *session, nnf_module *module,
     NNFI_TRY(statistics(&call.mean, outputs, n_outputs, 1));
     NNFI_TRY(statistics(&call.inverse, outputs, n_outputs, 2));
     NNFI_TRY(normalize(session, &call, inputs[0], outputs[0]));
-    NNFI_TRY(nnfi_binary_run(session, NNF_MUL, outputs[0], inputs[1], outputs[0]));
+    const nnf_tensor *scale = nnfi_input_tensor(inputs, n_inputs, 1);
     const nnf_tensor *bias = nnfi_input_tensor(inputs, n_inputs, 2);
+    if (scale) NNFI_TRY(nnfi_binary_run(session, NNF_MUL, outputs[0], scale, outputs[0]));
     return bias ? nnfi_binary_run(session, NNF_ADD, outputs[0], bias, outputs[0]) : NNF_OK;
 }
 
@@ -288,3 +290,9 @@ static const nnf_module_type types[] = {
     ROW("LRN", nnf_lrn_options, infer_lrn, forward_lrn),
 };
 const nnfi_type_family nnfi_norm_family = NNFI_TYPE_FAMILY(types);
+
+static const nnf_module_type lifted[] = {
+    ROW("LayerNorm", nnfi_lifted_options, infer_last_axes, forward_last_axes),
+    ROW("RMSNorm", nnfi_lifted_options, infer_last_axes, forward_last_axes),
+};
+const nnfi_type_family nnfi_lifted_norm_family = NNFI_TYPE_FAMILY(lifted);

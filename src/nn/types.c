@@ -15,23 +15,39 @@ static const nnfi_type_family *const families[] = {
     &nnfi_fused_family,
 };
 
+static bool holds(const nnfi_type_family *family, const nnf_module_type *type) {
+    const uintptr_t at = (uintptr_t)type, first = (uintptr_t)family->first;
+    return at >= first && at < first + family->n * family->stride;
+}
+
 bool nnfi_is_built_in(const nnf_module_type *type) {
-    const uintptr_t at = (uintptr_t)type;
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-        const uintptr_t first = (uintptr_t)families[f]->first;
-        if (at >= first && at < first + families[f]->n * families[f]->stride) return true;
-    }
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++)
+        if (holds(families[f], type)) return true;
     return false;
 }
 
-const nnf_module_type *nnf_type(const char *name) {
-    if (!name) return NULL;
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-        const char *row = (const char *)families[f]->first;
-        for (size_t i = 0; i < families[f]->n; i++, row += families[f]->stride) {
-            const nnf_module_type *type = (const nnf_module_type *)(const void *)row;
-            if (*type->name == *name && !strcmp(type->name, name)) return type;
-        }
+static const nnf_module_type *find(const nnfi_type_family *family, const char *name) {
+    const char *row = (const char *)family->first;
+    for (size_t i = 0; i < family->n; i++, row += family->stride) {
+        const nnf_module_type *type = (const nnf_module_type *)(const void *)row;
+        if (*type->name == *name && !strcmp(type->name, name)) return type;
     }
     return NULL;
+}
+
+const nnf_module_type *nnf_type(const char *name) {
+    const nnf_module_type *found = NULL;
+    for (size_t f = 0; name && !found && f < sizeof families / sizeof *families; f++)
+        found = find(families[f], name);
+    return found;
+}
+
+bool nnfi_is_lifted(const nnf_module *module) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    return holds(&nnfi_lifted_activation_family, type) || holds(&nnfi_lifted_norm_family, type);
+}
+
+const nnf_module_type *nnfi_lifted_type(const char *name) {
+    const nnf_module_type *found = find(&nnfi_lifted_activation_family, name);
+    return found ? found : find(&nnfi_lifted_norm_family, name);
 }

@@ -19,8 +19,9 @@ typedef struct nnfi_leaf {
     size_t n_inputs;
     const char **outputs;
     size_t n_outputs;
-    bool reads_back; /* its other input is what the leaf before it read: x * sigmoid(x) */
-    bool dropped;    /* nobody reads it any more */
+    const int8_t *wires; /* of a child of a lifted layer: what its inputs are (nn_internal.h) */
+    size_t lifted;       /* then: the leaf that is child 0 */
+    bool dropped;        /* nobody reads it any more */
 } nnfi_leaf;
 
 /* A tensor that becomes an initializer. */

@@ -130,13 +130,22 @@ static bool is_sequence(const nnf_module *module) {
            nnfi_is_lifted(module);
 }
 
+/* Leaves from `first` on are the children of a lifted layer, which have no children. */
+static void wire_leaves(nnfi_write_plan *plan, size_t first, const nnf_module *lifted) {
+    const nnfi_lifted_options *options = nnf_module_options(lifted);
+    for (size_t i = first; i < plan->n_leaves; i++) {
+        plan->leaves[i].wires = options->wires[i - first];
+        plan->leaves[i].lifted = first;
+    }
+}
+
 static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
     nnfi_write_plan *plan = p->plan;
     if (is_sequence(module) && nnf_module_n_children(module) > 0) {
-        for (size_t i = 0; i < nnf_module_n_children(module); i++) {
+        const size_t first = plan->n_leaves;
+        for (size_t i = 0; i < nnf_module_n_children(module); i++)
             NNFI_TRY(add_leaf(p, call, nnf_module_child(module, i)));
-            if (i > 0 && nnfi_is_lifted(module)) plan->leaves[plan->n_leaves - 1].reads_back = true;
-        }
+        if (nnfi_is_lifted(module)) wire_leaves(plan, first, module);
         return NNF_OK;
     }
     if (!nnfi_reserve(&plan->leaves, &plan->leaves_capacity, plan->n_leaves + 1,
@@ -200,7 +209,6 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
 /* The name of a leaf's input that is not its call's first, and not from the leaf before it; NULL
  * where it has none. */
 static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *leaf) {
-    if (leaf->reads_back) return leaf[-1].inputs[0];
     const nnfi_call *call = plan->graph->calls[leaf->call];
     if (!nnfi_n_residuals(call->module) || !nnfi_takes_residual(leaf->module)) return NULL;
     nnf_value residual = call->inputs[call->n_inputs - 1];
@@ -210,7 +218,12 @@ static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *l
 /* Which of its inputs the leaf gets from the one before: the second where its node in the source
  * has the residual first. */
 static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_leaf *leaf) {
-    const char *residual = residual_name(plan, leaf), *first = NULL;
+    const char *residual = leaf->wires ? NULL : residual_name(plan, leaf), *first = NULL;
+    if (leaf->wires) {
+        for (*out = 0; leaf->wires[*out] != NNFI_WIRE_DATA;)
+            ++*out;
+        return NNF_OK;
+    }
     if (residual && leaf->node >= 0)
         NNFI_TRY(original_name(plan, &first, NODE_INPUT, leaf->node, 0));
     *out = first && strcmp(first, residual) == 0;
@@ -218,13 +231,18 @@ static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_lea
 }
 
 /* A value between two leaves gets the name that the second one read in the source, so that its node
- * may stay as it is. */
-static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *next) {
+ * may stay as it is; inside of a lifted layer, where others may read it, the one that it had. */
+static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *leaf) {
     nnfi_write_plan *plan = p->plan;
+    const nnfi_leaf *next = leaf + 1;
     const char *name = NULL;
-    size_t index;
-    NNFI_TRY(inner_input(plan, &index, next));
-    if (next->node >= 0) NNFI_TRY(original_name(plan, &name, NODE_INPUT, next->node, index));
+    if (next->wires && next->lifted != (size_t)(next - plan->leaves)) {
+        if (leaf->node >= 0) NNFI_TRY(original_name(plan, &name, NODE_OUTPUT, leaf->node, 0));
+    } else if (next->node >= 0) {
+        size_t index;
+        NNFI_TRY(inner_input(plan, &index, next));
+        NNFI_TRY(original_name(plan, &name, NODE_INPUT, next->node, index));
+    }
     *out = nnfi_write_plan_name(plan, name && *name ? name : next->path);
     return *out ? NNF_OK : no_memory();
 }
@@ -289,6 +307,28 @@ static nnf_status set_inner_inputs(planner *p, nnfi_leaf *leaf, const char *betw
     return set_captured_inputs(p, leaf, n_original);
 }
 
+/* The inputs of a lifted layer's child. */
+static nnf_status set_wired_inputs(planner *p, nnfi_leaf *leaf, size_t first) {
+    nnfi_write_plan *plan = p->plan;
+    const nnfi_call *call = plan->graph->calls[leaf->call];
+    for (size_t k = 0; k < NNFI_LIFTED_INPUTS; k++)
+        if (leaf->wires[k] != NNFI_WIRE_NONE) leaf->n_inputs = k + 1;
+    leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
+    if (!leaf->inputs) return no_memory();
+    for (size_t k = 0; k < leaf->n_inputs; k++) {
+        const int wire = leaf->wires[k];
+        if (wire >= 0)
+            leaf->inputs[k] = plan->leaves[leaf->lifted + (size_t)wire].outputs[0];
+        else if (wire == NNFI_WIRE_CAPTURE)
+            leaf->inputs[k] = plan->graph->values[call->captures[p->n_captures++]].name;
+        else if (wire == NNFI_WIRE_DATA && leaf->lifted > first)
+            leaf->inputs[k] = plan->leaves[leaf->lifted - 1].outputs[0];
+        else if (wire == NNFI_WIRE_DATA)
+            leaf->inputs[k] = plan->graph->values[call->inputs[0]].name;
+    }
+    return NNF_OK;
+}
+
 /* A node that gives a name in another's place does not stand further in front than that one did,
  * where a subgraph gives the name too. */
 static nnf_status place_hidden(const planner *p, nnfi_leaf *leaf, size_t output) {
@@ -309,8 +349,9 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
         leaf->n_outputs = is_last ? call->n_outputs : 1;
         leaf->outputs = nnfi_write_plan_names(plan, leaf->n_outputs);
         if (!leaf->outputs) return no_memory();
-        NNFI_TRY(is_first ? set_first_inputs(p, leaf)
-                          : set_inner_inputs(p, leaf, plan->leaves[i - 1].outputs[0]));
+        NNFI_TRY(leaf->wires ? set_wired_inputs(p, leaf, first)
+                 : is_first  ? set_first_inputs(p, leaf)
+                             : set_inner_inputs(p, leaf, plan->leaves[i - 1].outputs[0]));
         for (size_t k = 0; is_last && k < call->n_outputs; k++) {
             if (call->outputs[k] == NNF_NO_VALUE) continue;
             const nnfi_value *output = &plan->graph->values[call->outputs[k]];
@@ -318,7 +359,7 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
             if (output->is_hidden) NNFI_TRY(place_hidden(p, leaf, k));
             p->producers[call->outputs[k]] = (int64_t)i;
         }
-        if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf + 1));
+        if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf));
         NNFI_TRY(
             collect_slots(p, i, is_first ? call->inputs : NULL, is_first ? call->n_inputs : 0));
     }
@@ -440,6 +481,11 @@ static nnf_status make_initializers(planner *p) {
 
 /* ---- The plan ---- */
 
+static bool ends_lifted(const nnf_module *module) {
+    size_t n = nnf_module_n_children(module);
+    return nnfi_is_lifted(module) || (n && nnfi_is_lifted(nnf_module_child(module, n - 1)));
+}
+
 static void count_reads(planner *p) {
     const nnfi_graph *graph = p->plan->graph;
     for (size_t i = 0; i < graph->n_calls; i++) {
@@ -447,8 +493,9 @@ static void count_reads(planner *p) {
         for (size_t k = 0; k < call->n_inputs; k++) {
             if (call->inputs[k] != NNF_NO_VALUE) p->reads[call->inputs[k]]++;
         }
-        /* a program's nodes have what the modules say */
-        for (size_t k = 0; p->plan->source && k < call->n_captures; k++) {
+        /* a program's nodes have what the modules say, but for those of lifted layers */
+        bool named = p->plan->source || ends_lifted(call->module);
+        for (size_t k = 0; named && k < call->n_captures; k++) {
             if (call->captures[k] != NNF_NO_VALUE) p->reads[call->captures[k]]++;
         }
     }

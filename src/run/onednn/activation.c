@@ -51,6 +51,15 @@ int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
     case NNF_GELU_TANH:
         out[0] = (nnfi_eltwise){dnnl_eltwise_gelu_tanh, 0, 0};
         return 1;
+    case NNF_ELU:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_elu, alpha, 0};
+        return 1;
+    case NNF_SWISH:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_swish, alpha, 0};
+        return 1;
+    case NNF_MISH:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_mish, 0, 0};
+        return 1;
     case NNF_SQRT:
         out[0] = (nnfi_eltwise){dnnl_eltwise_sqrt, 0, 0};
         return 1;
