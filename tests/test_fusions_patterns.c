@@ -159,13 +159,14 @@ static void layer_of_parts(instance *it) {
     it->n_between -= it->n_between && it->between[it->n_between - 1] == it->x;
 }
 
-static const fusion_row row = {"patterns",
-                               layer_of_parts,
-                               {"another number", "another input", "another axis",
-                                "a constant that is an input", "a constant of higher rank"},
-                               NULL};
+static const fusion_row rows[] = {
+    {"patterns",
+     layer_of_parts,
+     {"another number", "another input", "another axis", "a constant that is an input",
+      "a constant of higher rank"},
+     NULL},
+};
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(check_row, (void *)&row)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_rows(rows, sizeof rows / sizeof *rows);
 }
