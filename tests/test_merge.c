@@ -67,7 +67,7 @@ static void finding_changes_nothing(void **state) {
     (void)state;
     nnf_module *graph = network(false);
     nnf_chain_list *found;
-    char before[256];
+    char before[1024];
     snprintf(before, sizeof before, "%s", calls_text(graph));
     assert_ok(nnf_find_chains(&found, graph, NULL));
     assert_int_equal(found->n_chains, 3);
