@@ -3,7 +3,7 @@
  * with the raw float32 numbers of the model's one input; writes the numbers of the first output to
  * <path>.out and the milliseconds of the run to standard output.
  *
- *     engine_nnfuse MODEL THREADS fuse|asis DIM...
+ *     engine_nnfuse MODEL THREADS fuse|strict|asis DIM...
  */
 #include <nnfuse.h>
 
@@ -40,6 +40,20 @@ static void write_file(const char *path, const void *data, size_t size) {
     if (!file || fwrite(data, 1, size, file) != size || fclose(file)) fail(path);
 }
 
+/* "fuse" with all there is; "strict" with what PyTorch's fuse_modules does; else not at all. */
+static void fuse(nnf_module *model, const char *mode) {
+    size_t n;
+    nnf_mapping *mapping;
+    const nnf_fusion *fusions = nnf_fusions(&n);
+    const bool strict = !strcmp(mode, "strict");
+    if (!strict && strcmp(mode, "fuse") != 0) return;
+    check(nnf_mapping_new(&mapping));
+    for (size_t i = 0; i < n; i++)
+        if (strict && !fusions[i].is_pytorch) check(nnf_mapping_skip(mapping, fusions[i].name));
+    check(nnf_fuse(model, mapping, NULL));
+    nnf_mapping_release(mapping);
+}
+
 int main(int argc, char **argv) {
     if (argc < 5) return 1;
     nnf_module *model = NULL;
@@ -50,7 +64,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
     if (!fgets(path, sizeof path, stdin)) return 1;
     check(nnf_onnx_load(&model, argv[1], &(nnf_onnx_load_options){.map = true}));
-    if (!strcmp(argv[3], "fuse")) check(nnf_fuse(model, NULL, NULL));
+    fuse(model, argv[3]);
     check(nnf_session_new(&session, model, &options));
     int64_t shape[NNF_MAX_DIMS];
     int ndim = argc - 4;

@@ -24,9 +24,9 @@ import time
 import numpy as np
 
 NETWORKS = ["resnet18", "resnet50", "mobilenet_v2", "vgg16_bn", "densenet121", "efficientnet_b0",
-            "regnet_y_400mf"]
-ENGINES = ["nnfuse", "nnfuse-unfused", "onnxruntime", "onnxruntime-plain", "openvino", "ncnn",
-           "pytorch"]
+            "regnet_y_400mf", "mobilenet_v3_small"]
+ENGINES = ["nnfuse", "nnfuse-strict", "nnfuse-unfused", "onnxruntime", "onnxruntime-plain",
+           "openvino", "ncnn", "pytorch"]
 BATCHES = {1: (10, 5), 8: (4, 3)}  # turns, and runs of a burst
 PAUSE, PAUSES = 0.1, 12
 TOLERANCE = 1e-3
@@ -98,12 +98,14 @@ def ncnn_files(model):
 def command(name, options, network, folder, threads, shape):
     model = options.models / f"{network}.onnx"
     if name.startswith("nnfuse"):
-        program, mode = options.programs / "bench" / "engine_nnfuse", "asis"
-        if name == "nnfuse":
-            fused, mode = folder / f"{network}.fused.onnx", "fuse"
+        program = options.programs / "bench" / "engine_nnfuse"
+        mode = {"nnfuse": "fuse", "nnfuse-strict": "strict"}.get(name, "asis")
+        if mode != "asis":
+            fused = folder / f"{network}.{mode}.onnx"
+            strict = ["--strict"] if mode == "strict" else []
             if not fused.exists():
-                subprocess.run([options.programs / "nnfuse", "fuse", model, "-o", fused, "--quiet"],
-                               stdout=subprocess.DEVNULL, check=True)
+                subprocess.run([options.programs / "nnfuse", "fuse", model, "-o", fused, "--quiet",
+                                *strict], stdout=subprocess.DEVNULL, check=True)
             model = fused
         return [program, model, threads, mode, *shape]
     if name == "ncnn":

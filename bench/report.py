@@ -13,12 +13,14 @@ import files
 import long_graphs
 
 TITLES = {
-    "nnfuse": "nnfuse, fused", "nnfuse-unfused": "nnfuse, unfused", "onnxruntime": "ONNX Runtime",
+    "nnfuse": "nnfuse, fused", "nnfuse-strict": "nnfuse, --strict",
+    "nnfuse-unfused": "nnfuse, unfused", "onnxruntime": "ONNX Runtime",
     "onnxruntime-plain": "ONNX Runtime, optimizations disabled", "openvino": "OpenVINO",
     "ncnn": "ncnn", "pytorch": "PyTorch",
 }
 COLORS = {
-    "nnfuse": "#1b6ca8", "nnfuse-unfused": "#8fbbdb", "onnxruntime": "#c8553d",
+    "nnfuse": "#1b6ca8", "nnfuse-strict": "#5493c2", "nnfuse-unfused": "#8fbbdb",
+    "onnxruntime": "#c8553d",
     "onnxruntime-plain": "#e6b3a6", "openvino": "#588b5e", "ncnn": "#9a6fb0", "pytorch": "#b8a13a",
 }
 
@@ -36,7 +38,8 @@ norms in place as `tools/export_models.py` writes them. Each engine is a process
 the same fresh inputs; reading the result belongs to the run. The engines take turns in bursts, with
 {pause} s between them so that one's spinning threads do not slow the next one down; the first turn
 and the first run of each burst are left out. "nnfuse, fused" runs the file that `nnfuse fuse` wrote
-as `nnfuse run` does; all others run the original file. ncnn's Python package takes one image at a
+as `nnfuse run` does; "--strict" does likewise with PyTorch's fusions alone; all others run the
+original file. ncnn's Python package takes one image at a
 time.
 {tables}
 ![Times relative to ONNX Runtime's]({picture})

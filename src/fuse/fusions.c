@@ -29,11 +29,6 @@ static const nnf_fusion fusions[NNFI_N_FUSIONS] = {
                               false},
     [NNFI_FUSION_SERIES] = {"series", "two linear layers in a row into one",
                             "one of them has a kernel of 1; multiplications are saved", false},
-    [NNFI_FUSION_NORM] = {"norm", "a layer norm's weight and bias into the linear layers behind it",
-                          "all its readers are linear over its axis", false},
-    [NNFI_FUSION_TRANSPOSE] = {"transpose", "Transposes that cancel each other",
-                               "what stands between them can run on the other order of axes",
-                               false},
 };
 
 const nnf_fusion *nnf_fusions(size_t *n) {

@@ -16,8 +16,6 @@ typedef enum nnfi_fusion {
     NNFI_FUSION_PATTERNS,
     NNFI_FUSION_PARALLEL,
     NNFI_FUSION_SERIES,
-    NNFI_FUSION_NORM,
-    NNFI_FUSION_TRANSPOSE,
     NNFI_N_FUSIONS
 } nnfi_fusion;
 
