@@ -28,7 +28,7 @@ TITLE = "## What is left of a network"
 TEXT = """
 Nodes, and millions of multiplications of one run at batch 1, that are left (`./x fusers`): of convolutions, matrix products, Mul,
 Div and batch norms. Constant nodes are not counted. The first networks are `tools/make_networks.py`'s, then torchvision's by
-`tools/export_models.py`; all have random weights. Beside nnfuse: {versions} (onnxoptimizer with all its fuse
+`tools/export_models.py`; all weights are random but resnet20-cifar10's. Beside nnfuse: {versions} (onnxoptimizer with all its fuse
 and elimination passes, ONNX Runtime at graph optimization level "basic"). The fewest nodes are bold. Every result was run by
 ONNX Runtime without optimizations and compared with the original: "wrong" differs by more than 1e-4 of the largest output, or the
 tool failed.
