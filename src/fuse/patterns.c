@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuse/batch.h"
+#include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
 #include "tensor/numbers.h"
@@ -287,6 +288,20 @@ static bool stands_alone(const match *m) {
     return true;
 }
 
+/* Whether a linear layer alone reads the result, perhaps through arithmetic with constants: that
+ * folds a norm's scale and bias into its weight, so they are better left out of the norm. */
+static bool scale_goes_on(const match *m) {
+    const nnfi_graph *graph = m->plan->graph;
+    size_t call = m->calls[m->n_calls - 1];
+    if (m->letters[SCALE] == NNF_NO_VALUE) return false;
+    do
+        call = nnfi_plan_next(m->plan, call);
+    while (call != NNFI_NO_CALL && nnfi_view_of(graph, graph->calls[call]));
+    if (call == NNFI_NO_CALL) return false;
+    const nnf_module *reader = graph->calls[call]->module;
+    return nnf_module_get_type(reader)->linear_map && nnf_module_tensor(reader, "weight");
+}
+
 static int by_number(const void *a, const void *b) {
     const size_t x = *(const size_t *)a, y = *(const size_t *)b;
     return (x > y) - (x < y);
@@ -298,7 +313,7 @@ static bool match_pattern(match *m, nnfi_plan *plan, const pattern *wanted, size
         m->letters[i] = NNF_NO_VALUE;
     if (!match_call(m, wanted->formula, result) || constant_of(m, m->letters[X])) return false;
     qsort(m->calls, m->n_calls, sizeof *m->calls, by_number);
-    return stands_alone(m) && constants_fit(m);
+    return stands_alone(m) && constants_fit(m) && !scale_goes_on(m);
 }
 
 /* ---- Lifting ---- */
