@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Time and memory of `nnfuse fuse` on a model of many gigabytes with external data, beside `cp`.
 
-    large_model.py NNFUSE [--gigabytes 6] [--turns 3] [--verify] [--out ROW.json]
+    large_model.py NNFUSE [--gigabytes 6] [--turns 3] [--verify] > TABLE.md
 
 The files, the model, its copy and the result, are in the folder of temporary files: TMPDIR says
 where, and twice the model's size has to be free there.
 """
 import argparse
-import json
 import pathlib
 import shutil
 import statistics
@@ -111,12 +110,16 @@ def measure(arguments, folder):
             "fuse": statistics.median(fuses), "memory": peak}
 
 
-def table(row):
+def print_table(row):
     what = "fuse" if row["verified"] else "fuse --no-verify"
-    return (f"| model, GB | cp, s | `{what}`, s | over cp | peak anonymous memory, MB |\n"
-            "| ---: | ---: | ---: | ---: | ---: |\n"
-            f"| {row['bytes'] / 1e9:.2f} | {row['copy']:.2f} | {row['fuse']:.2f} | "
-            f"{row['fuse'] / row['copy']:.2f} | {row['memory'] / 1e6:.1f} |")
+    print(f"""
+A model with external data, {WIDTH} channels and features in each of its layers, in memory
+(`bench/large_model.py`); the memory is anonymous (RssAnon).
+
+| model, GB | cp, s | `{what}`, s | over cp | peak memory, MB |
+| ---: | ---: | ---: | ---: | ---: |
+| {row['bytes'] / 1e9:.2f} | {row['copy']:.2f} | {row['fuse']:.2f} | {row['fuse'] / row['copy']:.2f} \
+| {row['memory'] / 1e6:.1f} |""")
 
 
 def main():
@@ -125,13 +128,11 @@ def main():
     parser.add_argument("--gigabytes", type=float, default=6)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--verify", action="store_true")
-    parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        row = measure(arguments, pathlib.Path(folder))
-    print(table(row))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+        if shutil.disk_usage(folder).free < 2.1e9 * arguments.gigabytes:
+            sys.exit(f"{folder} has no room for twice {arguments.gigabytes} GB")
+        print_table(measure(arguments, pathlib.Path(folder)))
 
 
 if __name__ == "__main__":
