@@ -8,6 +8,7 @@
 #include "fuse/known_modules.h"
 #include "fuse/merge.h"
 #include "fuse/sequences.h"
+#include "fuse/transposes.h"
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
@@ -302,6 +303,9 @@ nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
 
 nnf_status nnf_fuse_found(nnf_chain_list **found, nnf_module *graph, const nnf_mapping *additional,
                           nnf_fuse_report *report) {
+    NNFI_TRY(check_graph(graph));
+    if (!nnfi_mapping_skips(additional, NNFI_FUSION_TRANSPOSE))
+        NNFI_TRY(nnfi_cancel_transposes(graph));
     if (!nnfi_mapping_skips(additional, NNFI_FUSION_PATTERNS))
         NNFI_TRY(nnf_lift_patterns(graph, NULL));
     return run_finder(found, graph, additional, true, report);

@@ -29,6 +29,8 @@ static const nnf_fusion fusions[NNFI_N_FUSIONS] = {
                               false},
     [NNFI_FUSION_SERIES] = {"series", "two linear layers in a row into one",
                             "one of them has a kernel of 1; multiplications are saved", false},
+    [NNFI_FUSION_TRANSPOSE] = {"transpose", "Transposes around layers that can do without them",
+                               "the axes come back, and no Transpose is added", false},
 };
 
 const nnf_fusion *nnf_fusions(size_t *n) {

@@ -16,6 +16,7 @@ typedef enum nnfi_fusion {
     NNFI_FUSION_PATTERNS,
     NNFI_FUSION_PARALLEL,
     NNFI_FUSION_SERIES,
+    NNFI_FUSION_TRANSPOSE,
     NNFI_N_FUSIONS
 } nnfi_fusion;
 
