@@ -343,7 +343,7 @@ static void find_unread(finder *find, bool *read) {
         for (size_t k = 0; !find->call_gone[c] && k < call->n_inputs; k++)
             if (call->inputs[k] != NNF_NO_VALUE) read[call->inputs[k]] = true;
         for (size_t k = 0; !find->call_gone[c] && k < call->n_captures; k++)
-            read[call->captures[k]] = true;
+            if (call->captures[k] != NNF_NO_VALUE) read[call->captures[k]] = true;
     }
     for (size_t v = 0; v < find->n_values; v++) {
         const nnfi_value *value = &find->graph->values[v];
