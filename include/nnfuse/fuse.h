@@ -131,8 +131,8 @@ NNF_API void nnf_chain_list_release(nnf_chain_list *list);
  * writer gives the original nodes. *n_lifted (may be NULL) gets how many. All or nothing. */
 NNF_API nnf_status nnf_lift_patterns(nnf_module *graph, size_t *n_lifted);
 
-/* nnf_lift_patterns, nnf_find_chains and nnf_fuse_modules of what it finds, in place. After an
- * error the graph computes what it did. */
+/* Takes Transposes out that cancel each other, then nnf_lift_patterns, nnf_find_chains and
+ * nnf_fuse_modules of what it finds, in place. After an error the graph computes what it did. */
 NNF_API nnf_status nnf_fuse(nnf_module *graph, const nnf_mapping *additional,
                             nnf_fuse_report *report);
 /* The same, with the chains that were fused, and what is left alone, in *found. */

@@ -407,10 +407,10 @@ NNF_API const nnf_module_type *nnf_type(const char *name);
 /* Makes the container of that name ("ConvReLU2d", "ConvBn2d", "LinearReLU", ...; see fuse.h) over
  * `modules` (retained). Names are torch.ao.nn.intrinsic's; ConvActivation2d, ConvAddActivation2d,
  * LinearActivation ... end in one of ReLU6, Clip, LeakyReLU, Sigmoid, Tanh, SiLU, Hardswish,
- * Hardsigmoid, GELU, ELU, Mish, Swish. A container with an Add (ConvAdd2d, ConvAddReLU2d) takes the other operand as
- * its last input; a Clip inside of one has the bounds of its options. Its training flag is the
- * first module's. NNF_ERROR_INVALID where a module is not of the type that the name asks for: the
- * message names both. */
+ * Hardsigmoid, GELU, ELU, Mish, Swish. A container with an Add (ConvAdd2d, ConvAddReLU2d) takes the
+ * other operand as its last input; a Clip inside of one has the bounds of its options. Its training
+ * flag is the first module's. NNF_ERROR_INVALID where a module is not of the type that the name
+ * asks for: the message names both. */
 NNF_API nnf_status nnf_fused_new(nnf_module **out, const char *name, nnf_module *const *modules,
                                  size_t n);
 
