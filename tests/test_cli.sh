@@ -157,6 +157,9 @@ expect 0 "written to y.npy" "$NNFUSE" run f.onnx --input "$images" --output scor
 [ "$(wc -c <z.npy)" -eq "$(wc -c <y.npy)" ] || fail "through pipes the array differs"
 expect 0 "BatchNorm1d" "$NNFUSE" inspect "$model"
 
+expect 0 "Upsample                 opset 9 to 9" "$NNFUSE" operators
+expect 1 "too much" "$NNFUSE" operators "$model"
+
 # JSON
 if command -v python3 >/dev/null; then
     expect 0 "" "$NNFUSE" fuse "$model" -o f.onnx --json
@@ -168,7 +171,7 @@ EOF
     expect 3 "" "$NNFUSE" fuse "$model" -o f.onnx --json --tolerance 1e-12
     python3 -c 'import json; r = json.load(open("out")); assert r["output"] is None' ||
         fail "fuse --json with a difference"
-    for arguments in "inspect $model" "run $model" "verify $model f.onnx"; do
+    for arguments in operators "inspect $model" "run $model" "verify $model f.onnx"; do
         # shellcheck disable=SC2086
         expect 0 "" "$NNFUSE" $arguments --json
         python3 -c 'import json; json.load(open("out"))' || fail "$arguments --json"

@@ -294,6 +294,25 @@ static void each_chain_is_checked_alone_where_a_node_cannot_run(void **state) {
     nnf_module_release(written);
 }
 
+/* Its calls in front may do nothing and be gone; arithmetic gets its constant, on either side. */
+static void a_chain_reads_its_constants(void **state) {
+    (void)state;
+    nnf_module *plain = load_model("custom_domain_sub.onnx"),
+               *fused = load_model("custom_domain_sub.onnx");
+    assert_ok(nnf_clean(fused, NULL));
+    assert_ok(nnf_fuse(fused, NULL, NULL));
+    nnf_module *written = round_trip(fused);
+    assert_int_equal(nnf_graph_n_calls(written), 2); /* the convolution and what is not known */
+    nnf_verify_report report = verify(plain, written, NULL);
+    assert_true(report.by_chain);
+    assert_int_equal(report.n_rows, 1);
+    assert_true(report.ok);
+    nnf_verify_report_clear(&report);
+    nnf_module_release(plain);
+    nnf_module_release(fused);
+    nnf_module_release(written);
+}
+
 TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(differences_are_relative_to_the_largest_value),
           cmocka_unit_test(an_output_of_zeros_compares_absolutely),
@@ -304,4 +323,5 @@ TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(unknown_dimensions_are_named),
           cmocka_unit_test(random_inputs_are_normal_and_repeat),
           cmocka_unit_test(different_interfaces_are_an_error),
-          cmocka_unit_test(each_chain_is_checked_alone_where_a_node_cannot_run))
+          cmocka_unit_test(each_chain_is_checked_alone_where_a_node_cannot_run),
+          cmocka_unit_test(a_chain_reads_its_constants))

@@ -94,6 +94,11 @@ def traps():
     nodes, init = chain()
     nodes[2] = h.make_node("Frobnicate", ["b"], ["y"], domain="com.example", strength=2.5)
     save("custom_domain", nodes, init, opsets=[h.make_opsetid("com.example", 1)])
+    nodes[:2] = [h.make_node("Identity", ["x"], ["i"], name="same"),
+                 h.make_node("Conv", ["i", "conv.weight"], ["c"], name="conv"),
+                 h.make_node("Sub", ["half", "c"], ["b"], name="sub")]
+    save("custom_domain_sub", nodes, init[:1] + [numpy_helper.from_array(np.float32(0.5), "half")],
+         opsets=[h.make_opsetid("com.example", 1)])
 
 
 def layers():

@@ -286,13 +286,20 @@ static bool complete_pool(nnfi_node_call *call, nnfi_options *options) {
            all_at_least(pool->padding_end, call->spatial, 0);
 }
 
-/* The mask that training wants is not given. */
+/* Training that drops nothing is as good as none: torchvision's Swin transformers are exported with
+ * it. */
 static bool complete_dropout(nnfi_node_call *call, nnfi_options *options) {
-    double ratio, training = 0;
-    if (nnfi_constant_number(call, 1, &ratio)) options->dropout.p = ratio;
+    double training = 0;
+    (void)nnfi_constant_number(call, 1, &options->dropout.p);
     bool has_mode = call->n_inputs > 2 && call->inputs[2];
     if (has_mode && !nnfi_constant_number(call, 2, &training)) return false;
-    return call->n_outputs == 1 && training == 0;
+    return training == 0 || options->dropout.p == 0;
+}
+
+/* Before opset 12 the mask is of no dtype in particular. */
+static bool complete_dropout_7(nnfi_node_call *call, nnfi_options *options) {
+    (void)options;
+    return call->n_outputs == 1;
 }
 
 static bool complete_group_norm(nnfi_node_call *call, nnfi_options *options) {
@@ -339,7 +346,7 @@ static const nnfi_onnx_op ops[] = {
     ROW("ConvTranspose", 7, LAST, "ConvTranspose#d", nnf_conv_options, conv_attributes,
         &convtranspose_defaults, complete_conv),
     ROW("Dropout", 7, 11, "Dropout", nnf_dropout_options, dropout_7_attributes, &dropout_defaults,
-        complete_dropout),
+        complete_dropout_7),
     ROW("Dropout", 12, LAST, "Dropout", nnf_dropout_options, dropout_12_attributes,
         &dropout_defaults, complete_dropout),
     ROW("Flatten", 7, LAST, "Flatten", nnf_flatten_options, flatten_attributes, &flatten_defaults,

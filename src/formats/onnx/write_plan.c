@@ -410,6 +410,16 @@ static nnf_status use_original(nnfi_write_plan *plan, const char **name, const n
     return NNF_OK;
 }
 
+/* Whether what the file may say of the value elsewhere, as an input or as value_info, is true of
+ * the tensor too. */
+static bool is_alike(const nnf_tensor *constant, const nnf_tensor *tensor) {
+    int ndim = nnf_tensor_ndim(tensor);
+    return constant && nnf_tensor_dtype(constant) == nnf_tensor_dtype(tensor) &&
+           nnf_tensor_ndim(constant) == ndim &&
+           memcmp(nnf_tensor_shape(constant), nnf_tensor_shape(tensor),
+                  (size_t)ndim * sizeof(int64_t)) == 0;
+}
+
 static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behind) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_leaf *leaf = &plan->leaves[slot->leaf];
@@ -418,6 +428,7 @@ static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behin
     if (place >= 0) *behind = place;
     NNFI_TRY(use_original(plan, &name, slot->tensor));
     if (!name && place >= 0 && p->reads[slot->value] == 0 && !plan->initializer_gone[place] &&
+        is_alike(plan->graph->values[slot->value].constant, slot->tensor) &&
         !nnfi_pointers_get(&plan->tensor_index, slot->tensor, NULL)) {
         name = plan->graph->values[slot->value].name;
         plan->initializer_gone[place] = plan->initializer_replaced[place] = true;
