@@ -274,7 +274,8 @@ static nnf_status replace_second_input(nnfi_cleaner *cleaner, const nnfi_clean_c
 }
 
 static void replace_first_input(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
-    if (!at->rule || !at->rule->first_input || at->inputs[0] == NNF_NO_VALUE) return;
+    if (!at->rule || !at->rule->first_input || at->call->n_inputs == 0) return;
+    if (at->inputs[0] == NNF_NO_VALUE) return;
     nnf_value value = at->rule->first_input(cleaner, at);
     if (value == NNF_NO_VALUE) return;
     cleaner->values[at->inputs[0]].readers--;
