@@ -232,9 +232,9 @@ static bool match_call(match *m, const char *term, size_t index) {
     if (n == 2 && match_inverse(m, term, operands, call)) return add_call(m, index);
     *m = before;
     if (!is_call_of(m, term, n, call)) return false;
-    const bool commutes = !strncmp(term, "Mul(", 4) || !strncmp(term, "Add(", 4);
-    for (int swapped = 0; swapped <= commutes; swapped++) {
-        if (match_operands(m, operands, n, call, swapped)) return add_call(m, index);
+    const int orders = !strncmp(term, "Mul(", 4) || !strncmp(term, "Add(", 4) ? 2 : 1;
+    for (int order = 0; order < orders; order++) {
+        if (match_operands(m, operands, n, call, order > 0)) return add_call(m, index);
         *m = before;
     }
     return false;

@@ -316,7 +316,7 @@ static nnf_status set_wired_inputs(planner *p, nnfi_leaf *leaf, size_t first) {
     leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
     if (!leaf->inputs) return no_memory();
     for (size_t k = 0; k < leaf->n_inputs; k++) {
-        const int wire = leaf->wires[k];
+        const int8_t wire = leaf->wires[k];
         if (wire >= 0)
             leaf->inputs[k] = plan->leaves[leaf->lifted + (size_t)wire].outputs[0];
         else if (wire == NNFI_WIRE_CAPTURE)
