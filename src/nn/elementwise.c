@@ -42,7 +42,10 @@ static bool compares(nnf_binary kind) {
 nnf_status nnf_binary_new(nnf_module **out, nnf_binary kind) {
     if ((unsigned)kind >= NNF_BINARY_COUNT)
         return nnf_error(NNF_ERROR_INVALID, "%d is no kind of arithmetic", (int)kind);
-    nnf_binary_options options = {.kind = kind, .fmod = kind == NNF_FMOD};
+    nnf_binary_options options;
+    memset(&options, 0, sizeof options); /* cleaning compares options whole, padding included */
+    options.kind = kind;
+    options.fmod = kind == NNF_FMOD;
     return nnf_module_new(out, nnf_type(kinds[kind].type), &options);
 }
 
