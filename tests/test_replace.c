@@ -315,7 +315,7 @@ static void any_call_of_the_system_may_fail(void **state) {
 static void any_allocation_may_fail(void **state) {
     (void)state;
     memory_fails = true;
-    fail_each_in_turn(500);
+    fail_each_in_turn(400);
     memory_fails = false;
 }
 

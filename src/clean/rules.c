@@ -173,8 +173,8 @@ static nnf_value past_a_relu(const nnfi_cleaner *cleaner, const nnfi_clean_call 
     int32_t producer = cleaner->values[call->inputs[0]].producer;
     if (producer < 0 || !bounds_below_by_0(cleaner, call)) return NNF_NO_VALUE;
     const nnf_module *module = cleaner->graph->calls[producer]->module;
-    bool is_relu = nnf_module_get_type(module) == nnf_type("ReLU") &&
-                   !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
+    bool is_relu = nnfi_is_a(module, "ReLU") && !nnf_module_n_forward_hooks(module) &&
+                   !nnf_module_n_forward_pre_hooks(module);
     return is_relu ? cleaner->inputs[cleaner->first_input[producer]] : NNF_NO_VALUE;
 }
 

@@ -39,11 +39,10 @@ static nnf_status add_list(nnf_value *out, nnfi_cleaner *cleaner, const int64_t 
 
 /* The call's number where the value is a plain Slice's result, or -1. */
 static int32_t slice_of(const nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
-    const nnf_module_type *type = nnf_module_get_type(at->call->module);
     int32_t first = cleaner->values[at->inputs[0]].producer;
-    if (type != nnf_type("Slice") || first < 0) return -1;
+    if (first < 0 || !nnfi_is_a(at->call->module, "Slice")) return -1;
     const nnf_module *module = cleaner->graph->calls[first]->module;
-    bool is_plain = nnf_module_get_type(module) == type && !nnf_module_training(module) &&
+    bool is_plain = nnfi_is_a(module, "Slice") && !nnf_module_training(module) &&
                     !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
     return is_plain ? first : -1;
 }
@@ -70,6 +69,6 @@ nnf_status nnfi_clean_join_slices(nnfi_cleaner *cleaner, const nnfi_clean_call *
 size_t nnfi_clean_new_values(const nnfi_graph *graph) {
     size_t n = 0;
     for (size_t i = 0; i < graph->n_calls; i++)
-        n += nnf_module_get_type(graph->calls[i]->module) == nnf_type("Slice");
+        n += nnfi_is_a(graph->calls[i]->module, "Slice");
     return n * NNFI_CUT_LISTS;
 }

@@ -13,7 +13,7 @@ static size_t giver(const nnfi_plan *plan, nnf_value value, const char *type) {
         return NNFI_NO_CALL;
     size_t call = (size_t)uses->producer[value];
     bool alone = uses->first_reader[value + 1] - uses->first_reader[value] == 1 &&
-                 nnf_module_get_type(plan->graph->calls[call]->module) == nnf_type(type);
+                 nnfi_is_a(plan->graph->calls[call]->module, type);
     return alone ? call : NNFI_NO_CALL;
 }
 

@@ -146,6 +146,14 @@ static int by_first_call(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* Without residuals they are found in their order. */
+static void sort_jobs(nnfi_batch *batch) {
+    size_t i = 1;
+    while (i < batch->n_jobs && by_first_call(&batch->jobs[i - 1], &batch->jobs[i]) < 0)
+        i++;
+    if (i < batch->n_jobs) qsort(batch->jobs, batch->n_jobs, sizeof *batch->jobs, by_first_call);
+}
+
 /* Residuals first, and from the end: where both inputs of an Add are convolutions, it belongs to
  * the one that runs last, whose output is then still at hand. */
 static nnf_status find_jobs(finder *find) {
@@ -155,8 +163,7 @@ static nnf_status find_jobs(finder *find) {
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, true));
     for (size_t call = 0; call < n_calls; call++)
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, false));
-    if (find->batch.n_jobs > 0)
-        qsort(find->batch.jobs, find->batch.n_jobs, sizeof *find->batch.jobs, by_first_call);
+    sort_jobs(&find->batch);
     for (size_t j = 0; j < find->batch.n_jobs; j++)
         for (size_t i = 0; i < find->batch.jobs[j].n; i++)
             find->job_of[find->batch.jobs[j].calls[i]] = j + 1;

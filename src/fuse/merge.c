@@ -75,8 +75,7 @@ static bool is_affine(const merger *m, size_t index) {
 static bool is_sum(const merger *m, size_t index) {
     const nnfi_call *call = call_at(m, index);
     return nnfi_takes_residual(call->module) && call->n_inputs == 2 && call->n_outputs == 1 &&
-           nnf_type("Add") == nnf_module_get_type(call->module) &&
-           !nnfi_view_of(m->plan->graph, call);
+           nnfi_is_a(call->module, "Add") && !nnfi_view_of(m->plan->graph, call);
 }
 
 static bool add_call(merger *m, size_t call) {

@@ -178,13 +178,23 @@ static bool reduces_last_axis(match *m, const nnfi_call *call) {
     return axis == -1 || (axis >= 0 && axis + 1 == rank_of(m, call->inputs[0]));
 }
 
-/* Whether the call is of a type that the term asks for, with nothing to it that a formula does not
- * say. */
+static bool is_named(const char *term, const char *type) {
+    const size_t length = strlen(type);
+    return *term == *type && !strncmp(term, type, length) && term[length] == '(';
+}
+
+/* What a step with a number is called that is written as one of this type with the number's inverse;
+ * NULL: none. */
+static const char *inverse_of(const char *type) {
+    return !strcmp(type, "Div") ? "Mul" : !strcmp(type, "Sub") ? "Add" : NULL;
+}
+
+/* Whether the call is of the type that the term asks for, with nothing to it that a formula does
+ * not say. */
 static bool is_call_of(match *m, const char *term, size_t n_operands, const nnfi_call *call) {
     const char *type = nnf_module_type_name(call->module);
-    const size_t length = strlen(type);
     const bool reduces = !strncmp(type, "Reduce", 6);
-    if (strncmp(term, type, length) != 0 || term[length] != '(') return false;
+    if (!is_named(term, type)) return false;
     for (size_t i = n_operands; i < call->n_inputs; i++)
         if (call->inputs[i] != NNF_NO_VALUE && !reduces &&
             (!constant_of(m, call->inputs[i]) ||
@@ -207,9 +217,8 @@ static bool add_call(match *m, size_t index) {
 static bool match_inverse(match *m, const char *term, const char *const *operands,
                           const nnfi_call *call) {
     const char *type = nnf_module_type_name(call->module);
-    bool fits = (!strncmp(term, "Mul(", 4) && !strcmp(type, "Div")) ||
-                (!strncmp(term, "Add(", 4) && !strcmp(type, "Sub"));
-    return fits && isdigit((unsigned char)*operands[1]) &&
+    const char *step = inverse_of(type);
+    return step && is_named(term, step) && isdigit((unsigned char)*operands[1]) &&
            is_number(m, call->inputs[1], operands[1], type) &&
            match_term(m, operands[0], call->inputs[0]);
 }
@@ -232,7 +241,7 @@ static bool match_call(match *m, const char *term, size_t index) {
     if (n == 2 && match_inverse(m, term, operands, call)) return add_call(m, index);
     *m = before;
     if (!is_call_of(m, term, n, call)) return false;
-    const int orders = !strncmp(term, "Mul(", 4) || !strncmp(term, "Add(", 4) ? 2 : 1;
+    const int orders = is_named(term, "Mul") || is_named(term, "Add") ? 2 : 1;
     for (int order = 0; order < orders; order++) {
         if (match_operands(m, operands, n, call, order > 0)) return add_call(m, index);
         *m = before;
@@ -396,12 +405,17 @@ static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match 
 
 /* From the end, so that a pattern is found before those that are part of it. */
 static nnf_status find_patterns(nnfi_batch *batch, nnfi_plan *plan) {
-    for (size_t c = plan->graph->n_calls; c-- > 0;)
+    for (size_t c = plan->graph->n_calls; c-- > 0;) {
+        const char *type = nnf_module_type_name(plan->graph->calls[c]->module);
+        const char *step = inverse_of(type);
         for (size_t p = 0; p < N_PATTERNS && !plan->taken[c]; p++) {
+            const char *formula = patterns[p].formula;
             match m;
-            if (match_pattern(&m, plan, &patterns[p], c))
+            if ((is_named(formula, type) || (step && is_named(formula, step))) &&
+                match_pattern(&m, plan, &patterns[p], c))
                 NNFI_TRY(add_job(batch, &patterns[p], &m));
         }
+    }
     return NNF_OK;
 }
 

@@ -117,8 +117,8 @@ const nnfi_view *nnfi_view_of(const nnfi_graph *graph, const nnfi_call *call) {
     if (row->affine_map || (row->flags & NNF_TYPE_ELEMENTWISE)) return NULL; /* most calls */
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         const nnfi_view *view = &views[i];
-        if (strcmp(view->type, type)) continue;
-        if (nnf_type(type) != row) return NULL; /* a program's own */
+        if (*view->type != *type || strcmp(view->type, type)) continue;
+        if (!nnfi_is_built_in(row)) return NULL; /* a program's own */
         if (suits(view, graph, call)) return view;
     }
     return NULL;

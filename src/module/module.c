@@ -181,8 +181,9 @@ nnf_slot_kind nnf_module_tensor_kind(const nnf_module *module, size_t index) {
 }
 
 static const nnf_slot *find_slot(const nnf_module *module, const char *name) {
+    const nnf_slot *slots = module->type->slots;
     for (size_t i = 0; i < module->type->n_slots; i++)
-        if (!strcmp(module->type->slots[i].name, name)) return &module->type->slots[i];
+        if (*slots[i].name == *name && !strcmp(slots[i].name, name)) return &slots[i];
     return NULL;
 }
 

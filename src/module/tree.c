@@ -320,9 +320,9 @@ static nnf_status visit_tensors(tensor_walk *walk, size_t i) {
     const nnf_module *module = walk->modules.visits[i].module;
     size_t n = nnf_module_n_tensors(module);
     for (size_t t = 0; t < n; t++) {
+        if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
         const char *name = nnf_module_tensor_name(module, t);
         nnf_tensor *tensor = nnf_module_tensor(module, name);
-        if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
         size_t n_seen = walk->seen.n_keys;
         const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
         if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");

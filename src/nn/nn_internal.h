@@ -51,6 +51,8 @@ extern const nnfi_type_family nnfi_fused_family;
 
 /* Whether it is a row of the library's, and not a user's own type, which may have the same name. */
 bool nnfi_is_built_in(const nnf_module_type *type);
+/* Whether the module is of the built-in type of that name. */
+bool nnfi_is_a(const nnf_module *module, const char *type);
 
 /* ---- Fused containers ---- */
 

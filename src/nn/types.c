@@ -26,6 +26,11 @@ bool nnfi_is_built_in(const nnf_module_type *type) {
     return false;
 }
 
+bool nnfi_is_a(const nnf_module *module, const char *type) {
+    const nnf_module_type *own = nnf_module_get_type(module);
+    return *own->name == *type && !strcmp(own->name, type) && nnfi_is_built_in(own);
+}
+
 static const nnf_module_type *find(const nnfi_type_family *family, const char *name) {
     const char *row = (const char *)family->first;
     for (size_t i = 0; i < family->n; i++, row += family->stride) {

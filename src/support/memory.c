@@ -102,6 +102,16 @@ char *nnfi_strdup(const char *text) {
     return nnfi_strndup(text, strlen(text));
 }
 
+char *nnfi_join(const char *a, const char *b) {
+    size_t length = strlen(a), rest = strlen(b) + 1;
+    char *text = nnfi_alloc(length + 1 + rest);
+    if (!text) return NULL;
+    memcpy(text, a, length);
+    text[length] = '.';
+    memcpy(text + length + 1, b, rest);
+    return text;
+}
+
 char *nnfi_format(const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);

@@ -11,6 +11,7 @@ void *nnfi_realloc(void *old, size_t size);   /* `old` stays good where it gives
 void nnfi_free(void *pointer);
 char *nnfi_strdup(const char *text);
 char *nnfi_strndup(const char *text, size_t length);
+char *nnfi_join(const char *a, const char *b);               /* "a.b", a new string */
 char *nnfi_format(const char *format, ...) NNF_PRINTF(1, 2); /* a new string, or NULL */
 
 /* Grows *array (capacity *capacity, elements of `size` bytes) so that `needed` fit, by doubling.

@@ -50,11 +50,9 @@ typedef struct nnfi_write_plan {
     bool *initializer_gone;      /* [n_initializers]: has lost its readers, or its place */
     bool *initializer_replaced;  /* [n_initializers]: a new tensor has its place and name */
     nnfi_map names;              /* that were made or are used again: beside the graph's values */
-    char **strings;              /* what names point to */
-    size_t n_strings, strings_capacity;
-    void **blocks; /* what leaves' lists of names are in */
-    size_t n_blocks, blocks_capacity;
-    nnf_type_info *infos; /* of every value; NULL until somebody needs them */
+    nnfi_pile pile;              /* what names point to, and leaves' lists of names */
+    size_t n_strings;            /* in the pile */
+    nnf_type_info *infos;        /* of every value; NULL until somebody needs them */
     size_t n_infos;
 } nnfi_write_plan;
 

@@ -42,7 +42,7 @@ static nnf_status add_constant(nnfi_write_plan *plan, const char **name, const n
     for (int64_t i = 0; status == NNF_OK && i < nnf_tensor_numel(tensor); i++) {
         nnfi_store_f64(dtype, data, i, value);
     }
-    char *wish = nnfi_format("%s.%s", leaf->path, what);
+    char *wish = nnfi_join(leaf->path, what);
     if (!wish) status = nnfi_error_memory(strlen(leaf->path), "a name");
     if (status == NNF_OK) status = nnfi_write_plan_tensor(plan, name, tensor, wish, -1);
     nnfi_free(wish);
@@ -68,7 +68,7 @@ static nnf_status input_info(nnfi_write_plan *plan, nnf_type_info *out, const nn
 
 /* The name of the value between two nodes of one leaf. */
 static const char *between(nnfi_write_plan *plan, const nnfi_leaf *leaf, const char *what) {
-    char *wish = nnfi_format("%s.%s", leaf->path, what);
+    char *wish = nnfi_join(leaf->path, what);
     const char *name = wish ? nnfi_write_plan_name(plan, wish) : NULL;
     nnfi_free(wish);
     return name;

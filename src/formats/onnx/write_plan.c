@@ -29,15 +29,15 @@ static nnf_status no_memory(void) {
 
 /* ---- Names ---- */
 
-/* Takes `string` over; NULL where memory is short. */
-static const char *keep(nnfi_write_plan *plan, char *string) {
-    if (!string || !nnfi_reserve(&plan->strings, &plan->strings_capacity, plan->n_strings + 1,
-                                 sizeof *plan->strings)) {
-        nnfi_free(string);
-        return NULL;
-    }
-    plan->strings[plan->n_strings++] = string;
-    return string;
+/* A copy that the plan owns; NULL where memory is short. */
+static const char *keep(nnfi_write_plan *plan, const char *text, size_t length) {
+    plan->n_strings++;
+    return nnfi_pile_strndup(&plan->pile, text, length);
+}
+
+static const char *keep_span(nnfi_write_plan *plan, nnfi_span span) {
+    const char *data = (const char *)nnfi_bytes_data(plan->source->bytes);
+    return keep(plan, data + span.begin, span.end - span.begin);
 }
 
 static bool is_taken(const nnfi_write_plan *plan, const char *name) {
@@ -48,25 +48,21 @@ static bool is_taken(const nnfi_write_plan *plan, const char *name) {
 }
 
 const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish) {
-    const char *name = keep(plan, nnfi_strdup(wish));
+    const char *name = keep(plan, wish, strlen(wish));
     for (size_t i = plan->n_strings; name && is_taken(plan, name); i++) {
-        name = keep(plan, nnfi_format("%s_%zu", wish, i));
+        char *other = nnfi_format("%s_%zu", wish, i);
+        name = other ? keep(plan, other, strlen(other)) : NULL;
+        nnfi_free(other);
     }
     if (name && !nnfi_map_put(&plan->names, name, strlen(name), 0)) return NULL;
     return name;
 }
 
 const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n) {
-    if (!nnfi_reserve(&plan->blocks, &plan->blocks_capacity, plan->n_blocks + 1,
-                      sizeof *plan->blocks)) {
-        return NULL;
-    }
-    const char **names = nnfi_alloc((n + 1) * sizeof *names);
-    if (!names) return NULL;
-    for (size_t i = 0; i < n; i++) {
+    const char **names = nnfi_pile_alloc(&plan->pile, n * sizeof *names, _Alignof(char *));
+    for (size_t i = 0; names && i < n; i++) {
         names[i] = "";
     }
-    plan->blocks[plan->n_blocks++] = names;
     return names;
 }
 
@@ -107,7 +103,7 @@ static nnf_status original_name(nnfi_write_plan *plan, const char **out, uint32_
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
         if (field.number != number || k-- > 0) continue;
-        *out = keep(plan, nnfi_source_string(plan->source, field.bytes));
+        *out = keep_span(plan, field.bytes);
         return *out ? NNF_OK : no_memory();
     }
 }
@@ -383,7 +379,7 @@ static const char *initializer_name(nnfi_write_plan *plan, int64_t index) {
     nnfi_reader reader = nnfi_source_reader(plan->source, plan->source->initializers[index],
                                             "graph.initializer", index);
     if (nnfi_tensor_proto_read(&proto, reader) != NNF_OK) return NULL;
-    return keep(plan, nnfi_source_string(plan->source, proto.name));
+    return keep_span(plan, proto.name);
 }
 
 /* The tensor is an initializer of the source as it was: the leaf reads that one by its name. */
@@ -435,7 +431,7 @@ static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behin
         NNFI_TRY(add_tensor(plan, &(nnfi_new_tensor){slot->tensor, name, place, true}));
     }
     if (!name) {
-        char *wish = nnfi_format("%s.%s", leaf->path, slot->slot);
+        char *wish = nnfi_join(leaf->path, slot->slot);
         if (!wish) return no_memory();
         nnf_status status = nnfi_write_plan_tensor(plan, &name, slot->tensor, wish, *behind);
         nnfi_free(wish);
@@ -605,18 +601,11 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     for (size_t i = 0; i < plan->n_tensors; i++) {
         nnf_tensor_release(plan->tensors[i].tensor);
     }
-    for (size_t i = 0; i < plan->n_strings; i++) {
-        nnfi_free(plan->strings[i]);
-    }
-    for (size_t i = 0; i < plan->n_blocks; i++) {
-        nnfi_free(plan->blocks[i]);
-    }
     nnf_graph_infer_free(plan->infos, plan->n_infos);
     nnfi_pointers_clear(&plan->tensor_index);
     nnfi_map_clear(&plan->names);
     nnfi_free(plan->tensors);
-    nnfi_free(plan->strings);
-    nnfi_free(plan->blocks);
+    nnfi_pile_clear(&plan->pile);
     nnfi_free(plan->leaves);
     nnfi_free(plan->initializer_values);
     nnfi_free(plan->initializer_kept);
