@@ -7,6 +7,8 @@
 
 /* Tensors of more bytes go into the data file, where there is one; each begins on a page. */
 enum { LEAST_EXTERNAL = 1024, DATA_ALIGNMENT = 4096 };
+/* Tensors of no more bytes are computed at once: as segments they would take more memory. */
+enum { MOST_AT_ONCE = 128 };
 
 static nnf_status append(nnfi_segment **list, size_t *n, size_t *capacity,
                          const nnfi_segment *segment) {
@@ -118,10 +120,14 @@ static nnf_status add_initializer(nnfi_file_layout *layout, nnfi_text *header,
 nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tensor *tensor,
                                        const char *name) {
     nnfi_text header = {0};
+    const size_t size = (size_t)nnf_tensor_nbytes(tensor);
     nnfi_tensor_write_header(&header, tensor, name);
-    return add_initializer(
-        layout, &header,
-        &(nnfi_segment){.tensor = tensor, .size = (size_t)nnf_tensor_nbytes(tensor)});
+    if (size > MOST_AT_ONCE)
+        return add_initializer(layout, &header, &(nnfi_segment){.tensor = tensor, .size = size});
+    const size_t at = layout->owned.length;
+    nnf_status status = nnfi_tensor_write_raw(&header, tensor);
+    nnfi_put_message(&layout->owned, GRAPH_INITIALIZER, &header);
+    return status == NNF_OK ? nnfi_file_layout_add_owned(layout, at) : status;
 }
 
 /* Whether a field holds a tensor's elements as bytes, or says where they are. */
