@@ -301,9 +301,10 @@ static void fail_each_in_turn(long at_least) {
         free(before);
     }
     assert_true(number > at_least);
+    /* Old data whose removal failed may be left, but nothing half written. */
     char *after = list_folder();
-    assert_int_equal(strlen(after),
-                     strlen(strstr(after, ".1.") ? "a.onnx a.onnx.1.data" : "a.onnx a.onnx.data"));
+    assert_null(strstr(after, ".nnfuse-"));
+    assert_true(strlen(after) <= strlen("a.onnx a.onnx.1.data a.onnx.2.data"));
     free(after);
 }
 
