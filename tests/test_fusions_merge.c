@@ -60,6 +60,10 @@ static nnf_value one_branch(instance *it, const nnf_conv_options *main, nnf_valu
     if (!first && !it->miss && keeps && chance(&it->seed, 3))
         return chance(&it->seed, 2) ? norm_behind(it, x) : x;
     if (!first && !it->miss) options = smaller_kernel(it, options);
+    bool pads = false;
+    for (int i = 0; i < options.spatial; i++)
+        pads = pads || options.padding_begin[i] > 0;
+    if (!it->miss && !pads && chance(&it->seed, 2)) x = norm_behind(it, x);
     nnf_value value = call_of(it, conv_of(it, &options), x, NNF_NO_VALUE);
     return training || (!it->miss && chance(&it->seed, 2)) ? norm_behind(it, value) : value;
 }

@@ -103,6 +103,39 @@ static void what_others_use_or_watch_is_not_merged(void **state) {
     assert_not_merged(graph, "conv1:");
 }
 
+/* conv(x, its weight, b), without a bias of its own: b is an input of the graph. */
+static nnf_value call_with_bias(nnf_module *graph, const char *path, nnf_value x, nnf_value b) {
+    const nnf_conv_options options = nnf_conv_options_default(2, false, 4, 4, 1);
+    const nnf_value inputs[] = {x, NNF_NO_VALUE, b};
+    nnf_value output;
+    nnf_module *conv;
+    assert_ok(nnf_conv_new(&conv, &options, false, NNF_F32));
+    fill(conv, 8);
+    add_module(graph, path, conv);
+    assert_ok(nnf_graph_add_call(graph, path, inputs, 3, NULL, &output, 1));
+    return output;
+}
+
+static void a_bias_that_is_no_constant_stays(void **state) {
+    (void)state;
+    for (int beside = 0; beside < 2; beside++) {
+        nnf_module *graph = new_graph();
+        nnf_value b, x = add_input(graph, 4, (const int64_t[]){1, 4, 5, 5});
+        assert_ok(nnf_graph_add_input(graph, &b, "b", NULL));
+        add_module(graph, "second", new_conv(2, false, 4, 4, 1));
+        add_module(graph, "add", new_add());
+        nnf_value first = call_with_bias(graph, "first", x, b);
+        assert_ok(nnf_graph_add_output(graph,
+                                       beside ? call2(graph, "add", first, call(graph, "second", x))
+                                              : call(graph, "second", first)));
+        nnf_module_eval(graph);
+        assert_ok(nnf_fuse(graph, NULL, NULL));
+        assert_string_equal(calls_text(graph), beside ? "first:Conv2d second:Conv2d add:Add"
+                                                      : "first:Conv2d second:Conv2d");
+        nnf_module_release(graph);
+    }
+}
+
 /* ---- Memory that is short ---- */
 
 typedef struct failing {
@@ -163,4 +196,5 @@ static void failing_allocations_leave_a_graph_that_computes_the_same(void **stat
 TEST_MAIN(cmocka_unit_test(branches_and_a_series_become_two_layers),
           cmocka_unit_test(finding_changes_nothing),
           cmocka_unit_test(what_others_use_or_watch_is_not_merged),
+          cmocka_unit_test(a_bias_that_is_no_constant_stays),
           cmocka_unit_test(failing_allocations_leave_a_graph_that_computes_the_same))

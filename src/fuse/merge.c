@@ -13,12 +13,16 @@
 /* More of them are no network's; bounds keep the search linear in the graph. */
 enum { MOST_BRANCHES = 32, MOST_CALLS = 128, MOST_ROUNDS = 32 };
 
-/* Affine maps behind one linear layer, or behind nothing. */
+/* Calls of affine maps, in execution order. */
+typedef struct affine_calls {
+    size_t *calls, n;
+} affine_calls;
+
+/* Affine maps behind one linear layer and in front of it, or alone. */
 typedef struct branch {
-    nnf_value x;    /* what it reads */
-    size_t layer;   /* the linear layer's call, or NNFI_NO_CALL */
-    size_t *affine; /* [n]: calls, in execution order */
-    size_t n;
+    nnf_value x;  /* what it reads */
+    size_t layer; /* the linear layer's call, or NNFI_NO_CALL */
+    affine_calls front, behind;
     double cost; /* multiplications of the layer for one position of the output */
 } branch;
 
@@ -63,12 +67,18 @@ static size_t producer_for(const merger *m, nnf_value value, size_t reader) {
     return alone ? (size_t)producer : NNFI_NO_CALL;
 }
 
+/* Whether it reads nothing beside its data that is only known when it runs, as a bias may be. */
+static bool is_constant(const merger *m, size_t index) {
+    return nnfi_plan_other_input(m->plan, call_at(m, index), data_of(m, index)) == NNF_NO_VALUE;
+}
+
 static bool is_linear(const merger *m, size_t index) {
-    return nnf_module_get_type(call_at(m, index)->module)->linear_map != NULL;
+    return nnf_module_get_type(call_at(m, index)->module)->linear_map && is_constant(m, index);
 }
 
 static bool is_affine(const merger *m, size_t index) {
-    return nnfi_type_is_affine(nnfi_view_type(m->plan->graph, call_at(m, index)));
+    return nnfi_type_is_affine(nnfi_view_type(m->plan->graph, call_at(m, index))) &&
+           is_constant(m, index);
 }
 
 /* An Add of two values that are computed. */
@@ -84,28 +94,42 @@ static bool add_call(merger *m, size_t call) {
     return true;
 }
 
+/* The affine maps behind each other of which the last gives *value to *reader; then *value is what
+ * the first reads, and *reader that one. They join the candidate's calls. */
+static bool trace_affine(merger *m, nnf_value *value, size_t *reader, affine_calls *out) {
+    size_t first = m->n_calls, call;
+    while ((call = producer_for(m, *value, *reader)) != NNFI_NO_CALL && is_affine(m, call)) {
+        if (!add_call(m, call)) return false;
+        *value = data_of(m, call);
+        *reader = call;
+    }
+    *out = (affine_calls){m->calls + first, m->n_calls - first};
+    for (size_t i = 0; i < out->n / 2; i++) { /* they were met from the last on */
+        size_t swapped = out->calls[i];
+        out->calls[i] = out->calls[out->n - 1 - i];
+        out->calls[out->n - 1 - i] = swapped;
+    }
+    return true;
+}
+
 /* The branch whose last call gives `value` to `reader`. Its calls join the candidate's. */
 static bool trace_branch(merger *m, branch *out, nnf_value value, size_t reader) {
-    size_t first = m->n_calls, call;
-    *out = (branch){.x = value, .layer = NNFI_NO_CALL};
-    while ((call = producer_for(m, out->x, reader)) != NNFI_NO_CALL &&
-           (is_affine(m, call) || is_linear(m, call))) {
-        out->x = data_of(m, call);
-        reader = call;
-        if (!is_affine(m, call)) {
-            out->layer = call;
-            break;
-        }
+    *out = (branch){.layer = NNFI_NO_CALL};
+    if (!trace_affine(m, &value, &reader, &out->behind)) return false;
+    size_t call = producer_for(m, value, reader);
+    if (call != NNFI_NO_CALL && is_linear(m, call)) {
         if (!add_call(m, call)) return false;
+        out->layer = call;
+        value = data_of(m, call);
     }
-    out->affine = m->calls + first;
-    out->n = m->n_calls - first;
-    for (size_t i = 0; i < out->n / 2; i++) { /* they were met from the last on */
-        size_t swapped = out->affine[i];
-        out->affine[i] = out->affine[out->n - 1 - i];
-        out->affine[out->n - 1 - i] = swapped;
-    }
-    return out->layer == NNFI_NO_CALL || add_call(m, out->layer);
+    out->x = value;
+    return true;
+}
+
+/* Takes in what is in front of the branch's layer. */
+static bool trace_front(merger *m, branch *of) {
+    size_t reader = of->layer;
+    return reader == NNFI_NO_CALL || trace_affine(m, &of->x, &reader, &of->front);
 }
 
 /* The branches that meet in a tree of Adds. */
@@ -119,7 +143,8 @@ static bool gather(merger *m, size_t sum) {
             good = gather(m, producer);
         else
             good = m->n_branches < MOST_BRANCHES &&
-                   trace_branch(m, &m->branches[m->n_branches++], value, sum);
+                   trace_branch(m, &m->branches[m->n_branches], value, sum) &&
+                   trace_front(m, &m->branches[m->n_branches++]);
         if (!good) return false;
     }
     return true;
@@ -137,22 +162,45 @@ static nnf_status put_affine(merger *m, nnfi_dense *dense, size_t layer, size_t 
     return status;
 }
 
+static nnf_status put_all(merger *m, nnfi_dense *dense, size_t layer, const affine_calls *list) {
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; status == NNF_OK && i < list->n; i++)
+        status = put_affine(m, dense, layer, list->calls[i]);
+    return status;
+}
+
+/* *dense, a layer, becomes that behind what is in front of it. */
+static nnf_status put_behind(merger *m, nnfi_dense *dense, size_t layer,
+                             const affine_calls *front) {
+    nnfi_dense first;
+    if (front->n == 0) return NNF_OK;
+    NNFI_TRY(nnfi_dense_identity(&first, dense, dense->in));
+    nnf_status status = put_all(m, &first, layer, front);
+    if (status == NNF_OK) status = nnfi_dense_then(&first, dense);
+    nnfi_dense_clear(status == NNF_OK ? dense : &first);
+    if (status == NNF_OK) *dense = first;
+    return status;
+}
+
+static nnf_status compute_layer(merger *m, nnfi_dense *out, branch *of, bool numbers) {
+    nnf_module *view;
+    *out = (nnfi_dense){0};
+    NNFI_TRY(nnfi_view_make(&view, m->plan->graph, call_at(m, of->layer), 0, 0));
+    nnf_status status = nnfi_dense_of(out, view, numbers);
+    nnf_module_release(view);
+    if (status != NNF_OK) return status;
+    of->cost = nnfi_dense_cost(out);
+    return put_behind(m, out, of->layer, &of->front);
+}
+
 /* `like`: what a branch without a layer is like, which comes behind one that has one; axes are
  * checked against those of `layer`. */
 static nnf_status compute(merger *m, nnfi_dense *out, branch *of, const nnfi_dense *like,
                           size_t layer, bool numbers) {
-    nnf_status status;
-    if (of->layer != NNFI_NO_CALL || !like) {
-        nnf_module *view;
-        NNFI_TRY(nnfi_view_make(&view, m->plan->graph, call_at(m, of->layer), 0, 0));
-        status = nnfi_dense_of(out, view, numbers);
-        nnf_module_release(view);
-        if (status == NNF_OK) of->cost = nnfi_dense_cost(out);
-    } else {
-        status = nnfi_dense_identity(out, like, like->in);
-    }
-    for (size_t i = 0; status == NNF_OK && i < of->n; i++)
-        status = put_affine(m, out, layer, of->affine[i]);
+    nnf_status status = of->layer != NNFI_NO_CALL || !like
+                            ? compute_layer(m, out, of, numbers)
+                            : nnfi_dense_identity(out, like, like->in);
+    if (status == NNF_OK) status = put_all(m, out, layer, &of->behind);
     if (status != NNF_OK) nnfi_dense_clear(out);
     return status;
 }

@@ -90,8 +90,7 @@ static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index)
            nnfi_activation_knows(call->module, index, value->constant);
 }
 
-/* An input beside `value` that the call must be given; NNF_NO_VALUE: none. */
-static nnf_value other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
+nnf_value nnfi_plan_other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value) {
     for (size_t i = 0; i < call->n_inputs; i++)
         if (call->inputs[i] != value && !is_known(plan, call, i)) return call->inputs[i];
     /* what lifted layers capture is their nodes' alone */
@@ -128,7 +127,7 @@ size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
     if (residual_of(plan, reader, value) != NNF_NO_VALUE) return next;
     size_t data = data_input(plan, reader);
     if (reader->n_inputs <= data || reader->inputs[data] != value) return NNFI_NO_CALL;
-    return other_input(plan, reader, value) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
+    return nnfi_plan_other_input(plan, reader, value) == NNF_NO_VALUE ? next : NNFI_NO_CALL;
 }
 
 static nnf_status not_fusable_value(const char *format, const char *path, const char *value) {
@@ -156,7 +155,7 @@ static nnf_status why_readers(const nnfi_plan *plan, const nnfi_call *call,
     if (n > 1)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the output of '%s' is %sread by '%s'", call->path,
                          also ? "also " : "", reader->path);
-    nnf_value second = other_input(plan, reader, value);
+    nnf_value second = nnfi_plan_other_input(plan, reader, value);
     const char *name = second == NNF_NO_VALUE ? "" : plan->graph->values[second].name;
     bool constant = second != NNF_NO_VALUE && plan->graph->values[second].constant;
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' reads '%s' too%s", reader->path, name,

@@ -32,6 +32,9 @@ bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call);
 /* Whether a call of the module is left when those that are taken are gone. */
 bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module);
 
+/* An input beside `value` that the call must be given, as its module neither holds nor knows it;
+ * NNF_NO_VALUE: none. */
+nnf_value nnfi_plan_other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value);
 /* The call that reads what `call` gives, as its one input that is not constant or beside a
  * residual, where nothing else does; else NNFI_NO_CALL. */
 size_t nnfi_plan_next(const nnfi_plan *plan, size_t call);
