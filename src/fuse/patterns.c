@@ -183,8 +183,7 @@ static bool is_named(const char *term, const char *type) {
     return *term == *type && !strncmp(term, type, length) && term[length] == '(';
 }
 
-/* What a step with a number is called that is written as one of this type with the number's inverse;
- * NULL: none. */
+/* The step with a number that one of this type, with the number's inverse, stands for; NULL: none. */
 static const char *inverse_of(const char *type) {
     return !strcmp(type, "Div") ? "Mul" : !strcmp(type, "Sub") ? "Add" : NULL;
 }
