@@ -183,7 +183,7 @@ static bool is_named(const char *term, const char *type) {
     return *term == *type && !strncmp(term, type, length) && term[length] == '(';
 }
 
-/* The step with a number that one of this type, with the number's inverse, stands for; NULL: none. */
+/* The step with a number for which one of this type, with the inverse, does; NULL: none. */
 static const char *inverse_of(const char *type) {
     return !strcmp(type, "Div") ? "Mul" : !strcmp(type, "Sub") ? "Add" : NULL;
 }
