@@ -123,8 +123,10 @@ static trial any_global_pool(uint64_t *seed) {
 
 static trial any_activation(uint64_t *seed) {
     trial made = {NULL, 1, {{.ndim = (int)pick(seed, 0, 6)}}};
-    if (chance(seed, 12))
-        assert_ok(nnf_activation_new(&made.module, NNF_SQRT)); /* NaN for half of the numbers */
+    static const nnf_activation alone[] = {NNF_SQRT, NNF_LOG, /* NaN for half of the numbers */
+                                           NNF_EXP,  NNF_ABS, NNF_NEG, NNF_SOFTPLUS};
+    if (chance(seed, 3))
+        assert_ok(nnf_activation_new(&made.module, alone[pick(seed, 0, 5)]));
     else
         made.module = random_activation(seed);
     random_extents(&made.inputs[0], seed, 7);
@@ -152,7 +154,75 @@ static trial any_softmax(uint64_t *seed) {
     random_extents(&made.inputs[0], seed, 7);
     nnf_softmax_options options = {pick(seed, -made.inputs[0].ndim, made.inputs[0].ndim - 1),
                                    chance(seed, 3)};
-    assert_ok(nnf_module_new(&made.module, nnf_type("Softmax"), &options));
+    const char *name = chance(seed, 3) ? "LogSoftmax" : "Softmax";
+    assert_ok(nnf_module_new(&made.module, nnf_type(name), &options));
+    return made;
+}
+
+static trial any_layernorm(uint64_t *seed) {
+    trial made = {.n_inputs = (size_t)pick(seed, 2, 3),
+                  .inputs = {{.ndim = (int)pick(seed, 1, 4)}}};
+    shape *x = made.inputs;
+    random_extents(x, seed, 40);
+    int64_t axis = pick(seed, 0, x->ndim - 1);
+    for (size_t i = 1; i < made.n_inputs; i++) {
+        made.inputs[i].ndim = x->ndim - (int)axis;
+        for (int d = 0; d < made.inputs[i].ndim; d++)
+            made.inputs[i].dims[d] = chance(seed, 12) ? 1 : x->dims[axis + d];
+    }
+    nnf_norm_options options = {
+        .axis = chance(seed, 2) ? axis : axis - x->ndim, .eps = 1e-3, .centred = true};
+    assert_ok(nnf_module_new(&made.module, nnf_type("LayerNorm"), &options));
+    return made;
+}
+
+/* Space alone in half of them. */
+static trial any_reduction(uint64_t *seed) {
+    static const char *const names[] = {"ReduceMean", "ReduceMax", "ReduceSum",      "ReduceMin",
+                                        "ReduceL1",   "ReduceL2",  "ReduceSumSquare"};
+    bool space = chance(seed, 2);
+    trial made = {NULL, 1, {{.ndim = (int)pick(seed, space ? 3 : 1, 5)}}};
+    shape *x = made.inputs;
+    random_extents(x, seed, 17);
+    nnf_axes_options options = {.n_axes = -1, .keepdims = chance(seed, 2)};
+    if (space || !chance(seed, 6)) {
+        int64_t first = space ? 2 : pick(seed, 0, x->ndim - 1);
+        int64_t end = space ? x->ndim : pick(seed, first + 1, x->ndim);
+        options.n_axes = (int)(end - first);
+        for (int64_t i = first; i < end; i++)
+            options.axes[i - first] = chance(seed, 2) ? i : i - x->ndim;
+    }
+    const char *name = names[pick(seed, 0, space ? 1 : 6)];
+    assert_ok(nnf_module_new(&made.module, nnf_type(name), &options));
+    return made;
+}
+
+static trial any_resize(uint64_t *seed) {
+    trial made = {NULL, 1, {image(seed, (int)pick(seed, 1, 3), pick(seed, 1, 20))}};
+    nnf_resize_options options = {
+        .mode = (nnf_resize_mode)pick(seed, NNF_RESIZE_NEAREST, NNF_RESIZE_LINEAR),
+        .coordinates =
+            (nnf_resize_coordinates)pick(seed, NNF_RESIZE_HALF_PIXEL, NNF_RESIZE_ASYMMETRIC),
+        .nearest = (nnf_resize_nearest)pick(seed, NNF_RESIZE_PREFER_FLOOR, NNF_RESIZE_CEIL),
+        .n_axes = -1,
+        .n_scales = made.inputs[0].ndim};
+    bool whole = chance(seed, 2);
+    for (int i = 0; i < options.n_scales; i++)
+        options.scales[i] = i < 2   ? 1
+                            : whole ? (double)pick(seed, 1, 4)
+                                    : (double)pick(seed, 2, 13) / 4;
+    assert_ok(nnf_module_new(&made.module, nnf_type("Resize"), &options));
+    return made;
+}
+
+static trial any_sum(uint64_t *seed) {
+    trial made = {.n_inputs = (size_t)pick(seed, 1, MOST_INPUTS)};
+    shape x = {.ndim = (int)pick(seed, 1, 5)};
+    random_extents(&x, seed, 7);
+    for (size_t i = 0; i < made.n_inputs; i++)
+        made.inputs[i] = x;
+    if (chance(seed, 4)) made.inputs[0].dims[pick(seed, 0, x.ndim - 1)] = 1; /* repeats */
+    assert_ok(nnf_module_new(&made.module, nnf_type("Sum"), NULL));
     return made;
 }
 
@@ -284,9 +354,13 @@ static const struct {
     {"batch norm", any_norm, 120},
     {"pool", any_pool, 250},
     {"global pool", any_global_pool, 60},
-    {"activation", any_activation, 150},
+    {"activation", any_activation, 220},
     {"binary", any_binary, 200},
-    {"softmax", any_softmax, 100},
+    {"softmax", any_softmax, 150},
+    {"layer norm", any_layernorm, 120},
+    {"reduction", any_reduction, 250},
+    {"resize", any_resize, 200},
+    {"sum", any_sum, 80},
     {"concat", any_concat, 150},
     {"fused convolution", any_fused_conv, 250},
     {"fused linear", any_fused_linear, 100},

@@ -60,6 +60,21 @@ int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
     case NNF_MISH:
         out[0] = (nnfi_eltwise){dnnl_eltwise_mish, 0, 0};
         return 1;
+    case NNF_EXP:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_exp, 0, 0};
+        return 1;
+    case NNF_LOG:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_log, 0, 0};
+        return 1;
+    case NNF_ABS:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_abs, 0, 0};
+        return 1;
+    case NNF_NEG:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_linear, -1, 0};
+        return 1;
+    case NNF_SOFTPLUS:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_soft_relu, 1, 0};
+        return 1;
     case NNF_SQRT:
         out[0] = (nnfi_eltwise){dnnl_eltwise_sqrt, 0, 0};
         return 1;

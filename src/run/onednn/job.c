@@ -6,14 +6,17 @@ nnf_status nnfi_onednn_error(dnnl_status_t status, const char *what) {
     return nnf_error(NNF_ERROR_UNSUPPORTED, "oneDNN gave status %d for %s", (int)status, what);
 }
 
+void nnfi_job_drop_step(nnfi_job *job) {
+    nnfi_step *step = nnfi_job_take_step(job);
+    if (step) step->release(step);
+}
+
 void nnfi_job_clear(nnfi_job *job) {
-    if (job->step)
-        nnfi_primitive_step_base(job->step)->release(nnfi_primitive_step_base(job->step));
+    nnfi_job_drop_step(job);
     if (job->pd) dnnl_primitive_desc_destroy(job->pd);
     if (job->attr) dnnl_primitive_attr_destroy(job->attr);
     while (job->n_mds > 0)
         nnfi_md_release(job->mds[--job->n_mds]);
-    job->step = NULL;
     job->pd = NULL;
     job->attr = NULL;
 }

@@ -29,7 +29,7 @@ struct nnfi_engine {
     size_t buffer_size;
 };
 
-enum { NNFI_MOST_ARGS = 72 }; /* a Concat has one for each input */
+enum { NNFI_MOST_ARGS = NNFI_MOST_SOURCES + 8 };
 
 typedef struct nnfi_primitive_step nnfi_primitive_step;
 
@@ -65,6 +65,13 @@ nnf_status nnfi_onednn_binary(nnfi_job *job);
 nnf_status nnfi_onednn_softmax(nnfi_job *job);
 nnf_status nnfi_onednn_batchnorm(nnfi_job *job);
 nnf_status nnfi_onednn_concat(nnfi_job *job);
+nnf_status nnfi_onednn_sum(nnfi_job *job);
+nnf_status nnfi_onednn_layernorm(nnfi_job *job);
+nnf_status nnfi_onednn_reduce(nnfi_job *job);
+nnf_status nnfi_onednn_resize(nnfi_job *job);
+
+/* A pooling over all spatial axes of input 0; the output may be without them. */
+nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm);
 
 /* Whether Winograd's algorithm is the better one for a Conv2d of those operands. */
 bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
@@ -122,6 +129,8 @@ nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_co
 /* The output is to be the memory of input number i. */
 void nnfi_job_inplace(nnfi_job *job, size_t i);
 nnfi_step *nnfi_job_take_step(nnfi_job *job);
+/* Releases the step: the module runs by its forward after all. */
+void nnfi_job_drop_step(nnfi_job *job);
 
 /* x / (1 + e^-x) for each of n values. */
 void nnfi_silu(float *x, int64_t n);
