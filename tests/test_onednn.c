@@ -215,6 +215,19 @@ static trial any_resize(uint64_t *seed) {
     return made;
 }
 
+static trial any_transpose(uint64_t *seed) {
+    trial made = {NULL, 1, {{.ndim = (int)pick(seed, 1, 6)}}};
+    random_extents(&made.inputs[0], seed, 7);
+    nnf_transpose_options options = {.n = chance(seed, 8) ? -1 : made.inputs[0].ndim};
+    for (int i = 0; i < options.n; i++) {
+        int64_t other = pick(seed, 0, i);
+        options.perm[i] = options.perm[other];
+        options.perm[other] = i;
+    }
+    assert_ok(nnf_module_new(&made.module, nnf_type("Transpose"), &options));
+    return made;
+}
+
 static trial any_sum(uint64_t *seed) {
     trial made = {.n_inputs = (size_t)pick(seed, 1, MOST_INPUTS)};
     shape x = {.ndim = (int)pick(seed, 1, 5)};
@@ -360,6 +373,7 @@ static const struct {
     {"layer norm", any_layernorm, 120},
     {"reduction", any_reduction, 250},
     {"resize", any_resize, 200},
+    {"transpose", any_transpose, 150},
     {"sum", any_sum, 80},
     {"concat", any_concat, 150},
     {"fused convolution", any_fused_conv, 250},

@@ -26,6 +26,12 @@ static unsigned norm_flags(bool scale, bool shift) {
     return (scale ? (unsigned)dnnl_use_scale : 0) | (shift ? (unsigned)dnnl_use_shift : 0);
 }
 
+/* oneDNN asks where each axis goes to, not where it comes from. */
+static void invert(int *inverse, int ndims, const int *perm) {
+    for (int i = 0; i < ndims; i++)
+        inverse[perm[i]] = i;
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 
 dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
@@ -40,6 +46,12 @@ dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md) {
 
 dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims) {
     return dnnl_memory_desc_create_with_tag(out, ndims, dims, dnnl_f32, blocked_tag(ndims));
+}
+
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm) {
+    int inverse[DNNL_MAX_NDIMS];
+    invert(inverse, ndims, perm);
+    return dnnl_memory_desc_permute_axes(out, md, inverse);
 }
 
 void nnfi_md_release(nnfi_md md) {
@@ -190,6 +202,14 @@ dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dim
     dnnl_memory_desc_t md;
     TRY_DNNL(dnnl_memory_desc_init_by_tag(&md, ndims, dims, dnnl_f32, blocked_tag(ndims)));
     return nnfi_md_clone(out, &md);
+}
+
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm) {
+    int inverse[DNNL_MAX_NDIMS];
+    dnnl_memory_desc_t transposed;
+    invert(inverse, ndims, perm);
+    TRY_DNNL(dnnl_memory_desc_permute_axes(&transposed, md, inverse));
+    return nnfi_md_clone(out, &transposed);
 }
 
 void nnfi_md_release(nnfi_md md) {

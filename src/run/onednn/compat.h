@@ -24,6 +24,8 @@ dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
 dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
 /* Channels (axis 1) in blocks of 16, as AVX-512 kernels have them; 3 to 5 axes. */
 dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims);
+/* The same memory with its axes in another order: axis i is axis perm[i] of `md`. */
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm);
 void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
 /* Whether the elements stand in row-major order, whatever the strides of axes with one element. */

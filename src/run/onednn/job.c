@@ -41,6 +41,12 @@ nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl
     return keep(job, nnfi_md_new(out, ndim, dims, strides), out);
 }
 
+nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md, int ndim,
+                                  const int *perm) {
+    NNFI_TRY(check_room(job));
+    return keep(job, nnfi_md_transposed(out, md, ndim, perm), out);
+}
+
 nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
     dnnl_dims_t dims, strides;
     int64_t stride = 1;

@@ -69,6 +69,7 @@ nnf_status nnfi_onednn_sum(nnfi_job *job);
 nnf_status nnfi_onednn_layernorm(nnfi_job *job);
 nnf_status nnfi_onednn_reduce(nnfi_job *job);
 nnf_status nnfi_onednn_resize(nnfi_job *job);
+nnf_status nnfi_onednn_transpose(nnfi_job *job);
 
 /* A pooling over all spatial axes of input 0; the output may be without them. */
 nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm);
@@ -98,6 +99,9 @@ nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *oper
 nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
 nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
                                const dnnl_dims_t strides);
+/* The same memory with axis perm[i] as axis i. */
+nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md, int ndim,
+                                  const int *perm);
 
 /* What the options of convolutions and pools say of their windows. */
 typedef struct nnfi_sliding {
@@ -115,7 +119,8 @@ void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi
  * before them.
  * *supported is false where one of them is not an activation that oneDNN has. */
 nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
-/* Makes the step around the primitive of job->pd, whose arguments are said next. */
+/* Makes the step around the primitive of job->pd, whose arguments are said next; without one, a
+ * step that does nothing. */
 nnf_status nnfi_job_start(nnfi_job *job);
 /* A descriptor of the primitive that was made. */
 nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what);

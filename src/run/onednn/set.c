@@ -146,6 +146,7 @@ static const struct {
     {"ReduceL2", nnfi_onednn_reduce},
     {"ReduceSumSquare", nnfi_onednn_reduce},
     {"Resize", nnfi_onednn_resize},
+    {"Transpose", nnfi_onednn_transpose},
     {"Concat", nnfi_onednn_concat},
     {"Sum", nnfi_onednn_sum},
 };
