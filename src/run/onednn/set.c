@@ -168,9 +168,11 @@ static bool is_bare(const nnf_module *module) {
     return true;
 }
 
-/* Not where a parameter is given by the call: it may be another at each run. */
-static bool holds_parameters(const nnfi_job *job) {
+/* Not where a parameter is given by the call: it may be another at each run. A MatMul's second
+ * operand may be either. */
+static bool holds_parameters(const nnfi_job *job, nnfi_handler handler) {
     const nnf_module_type *type = nnf_module_get_type(job->module);
+    if (handler == nnfi_onednn_matmul) return true;
     size_t n = job->n_inputs - nnfi_has_residual(job->fused);
     for (size_t i = 0; i < type->n_slots && i + 1 < n; i++)
         if (job->inputs[i + 1] && !nnf_module_tensor(job->module, type->slots[i].name))
@@ -202,7 +204,7 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
                       .inputs = inputs,
                       .n_inputs = n_inputs,
                       .output = &outputs[0]};
-    return holds_parameters(job);
+    return holds_parameters(job, *handler);
 }
 
 /* Winograd's convolutions are blocked, and what stands between them had better be so too. */
