@@ -180,13 +180,12 @@ static void take_inputs(nnfi_cleaner *cleaner, nnfi_clean_call *at) {
 /* A layer that does not take its inputs is no error here: nothing is known of what it gives. */
 static nnf_status infer(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
     const nnfi_call *call = at->call;
-    const nnf_module_type *type = nnf_module_get_type(call->module);
     nnf_type_info *outputs = cleaner->output_infos;
-    if (!type->infer) return NNF_OK;
+    if (!nnf_module_get_type(call->module)->infer) return NNF_OK;
     for (size_t k = 0; k < call->n_outputs; k++)
         nnf_type_info_init(&outputs[k]);
     nnf_status status =
-        type->infer(call->module, at->infos, call->n_inputs, outputs, call->n_outputs);
+        nnfi_module_infer(call->module, at->infos, call->n_inputs, outputs, call->n_outputs);
     for (size_t k = 0; k < call->n_outputs; k++) {
         if (status == NNF_OK && call->outputs[k] != NNF_NO_VALUE)
             status = nnfi_known_set(&cleaner->infos, call->outputs[k], &outputs[k]);

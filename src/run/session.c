@@ -255,8 +255,8 @@ static nnf_status infer_outputs(call_frame *frame) {
         frame->known[i] = frame->given[i] ? &frame->infos[i] : NULL;
         if (frame->given[i]) NNFI_TRY(nnf_type_info_of_tensor(&frame->infos[i], frame->given[i]));
     }
-    return frame->type->infer(frame->module, frame->known, frame->n_inputs,
-                              frame->infos + frame->n_inputs, frame->n_outputs);
+    return nnfi_module_infer(frame->module, frame->known, frame->n_inputs,
+                             frame->infos + frame->n_inputs, frame->n_outputs);
 }
 
 /* Allocates an output where inference told all of it. */
