@@ -16,6 +16,13 @@ void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin);
  * when it changes a parameter or two. */
 nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module);
 
+/* Modules that call modules take C stack: a tree that is nested deeper than this is neither
+ * inferred nor run. */
+#define NNFI_MAX_NESTING 1000
+
+/* A flag of the library's own types: where infer could not tell an output, forward makes it. */
+#define NNFI_TYPE_MAKES_OUTPUTS (1u << 31)
+
 /* infer of the module's type, where it has one (else nothing is told), for `outputs` that come
  * initialized. Every infer is called through here: what it tells of an output is consistent then,
  * see nnfi_info_settle. On an error the outputs are for the caller to clear all the same. */

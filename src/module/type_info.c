@@ -80,11 +80,30 @@ void nnfi_info_settle(nnf_type_info *info) {
     info->n_values = -1;
 }
 
+/* Types call nnfi_module_infer again for what they contain. */
+static _Thread_local struct {
+    int depth;
+    bool too_deep; /* said on the way back by the outermost call: the paths of all that it is in
+                      leave no room for it in a message */
+} nesting;
+
+static nnf_status infer_nested(const nnf_module *module, const nnf_type_info *const *inputs,
+                               size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    nesting.depth++;
+    nnf_status status = NNF_ERROR_UNSUPPORTED;
+    if (nesting.depth > NNFI_MAX_NESTING)
+        nesting.too_deep = true;
+    else
+        status = nnf_module_get_type(module)->infer(module, inputs, n_inputs, outputs, n_outputs);
+    if (--nesting.depth > 0 || !nesting.too_deep) return status;
+    nesting.too_deep = false;
+    return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d", NNFI_MAX_NESTING);
+}
+
 nnf_status nnfi_module_infer(const nnf_module *module, const nnf_type_info *const *inputs,
                              size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
-    const nnf_module_type *type = nnf_module_get_type(module);
-    if (!type->infer) return NNF_OK;
-    NNFI_TRY(type->infer(module, inputs, n_inputs, outputs, n_outputs));
+    if (!nnf_module_get_type(module)->infer) return NNF_OK;
+    NNFI_TRY(infer_nested(module, inputs, n_inputs, outputs, n_outputs));
     for (size_t i = 0; i < n_outputs; i++)
         nnfi_info_settle(&outputs[i]);
     return NNF_OK;
