@@ -74,6 +74,7 @@ static nnf_value where_nothing_is_added(const nnfi_cleaner *cleaner, const nnfi_
     (void)cleaner;
     const nnf_pad_options *pad = call->options;
     bool nothing = pad->n >= 0 || all_within(input_info(call, 1), 0, 0);
+    if (pad->n > 2 * NNF_MAX_DIMS) return NNF_NO_VALUE;
     for (int i = 0; i < pad->n; i++)
         nothing = nothing && pad->pads[i] == 0;
     return nothing ? call->inputs[0] : NNF_NO_VALUE;

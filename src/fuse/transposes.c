@@ -41,6 +41,7 @@ static const nnf_transpose_options *order_of(const nnfi_call *call) {
         return NULL;
     const nnf_transpose_options *order = nnf_module_options(call->module);
     bool seen[NNF_MAX_DIMS] = {false};
+    if (order->n > NNF_MAX_DIMS) return NULL;
     for (int i = 0; i < order->n; i++) {
         if (order->perm[i] < 0 || order->perm[i] >= order->n || seen[order->perm[i]]) return NULL;
         seen[order->perm[i]] = true;

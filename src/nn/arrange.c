@@ -40,7 +40,8 @@ static nnf_status split_sizes(const nnf_module *module, const nnf_type_info *con
     if (given)
         NNFI_TRY(nnfi_ints_of_info(out, module, "its sizes", given));
     else
-        nnfi_ints_of_option(out, options->sizes, options->n);
+        NNFI_TRY(nnfi_ints_of_option(out, module, "its sizes", options->sizes,
+                                     NNFI_ROOM(options->sizes), options->n));
     int64_t parts = (int64_t)n_outputs;
     if (!out->given) {
         if (options->num_outputs > 0 && options->num_outputs != parts)

@@ -366,12 +366,16 @@ static nnf_status forward_non_zero(nnf_session *session, nnf_module *module,
 }
 
 static const nnf_module_type types[] = {
-    {.name = "Range", .infer = infer_range, .forward = forward_range},
+    {.name = "Range",
+     .infer = infer_range,
+     .forward = forward_range,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
     {.name = "Size", .infer = infer_size, .forward = forward_size},
     {.name = "OneHot",
      .options_size = sizeof(nnf_axis_options),
      .infer = infer_one_hot,
-     .forward = forward_one_hot},
+     .forward = forward_one_hot,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
     {.name = "EyeLike",
      .options_size = sizeof(nnf_eye_options),
      .infer = infer_eye,
@@ -380,7 +384,10 @@ static const nnf_module_type types[] = {
      .options_size = sizeof(nnf_trilu_options),
      .infer = infer_trilu,
      .forward = forward_trilu},
-    {.name = "NonZero", .infer = infer_non_zero, .forward = forward_non_zero},
+    {.name = "NonZero",
+     .infer = infer_non_zero,
+     .forward = forward_non_zero,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
 };
 const nnfi_type_family nnfi_generate_family = NNFI_TYPE_FAMILY(types);
 

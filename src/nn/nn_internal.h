@@ -183,7 +183,11 @@ typedef struct nnfi_ints {
     int n;      /* -1: not even the length is known */
     nnf_dim values[NNF_MAX_KNOWN_VALUES];
 } nnfi_ints;
-void nnfi_ints_of_option(nnfi_ints *out, const int64_t *values, int n); /* n < 0: not given */
+/* Of an option (n < 0: not given), which has room for `room` of them. NNF_ERROR_INVALID where a
+ * program says that it holds more. */
+nnf_status nnfi_ints_of_option(nnfi_ints *out, const nnf_module *module, const char *what,
+                               const int64_t *values, int room, int n);
+#define NNFI_ROOM(array) ((int)(sizeof(array) / sizeof *(array)))
 /* Of an input (NULL: not given); a scalar is a list of one. NNF_ERROR_DTYPE unless i32 or i64. */
 nnf_status nnfi_ints_of_info(nnfi_ints *out, const nnf_module *module, const char *what,
                              const nnf_type_info *info);

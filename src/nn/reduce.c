@@ -42,7 +42,8 @@ static nnf_status reduced_axes(const nnf_module *module, const nnf_type_info *co
     if (given)
         NNFI_TRY(nnfi_ints_of_info(&list, module, "its axes", given));
     else
-        nnfi_ints_of_option(&list, options->axes, options->n_axes);
+        NNFI_TRY(nnfi_ints_of_option(&list, module, "its axes", options->axes,
+                                     NNFI_ROOM(options->axes), options->n_axes));
     NNFI_TRY(nnfi_ints_axes(&list, module, ndim, axes, known));
     for (int i = 0; i < ndim; i++)
         reduced[i] = list.n == 0 && !options->noop_with_empty_axes;

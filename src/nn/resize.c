@@ -26,7 +26,8 @@ static nnf_status resized_axes(const nnf_module *module, int ndim, int *axes, in
     for (int i = 0; i < ndim; i++)
         axes[i] = i;
     if (options->n_axes < 0) return NNF_OK;
-    nnfi_ints_of_option(&list, options->axes, options->n_axes);
+    NNFI_TRY(nnfi_ints_of_option(&list, module, "its axes", options->axes, NNFI_ROOM(options->axes),
+                                 options->n_axes));
     *n = list.n;
     return nnfi_ints_axes(&list, module, ndim, axes, &known);
 }
@@ -443,6 +444,6 @@ static const nnf_module_type types[] = {{
     .options_size = sizeof(nnf_resize_options),
     .infer = infer_resize,
     .forward = forward_resize,
-    .flags = NNF_TYPE_WIDENS_16_BIT,
+    .flags = NNF_TYPE_WIDENS_16_BIT | NNFI_TYPE_MAKES_OUTPUTS, /* scales are read as it runs */
 }};
 const nnfi_type_family nnfi_resize_family = NNFI_TYPE_FAMILY(types);

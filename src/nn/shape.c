@@ -223,8 +223,8 @@ static nnf_status axes_of(nnfi_ints *out, const nnf_module *module,
     const nnf_axes_options *options = nnf_module_options(module);
     const nnf_type_info *given = nnfi_input(inputs, n_inputs, 1);
     if (given) return nnfi_ints_of_info(out, module, "its axes", given);
-    nnfi_ints_of_option(out, options->axes, options->n_axes);
-    return NNF_OK;
+    return nnfi_ints_of_option(out, module, "its axes", options->axes, NNFI_ROOM(options->axes),
+                               options->n_axes);
 }
 
 /* Which axes go; false where that cannot be told. */

@@ -13,9 +13,6 @@
 #include "support/memory.h"
 #include "support/text.h"
 
-/* Modules that call modules take C stack: a tree that is nested deeper than this does not run. */
-#define MAX_NESTING 1000
-
 int nnfi_default_threads(void) {
 #ifdef _OPENMP
     return omp_get_max_threads();
@@ -92,8 +89,9 @@ void nnfi_profile_end(const nnf_session *session, const char *path, const char *
 /* ---- Paths in errors ---- */
 
 static nnf_status push_name(nnf_session *session, const char *name) {
-    if (session->n_names >= MAX_NESTING)
-        return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d", MAX_NESTING);
+    if (session->n_names >= NNFI_MAX_NESTING)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d",
+                         NNFI_MAX_NESTING);
     if (!nnfi_reserve(&session->names, &session->names_capacity, session->n_names + 1,
                       sizeof *session->names))
         return nnfi_error_memory(sizeof *session->names, "a path");
@@ -273,6 +271,22 @@ static nnf_status allocate_output(call_frame *frame, size_t index) {
     return nnf_session_new_tensor(frame->session, &frame->outputs[index], dtype, info->ndim, shape);
 }
 
+/* A program's own type may make any output itself; the library's rely on infer. */
+static bool makes_outputs(const nnf_module_type *type) {
+    return type->flags & NNFI_TYPE_MAKES_OUTPUTS || runs_children(type) ||
+           nnf_type(type->name) != type;
+}
+
+static nnf_status allocate_outputs(call_frame *frame) {
+    for (size_t i = 0; i < frame->n_outputs; i++) {
+        NNFI_TRY(allocate_output(frame, i));
+        if (!frame->outputs[i] && !makes_outputs(frame->type))
+            return nnf_error(NNF_ERROR_SHAPE,
+                             "its inputs and options do not tell what its output number %zu is", i);
+    }
+    return NNF_OK;
+}
+
 /* The dtype that an output is to have: what infer told, else that of a 16-bit input. */
 static nnf_dtype output_dtype(const call_frame *frame, size_t index) {
     nnf_dtype dtype = frame->infos[frame->n_inputs + index].dtype;
@@ -294,8 +308,7 @@ static nnf_status narrow_output(const call_frame *frame, size_t index) {
 
 static nnf_status run_forward(call_frame *frame) {
     NNFI_TRY(infer_outputs(frame));
-    for (size_t i = 0; i < frame->n_outputs; i++)
-        NNFI_TRY(allocate_output(frame, i));
+    NNFI_TRY(allocate_outputs(frame));
     for (size_t i = 0; i < frame->n_inputs; i++) {
         frame->inputs[i] = frame->given[i];
         if (frame->given[i])

@@ -171,7 +171,7 @@ static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi
 static nnf_status encode_adaptive(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_adaptive_pool_options *pool = nnf_module_options(leaf->module);
     (void)plan;
-    for (int i = 0; i < pool->spatial; i++) {
+    for (int i = 0; i < pool->spatial && i < NNF_MAX_SPATIAL; i++) {
         if (pool->output_size[i] != 1) return cannot(leaf, "ONNX only has it with output size 1");
     }
     nnfi_node_encode(to, "GlobalAveragePool", leaf->path, leaf->inputs, 1, leaf->outputs, 1, NULL);
@@ -256,7 +256,7 @@ static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_
         return "Pad has its paddings elsewhere in this opset";
     }
     if (strcmp(op->op_type, "AveragePool") == 0 && opset < 19) {
-        for (int i = 0; i < o->pool.spatial; i++) {
+        for (int i = 0; i < o->pool.spatial && i < NNF_MAX_SPATIAL; i++) {
             if (o->pool.dilation[i] != 1) return "AveragePool has no dilation in this opset";
         }
     }
@@ -277,13 +277,11 @@ static nnf_status encode_axes(nnfi_text *to, nnfi_write_plan *plan, const nnfi_l
     nnf_axes_options options = *(const nnf_axes_options *)nnf_module_options(leaf->module);
     const char *inputs[2] = {leaf->inputs[0], ""};
     nnfi_text rest = {0};
+    if (options.n_axes > NNF_MAX_DIMS)
+        return cannot(leaf, "it has more axes than a tensor can have");
     NNFI_TRY(add_list(plan, &inputs[1], leaf, "axes", options.axes, options.n_axes));
     options.n_axes = -1;
-    nnf_status status = nnfi_attributes_write(&rest, op, &options, leaf->module);
-    if (status != NNF_OK) {
-        nnfi_text_clear(&rest);
-        return status;
-    }
+    NNFI_TRY(nnfi_attributes_write(&rest, op, &options, leaf->module));
     nnfi_node_encode(to, op->op_type, leaf->path, inputs, 2, leaf->outputs, 1, &rest);
     return NNF_OK;
 }
@@ -303,11 +301,7 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nn
     if (axes_are_an_input(op->op_type, plan->opset) && leaf->n_inputs < 2 &&
         ((const nnf_axes_options *)options)->n_axes >= 0)
         return encode_axes(to, plan, leaf, op);
-    nnf_status status = nnfi_attributes_write(&rest, op, options, leaf->module);
-    if (status != NNF_OK) {
-        nnfi_text_clear(&rest);
-        return status;
-    }
+    NNFI_TRY(nnfi_attributes_write(&rest, op, options, leaf->module));
     nnfi_node_encode(to, op->op_type, leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs,
                      leaf->n_outputs, &rest);
     return NNF_OK;
