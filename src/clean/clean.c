@@ -250,7 +250,7 @@ static nnf_status pass_on(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool
 
 static nnf_status make_constant(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool *made) {
     nnf_value output = at->call->outputs[0];
-    bool given = strcmp(nnf_module_type_name(at->call->module), "Constant") == 0;
+    bool given = nnfi_is_a(at->call->module, "Constant");
     nnf_tensor *tensor = NULL;
     *made = false;
     /* initializers stand in front of every node */

@@ -191,7 +191,7 @@ static const char *inverse_of(const char *type) {
 /* Whether the call is of the type that the term asks for, with nothing to it that a formula does
  * not say. */
 static bool is_call_of(match *m, const char *term, size_t n_operands, const nnfi_call *call) {
-    const char *type = nnf_module_type_name(call->module);
+    const char *type = nnfi_known_type(call->module);
     const bool reduces = !strncmp(type, "Reduce", 6);
     if (!is_named(term, type)) return false;
     for (size_t i = n_operands; i < call->n_inputs; i++)
@@ -215,7 +215,7 @@ static bool add_call(match *m, size_t index) {
 /* A step with a number that is written as another one with its inverse. */
 static bool match_inverse(match *m, const char *term, const char *const *operands,
                           const nnfi_call *call) {
-    const char *type = nnf_module_type_name(call->module);
+    const char *type = nnfi_known_type(call->module);
     const char *step = inverse_of(type);
     return step && is_named(term, step) && isdigit((unsigned char)*operands[1]) &&
            is_number(m, call->inputs[1], operands[1], type) &&
@@ -405,7 +405,7 @@ static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match 
 /* From the end, so that a pattern is found before those that are part of it. */
 static nnf_status find_patterns(nnfi_batch *batch, nnfi_plan *plan) {
     for (size_t c = plan->graph->n_calls; c-- > 0;) {
-        const char *type = nnf_module_type_name(plan->graph->calls[c]->module);
+        const char *type = nnfi_known_type(plan->graph->calls[c]->module);
         const char *step = inverse_of(type);
         for (size_t p = 0; p < N_PATTERNS && !plan->taken[c]; p++) {
             const char *formula = patterns[p].formula;

@@ -71,6 +71,34 @@ nnf_status nnfi_module_run_forward_hooks(nnf_module *module, nnf_tensor *const *
  * computes (Dropout's calls). */
 void *nnfi_module_state(nnf_module *module);
 
+/* ---- The library's own types ---- */
+
+/* Rows of one theme. */
+typedef struct nnfi_type_family {
+    const nnf_module_type *first;
+    size_t n, stride; /* bytes from one row to the next: a row may be part of a larger struct */
+} nnfi_type_family;
+
+/* All families, NULL behind the last: what nnf_type finds, and the types that stand for several
+ * nodes under the name of one layer. The layers themselves, which come later, say what is in them
+ * (nn/types.c); here they are only told apart from a program's own types. */
+extern const nnfi_type_family *const nnfi_built_in_types[], *const nnfi_lifted_types[];
+
+bool nnfi_is_in(const nnfi_type_family *const *families, const nnf_module_type *type);
+/* The row of that name, or NULL. */
+const nnf_module_type *nnfi_find_in(const nnfi_type_family *const *families, const char *name);
+
+/* Whether it is a row that nnf_type finds, and not a user's own type, which may have the same name.
+ */
+bool nnfi_is_built_in(const nnf_module_type *type);
+/* Whether the module is of the library's type of that name: its options are that type's. */
+bool nnfi_is_a(const nnf_module *module, const char *name);
+/* The name by which tables know a module: its type's, but one that is in no table where a program's
+ * own type only has the name of one of the library's. */
+const char *nnfi_known_type(const nnf_module *module);
+
+/* ---- Residuals ---- */
+
 /* Whether a module in a chain takes a second input that comes from elsewhere: Add, its residual. */
 bool nnfi_takes_residual(const nnf_module *module);
 /* How many of a container's inputs, counted from the last, are its children's residuals: 0 or 1. */

@@ -16,10 +16,6 @@
 
 /* ---- Families: one for each file of rows; nnf_type searches them all ---- */
 
-typedef struct nnfi_type_family {
-    const nnf_module_type *first;
-    size_t n, stride; /* bytes from one row to the next: a row may be part of a larger struct */
-} nnfi_type_family;
 #define NNFI_TYPE_FAMILY(rows) \
     { (rows), sizeof(rows) / sizeof *(rows), sizeof *(rows) }
 
@@ -48,11 +44,6 @@ extern const nnfi_type_family nnfi_pad_family;
 extern const nnfi_type_family nnfi_dropout_family;
 extern const nnfi_type_family nnfi_container_family; /* Sequential, Module, Identity, Opaque */
 extern const nnfi_type_family nnfi_fused_family;
-
-/* Whether it is a row of the library's, and not a user's own type, which may have the same name. */
-bool nnfi_is_built_in(const nnf_module_type *type);
-/* Whether the module is of the built-in type of that name. */
-bool nnfi_is_a(const nnf_module *module, const char *type);
 
 /* ---- Fused containers ---- */
 

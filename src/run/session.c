@@ -127,7 +127,7 @@ static nnf_status cannot_run(nnf_session *session, const nnf_module *module) {
     const char *type = nnf_module_type_name(module), *why = "";
     const nnf_opaque_options *node = nnf_module_options(module);
     nnfi_text path = current_path(session), what = {0};
-    if (!strcmp(type, "Opaque") && node->op_type) {
+    if (nnfi_is_a(module, "Opaque") && node->op_type) {
         nnfi_text_add(&what, "operator %s%s%s", node->domain, *node->domain ? "." : "",
                       node->op_type);
         why = ": nnfuse does not compute this operator, or not with these attributes and inputs";

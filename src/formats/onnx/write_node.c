@@ -308,7 +308,10 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nn
 }
 
 nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
-    const char *type = nnf_module_type_name(leaf->module);
+    const char *type = nnfi_known_type(leaf->module);
+    if (strcmp(type, nnf_module_type_name(leaf->module)) != 0) {
+        return cannot(leaf, "it is of a type of the program's own, whatever its name");
+    }
     if (leaf->n_inputs == 0 && strcmp(type, "Constant") != 0) {
         return cannot(leaf, "it has no input");
     }

@@ -53,8 +53,8 @@ nnf_status nnfi_onednn_batchnorm(nnfi_job *job) {
     bool has_all = nnf_module_tensor(module, "running_mean") &&
                    nnf_module_tensor(module, "running_var") &&
                    (!options->affine || nnf_module_tensor(module, "weight"));
-    bool relu = fused && nnf_module_n_children(fused) == 2 &&
-                !strcmp(nnf_module_type_name(nnf_module_child(fused, 1)), "ReLU");
+    bool relu =
+        fused && nnf_module_n_children(fused) == 2 && nnfi_is_a(nnf_module_child(fused, 1), "ReLU");
     bool supported;
     nnfi_md md;
     if (nnf_module_training(module) || options->training_mode || !has_all || x->ndim < 2 ||

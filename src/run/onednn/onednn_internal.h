@@ -2,6 +2,7 @@
 #ifndef NNFI_ONEDNN_INTERNAL_H
 #define NNFI_ONEDNN_INTERNAL_H
 
+#include "module/module_internal.h"
 #include "nnfuse/nn.h"
 #include "run/kernel_set.h"
 #include "run/onednn/compat.h"
@@ -53,8 +54,8 @@ typedef struct nnfi_job {
 /* Makes the job's step, or leaves it NULL where oneDNN has no good way to run the module. */
 typedef nnf_status (*nnfi_handler)(nnfi_job *job);
 
-/* The handler for a type of that name; NULL where there is none. */
-nnfi_handler nnfi_onednn_handler(const char *type_name);
+/* The handler for the module's type; NULL where there is none. */
+nnfi_handler nnfi_onednn_handler(const nnf_module *module);
 nnf_status nnfi_onednn_conv(nnfi_job *job);
 nnf_status nnfi_onednn_linear(nnfi_job *job);
 nnf_status nnfi_onednn_matmul(nnfi_job *job);

@@ -151,9 +151,10 @@ static const struct {
     {"Sum", nnfi_onednn_sum},
 };
 
-nnfi_handler nnfi_onednn_handler(const char *type_name) {
+nnfi_handler nnfi_onednn_handler(const nnf_module *module) {
+    const char *type = nnfi_known_type(module);
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
-        if (!strcmp(handlers[i].type, type_name)) return handlers[i].handler;
+        if (!strcmp(handlers[i].type, type)) return handlers[i].handler;
     return NULL;
 }
 
@@ -194,7 +195,7 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
                    nnfi_operand *outputs, size_t n_outputs) {
     bool fused = nnf_module_get_type(module)->flags & NNF_TYPE_FUSED;
     const nnf_module *base = fused ? nnf_module_child(module, 0) : module;
-    *handler = nnfi_onednn_handler(nnf_module_type_name(base));
+    *handler = nnfi_onednn_handler(base);
     if (!*handler || !is_bare(module) || n_outputs != 1 || n_inputs == 0 || !inputs[0] ||
         !operands_fit(inputs[0]) || !operands_fit(&outputs[0]))
         return false;
