@@ -252,6 +252,7 @@ static void then_pad(instance *it, int ndim, const int64_t *most) {
     if (breaks(it, "a value that is not 0")) options.value = 0.5;
     if (breaks(it, "not a constant")) options.kind = NNF_PAD_EDGE;
     if (breaks(it, "the channels' axis")) options.pads[1] = 1;
+    if (breaks(it, "a dilated maximum")) options.pads[2] = 1;
     if (breaks(it, "a negative pad")) options.pads[2] = -1, options.pads[ndim + 2] = 1;
     if (options.value == 0 && chance(&it->seed, 2)) {
         nnf_tensor *pads;
@@ -295,12 +296,15 @@ static void pad_before_pool(instance *it) {
     nnf_pool_options options = random_pool(&it->seed, spatial);
     bool own = breaks(it, "an average with padding of its own");
     bool any = breaks(it, "a maximum of any numbers");
-    options.average = own || (!any && options.average);
+    bool dilated = it->miss && !strcmp(it->miss, "a dilated maximum");
+    options.average = own || (!any && !dilated && options.average);
     options.auto_pad = NNF_AUTO_PAD_NOTSET;
     options.ceil_mode = breaks(it, "ceil_mode");
     for (int i = 0; i < spatial; i++) {
         options.kernel_size[i] = pick(&it->seed, 2, 3);
-        options.padding_begin[i] = options.padding_end[i] = own || (!options.average && i == 0);
+        options.dilation[i] = dilated && i == 0 ? 2 : 1;
+        options.padding_begin[i] = options.padding_end[i] =
+            own || (!options.average && !dilated && i == 0);
         most[i] = options.kernel_size[i] - 1 - options.padding_end[i];
     }
     start(it, spatial + 2, dims, false);
@@ -352,7 +356,8 @@ static const fusion_row rows[] = {
     {"pad before a pooling",
      pad_before_pool,
      {"a value that is not 0", "not a constant", "the channels' axis", "a negative pad",
-      "an average with padding of its own", "a maximum of any numbers", "ceil_mode"},
+      "an average with padding of its own", "a maximum of any numbers", "ceil_mode",
+      "a dilated maximum"},
      NULL},
 };
 

@@ -23,8 +23,18 @@ typedef struct paddings {
             (options)->kernel_size, (options)->dilation, &(options)->auto_pad \
     }
 
+/* A maximum of padding alone would be that of zeros no more. Pads below the kernel's size leave an
+ * element in every window, but for one whose dilation may step over all that is there. */
+static nnf_status check_pool_pads(const paddings *to, int i, const nnf_module *window,
+                                  bool average) {
+    if (to->begin[i] >= to->kernel[i] || to->end[i] >= to->kernel[i])
+        return cannot_pad(window, "a window would lie in the padding alone");
+    if (average || to->dilation[i] == 1) return NNF_OK;
+    return cannot_pad(window, "a dilated window may lie in the padding alone");
+}
+
 static nnf_status add_pads(const paddings *to, const nnf_module *pad, const nnf_module *window,
-                           bool is_pool) {
+                           bool is_pool, bool average) {
     const nnf_pad_options *from = nnf_module_options(pad);
     int ndim = to->spatial + 2;
     if (from->kind != NNF_PAD_CONSTANT || from->value != 0.0)
@@ -37,16 +47,12 @@ static nnf_status add_pads(const paddings *to, const nnf_module *pad, const nnf_
             return cannot_pad(window, "it crops, or pads other axes than the spatial ones");
     for (int i = 0; i < to->spatial; i++) {
         int64_t begin = from->pads[2 + i], end = from->pads[ndim + 2 + i];
-        if (is_pool && to->dilation[i] != 1 && (begin > 0 || end > 0))
-            return cannot_pad(window, "its dilated window may step over the elements, and see "
-                                      "padding alone");
         if (*to->auto_pad == NNF_AUTO_PAD_VALID) to->begin[i] = to->end[i] = 0;
         if (!nnfi_is_small(to->begin[i]) || !nnfi_is_small(to->end[i]))
             return cannot_pad(window, "that has too large a padding");
         to->begin[i] += begin;
         to->end[i] += end;
-        if (is_pool && (to->begin[i] >= to->kernel[i] || to->end[i] >= to->kernel[i]))
-            return cannot_pad(window, "a window would lie in the padding alone");
+        if (is_pool && (begin > 0 || end > 0)) NNFI_TRY(check_pool_pads(to, i, window, average));
     }
     *to->auto_pad = NNF_AUTO_PAD_NOTSET;
     return NNF_OK;
@@ -57,7 +63,7 @@ static nnf_status pad_conv(nnf_conv_options *options, const nnf_module *pad,
     if (options->transposed || options->padding_mode != NNF_PADDING_ZEROS)
         return cannot_pad(conv, "that does not pad its input with zeros");
     const paddings to = PADDINGS(options);
-    return add_pads(&to, pad, conv, false);
+    return add_pads(&to, pad, conv, false, false);
 }
 
 static nnf_status pad_pool(nnf_pool_options *options, const nnf_module *pad,
@@ -67,7 +73,7 @@ static nnf_status pad_pool(nnf_pool_options *options, const nnf_module *pad,
     for (int i = 0; i < to.spatial && options->average; i++)
         if (to.begin[i] > 0 || to.end[i] > 0) return cannot_pad(pool, "that has padding already");
     options->count_include_pad = options->average;
-    return add_pads(&to, pad, pool, true);
+    return add_pads(&to, pad, pool, true, options->average);
 }
 
 static nnf_status share_parameters(nnf_module *to, const nnf_module *from) {
