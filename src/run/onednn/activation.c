@@ -5,8 +5,18 @@
 #include <math.h>
 #include <string.h>
 
-static float finite(double bound) {
-    return bound > FLT_MAX ? FLT_MAX : bound < -FLT_MAX ? -FLT_MAX : (float)bound;
+/* What lies beyond the largest float is no bound: infinite inputs pass. */
+static float bound_of(double bound) {
+    return bound > FLT_MAX ? INFINITY : bound < -FLT_MAX ? -INFINITY : (float)bound;
+}
+
+/* oneDNN takes no bounds in the wrong order, which ONNX does. */
+static int clip_of(double low, double high, nnfi_eltwise *out) {
+    if (!(low <= high)) return 0;
+    *out = (nnfi_eltwise){dnnl_eltwise_clip, bound_of(low), bound_of(high)};
+    if (out->alpha == -INFINITY && out->beta == INFINITY)
+        *out = (nnfi_eltwise){dnnl_eltwise_linear, 1, 0}; /* a NaN passes too */
+    return 1;
 }
 
 int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
@@ -20,8 +30,7 @@ int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
         out[0] = (nnfi_eltwise){dnnl_eltwise_clip, 0, 6};
         return 1;
     case NNF_CLIP:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_clip, finite(options->alpha), finite(options->beta)};
-        return 1;
+        return clip_of(options->alpha, options->beta, out);
     case NNF_LEAKY_RELU:
         out[0] = (nnfi_eltwise){dnnl_eltwise_relu, alpha, 0};
         return 1;
