@@ -128,7 +128,7 @@ static void what_ONNX_cannot_say_is_refused(void **state) {
     assert_ok(nnf_module_get(&conv, graph, "conv"));
     ((nnf_conv_options *)nnf_module_mut_options(conv))->padding_mode = NNF_PADDING_CIRCULAR;
     assert_error(nnf_onnx_save_memory(graph, &bytes, &size, NULL), NNF_ERROR_UNSUPPORTED, "'conv'",
-                 "pads with zeros");
+                 "padding_mode");
     assert_ok(nnf_sequential_new(&sequential, &conv, 1));
     assert_error(nnf_onnx_save_memory(sequential, &bytes, &size, NULL), NNF_ERROR_INVALID,
                  "Sequential", "nnf_graph_new");

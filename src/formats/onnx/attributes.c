@@ -1,4 +1,5 @@
 /* Attributes to options and back, as the rows of ops.c say. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "formats/onnx/ops.h"
@@ -111,45 +112,45 @@ static bool store_ints(nnfi_node_call *call, char *options, const nnfi_attribute
 typedef struct word {
     nnfi_attribute_kind kind;
     const char *name;
-    int value;
+    int value, since; /* as nnfi_attribute_row.since */
 } word;
 
 static const word words[] = {
-    {NNFI_ATTRIBUTE_AUTO_PAD, "NOTSET", NNF_AUTO_PAD_NOTSET},
-    {NNFI_ATTRIBUTE_AUTO_PAD, "SAME_UPPER", NNF_AUTO_PAD_SAME_UPPER},
-    {NNFI_ATTRIBUTE_AUTO_PAD, "SAME_LOWER", NNF_AUTO_PAD_SAME_LOWER},
-    {NNFI_ATTRIBUTE_AUTO_PAD, "VALID", NNF_AUTO_PAD_VALID},
-    {NNFI_ATTRIBUTE_PAD_MODE, "constant", NNF_PAD_CONSTANT},
-    {NNFI_ATTRIBUTE_PAD_MODE, "reflect", NNF_PAD_REFLECT},
-    {NNFI_ATTRIBUTE_PAD_MODE, "edge", NNF_PAD_EDGE},
-    {NNFI_ATTRIBUTE_PAD_MODE, "wrap", NNF_PAD_WRAP},
-    {NNFI_ATTRIBUTE_GELU, "none", NNF_GELU},
-    {NNFI_ATTRIBUTE_GELU, "tanh", NNF_GELU_TANH},
-    {NNFI_ATTRIBUTE_DIRECTION, "LEFT", NNF_SHIFT_LEFT},
-    {NNFI_ATTRIBUTE_REDUCTION, "none", NNF_SCATTER_REPLACE},
-    {NNFI_ATTRIBUTE_REDUCTION, "add", NNF_SCATTER_ADD},
-    {NNFI_ATTRIBUTE_REDUCTION, "mul", NNF_SCATTER_MUL},
-    {NNFI_ATTRIBUTE_REDUCTION, "min", NNF_SCATTER_MIN},
-    {NNFI_ATTRIBUTE_REDUCTION, "max", NNF_SCATTER_MAX},
-    {NNFI_ATTRIBUTE_BLOCKS, "DCR", NNF_BLOCKS_INSIDE},
-    {NNFI_ATTRIBUTE_BLOCKS, "CRD", NNF_BLOCKS_OUTSIDE},
-    {NNFI_ATTRIBUTE_RESIZE_MODE, "nearest", NNF_RESIZE_NEAREST},
-    {NNFI_ATTRIBUTE_RESIZE_MODE, "linear", NNF_RESIZE_LINEAR},
-    {NNFI_ATTRIBUTE_RESIZE_MODE, "cubic", NNF_RESIZE_CUBIC},
-    {NNFI_ATTRIBUTE_COORDINATES, "half_pixel", NNF_RESIZE_HALF_PIXEL},
-    {NNFI_ATTRIBUTE_COORDINATES, "half_pixel_symmetric", NNF_RESIZE_HALF_PIXEL_SYMMETRIC},
-    {NNFI_ATTRIBUTE_COORDINATES, "pytorch_half_pixel", NNF_RESIZE_PYTORCH_HALF_PIXEL},
-    {NNFI_ATTRIBUTE_COORDINATES, "align_corners", NNF_RESIZE_ALIGN_CORNERS},
-    {NNFI_ATTRIBUTE_COORDINATES, "asymmetric", NNF_RESIZE_ASYMMETRIC},
-    {NNFI_ATTRIBUTE_COORDINATES, "tf_crop_and_resize", NNF_RESIZE_CROP},
-    {NNFI_ATTRIBUTE_NEAREST, "round_prefer_floor", NNF_RESIZE_PREFER_FLOOR},
-    {NNFI_ATTRIBUTE_NEAREST, "round_prefer_ceil", NNF_RESIZE_PREFER_CEIL},
-    {NNFI_ATTRIBUTE_NEAREST, "floor", NNF_RESIZE_FLOOR},
-    {NNFI_ATTRIBUTE_NEAREST, "ceil", NNF_RESIZE_CEIL},
-    {NNFI_ATTRIBUTE_POLICY, "stretch", NNF_RESIZE_STRETCH},
-    {NNFI_ATTRIBUTE_POLICY, "not_larger", NNF_RESIZE_NOT_LARGER},
-    {NNFI_ATTRIBUTE_POLICY, "not_smaller", NNF_RESIZE_NOT_SMALLER},
-    {NNFI_ATTRIBUTE_DIRECTION, "RIGHT", NNF_SHIFT_RIGHT},
+    {NNFI_ATTRIBUTE_AUTO_PAD, "NOTSET", NNF_AUTO_PAD_NOTSET, 0},
+    {NNFI_ATTRIBUTE_AUTO_PAD, "SAME_UPPER", NNF_AUTO_PAD_SAME_UPPER, 0},
+    {NNFI_ATTRIBUTE_AUTO_PAD, "SAME_LOWER", NNF_AUTO_PAD_SAME_LOWER, 0},
+    {NNFI_ATTRIBUTE_AUTO_PAD, "VALID", NNF_AUTO_PAD_VALID, 0},
+    {NNFI_ATTRIBUTE_PAD_MODE, "constant", NNF_PAD_CONSTANT, 0},
+    {NNFI_ATTRIBUTE_PAD_MODE, "reflect", NNF_PAD_REFLECT, 0},
+    {NNFI_ATTRIBUTE_PAD_MODE, "edge", NNF_PAD_EDGE, 0},
+    {NNFI_ATTRIBUTE_PAD_MODE, "wrap", NNF_PAD_WRAP, 19},
+    {NNFI_ATTRIBUTE_GELU, "none", NNF_GELU, 0},
+    {NNFI_ATTRIBUTE_GELU, "tanh", NNF_GELU_TANH, 0},
+    {NNFI_ATTRIBUTE_DIRECTION, "LEFT", NNF_SHIFT_LEFT, 0},
+    {NNFI_ATTRIBUTE_REDUCTION, "none", NNF_SCATTER_REPLACE, 0},
+    {NNFI_ATTRIBUTE_REDUCTION, "add", NNF_SCATTER_ADD, 0},
+    {NNFI_ATTRIBUTE_REDUCTION, "mul", NNF_SCATTER_MUL, 0},
+    {NNFI_ATTRIBUTE_REDUCTION, "min", NNF_SCATTER_MIN, 18},
+    {NNFI_ATTRIBUTE_REDUCTION, "max", NNF_SCATTER_MAX, 18},
+    {NNFI_ATTRIBUTE_BLOCKS, "DCR", NNF_BLOCKS_INSIDE, 0},
+    {NNFI_ATTRIBUTE_BLOCKS, "CRD", NNF_BLOCKS_OUTSIDE, 0},
+    {NNFI_ATTRIBUTE_RESIZE_MODE, "nearest", NNF_RESIZE_NEAREST, 0},
+    {NNFI_ATTRIBUTE_RESIZE_MODE, "linear", NNF_RESIZE_LINEAR, 0},
+    {NNFI_ATTRIBUTE_RESIZE_MODE, "cubic", NNF_RESIZE_CUBIC, 11},
+    {NNFI_ATTRIBUTE_COORDINATES, "half_pixel", NNF_RESIZE_HALF_PIXEL, 0},
+    {NNFI_ATTRIBUTE_COORDINATES, "half_pixel_symmetric", NNF_RESIZE_HALF_PIXEL_SYMMETRIC, 19},
+    {NNFI_ATTRIBUTE_COORDINATES, "pytorch_half_pixel", NNF_RESIZE_PYTORCH_HALF_PIXEL, 0},
+    {NNFI_ATTRIBUTE_COORDINATES, "align_corners", NNF_RESIZE_ALIGN_CORNERS, 0},
+    {NNFI_ATTRIBUTE_COORDINATES, "asymmetric", NNF_RESIZE_ASYMMETRIC, 0},
+    {NNFI_ATTRIBUTE_COORDINATES, "tf_crop_and_resize", NNF_RESIZE_CROP, 0},
+    {NNFI_ATTRIBUTE_NEAREST, "round_prefer_floor", NNF_RESIZE_PREFER_FLOOR, 0},
+    {NNFI_ATTRIBUTE_NEAREST, "round_prefer_ceil", NNF_RESIZE_PREFER_CEIL, 0},
+    {NNFI_ATTRIBUTE_NEAREST, "floor", NNF_RESIZE_FLOOR, 0},
+    {NNFI_ATTRIBUTE_NEAREST, "ceil", NNF_RESIZE_CEIL, 0},
+    {NNFI_ATTRIBUTE_POLICY, "stretch", NNF_RESIZE_STRETCH, 0},
+    {NNFI_ATTRIBUTE_POLICY, "not_larger", NNF_RESIZE_NOT_LARGER, 0},
+    {NNFI_ATTRIBUTE_POLICY, "not_smaller", NNF_RESIZE_NOT_SMALLER, 0},
+    {NNFI_ATTRIBUTE_DIRECTION, "RIGHT", NNF_SHIFT_RIGHT, 0},
 };
 enum { N_WORDS = sizeof words / sizeof *words };
 
@@ -177,7 +178,9 @@ static bool is_word(nnfi_attribute_kind kind) {
 static bool read_word(char *to, nnfi_attribute_kind kind, const attribute *a,
                       const nnfi_source *source) {
     for (int i = 0; i < N_WORDS; i++) {
-        if (words[i].kind != kind || !nnfi_source_equals(source, a->s, words[i].name)) continue;
+        if (words[i].kind != kind || words[i].since > source->opset ||
+            !nnfi_source_equals(source, a->s, words[i].name))
+            continue;
         store_word(to, words[i].value);
         return true;
     }
@@ -223,28 +226,62 @@ static nnf_status read_list_value(nnf_tensor **out, const attribute *a, nnf_dtyp
 }
 
 /* *out stays NULL where the value is none that nnfuse has. */
-static nnf_status read_value(nnf_tensor **out, const attribute *a, nnfi_source *source) {
+static nnf_status read_value(nnf_tensor **out, const attribute *a, nnfi_attribute_kind kind,
+                             nnfi_source *source) {
     nnfi_tensor_proto proto;
     nnfi_reader reader;
-    if (a->has_t) {
+    switch (kind) {
+    case NNFI_ATTRIBUTE_VALUE_FLOAT:
+        return nnf_tensor_from_data(out, NNF_F32, 0, NULL, &a->f);
+    case NNFI_ATTRIBUTE_VALUE_INT:
+        return nnf_tensor_from_data(out, NNF_I64, 0, NULL, &a->i);
+    case NNFI_ATTRIBUTE_VALUE_FLOATS:
+        return read_list_value(out, a, NNF_F32);
+    case NNFI_ATTRIBUTE_VALUE_INTS:
+        return read_list_value(out, a, NNF_I64);
+    default:
+        if (!a->has_t) return NNF_OK;
         NNFI_TRY(nnfi_reader_enter(&reader, &a->reader, a->t, a->reader.place, a->reader.index));
         NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
         return nnfi_tensor_proto_tensor(out, source, &proto);
     }
-    if (nnfi_source_equals(source, a->name, "value_float")) {
-        return nnf_tensor_from_data(out, NNF_F32, 0, NULL, &a->f);
-    }
-    if (nnfi_source_equals(source, a->name, "value_int")) {
-        return nnf_tensor_from_data(out, NNF_I64, 0, NULL, &a->i);
-    }
-    if (nnfi_source_equals(source, a->name, "value_floats")) {
-        return read_list_value(out, a, NNF_F32);
-    }
-    if (nnfi_source_equals(source, a->name, "value_ints")) return read_list_value(out, a, NNF_I64);
-    return NNF_OK;
 }
 
 /* ---- Reading ---- */
+
+static bool is_value(nnfi_attribute_kind kind) {
+    return kind >= NNFI_ATTRIBUTE_VALUE && kind <= NNFI_ATTRIBUTE_VALUE_INTS;
+}
+
+/* The AttributeProto.type that a kind is stored as; UNDEFINED: it does not matter. */
+static int64_t type_of(nnfi_attribute_kind kind) {
+    static const uint8_t types[] = {
+        [NNFI_ATTRIBUTE_INT] = ATTRIBUTE_TYPE_INT,
+        [NNFI_ATTRIBUTE_BOOL] = ATTRIBUTE_TYPE_INT,
+        [NNFI_ATTRIBUTE_ONE] = ATTRIBUTE_TYPE_INT,
+        [NNFI_ATTRIBUTE_FLOAT] = ATTRIBUTE_TYPE_FLOAT,
+        [NNFI_ATTRIBUTE_MOMENTUM] = ATTRIBUTE_TYPE_FLOAT,
+        [NNFI_ATTRIBUTE_LIST] = ATTRIBUTE_TYPE_INTS,
+        [NNFI_ATTRIBUTE_PAD_LIST] = ATTRIBUTE_TYPE_INTS,
+        [NNFI_ATTRIBUTE_SPATIAL] = ATTRIBUTE_TYPE_INTS,
+        [NNFI_ATTRIBUTE_PADS] = ATTRIBUTE_TYPE_INTS,
+        [NNFI_ATTRIBUTE_DTYPE] = ATTRIBUTE_TYPE_INT,
+        [NNFI_ATTRIBUTE_VALUE] = ATTRIBUTE_TYPE_TENSOR,
+        [NNFI_ATTRIBUTE_VALUE_FLOAT] = ATTRIBUTE_TYPE_FLOAT,
+        [NNFI_ATTRIBUTE_VALUE_FLOATS] = ATTRIBUTE_TYPE_FLOATS,
+        [NNFI_ATTRIBUTE_VALUE_INT] = ATTRIBUTE_TYPE_INT,
+        [NNFI_ATTRIBUTE_VALUE_INTS] = ATTRIBUTE_TYPE_INTS,
+        [NNFI_ATTRIBUTE_FIXED] = ATTRIBUTE_TYPE_UNDEFINED,
+    };
+    return is_word(kind) ? ATTRIBUTE_TYPE_STRING : types[kind];
+}
+
+/* A value of another type than the row's is none: its field is not there. */
+static bool has_type(const attribute *a, const nnfi_attribute_row *row) {
+    int64_t wanted = type_of(row->kind);
+    return wanted == ATTRIBUTE_TYPE_UNDEFINED || a->type == ATTRIBUTE_TYPE_UNDEFINED ||
+           a->type == wanted;
+}
 
 static nnf_status read_into(bool *known, nnfi_node_call *call, char *options, const attribute *a,
                             const nnfi_attribute_row *row, nnfi_source *source) {
@@ -275,11 +312,12 @@ static nnf_status read_into(bool *known, nnfi_node_call *call, char *options, co
         *known = dtype != NULL;
         if (dtype) *(nnf_dtype *)(void *)to = dtype->dtype;
         break;
-    case NNFI_ATTRIBUTE_VALUE:
-        if (!call->value) NNFI_TRY(read_value(&call->value, a, source));
-        *known = call->value != NULL;
-        break;
     default:
+        if (is_value(row->kind)) {
+            if (!call->value) NNFI_TRY(read_value(&call->value, a, row->kind, source));
+            *known = call->value != NULL;
+            break;
+        }
         if (is_word(row->kind)) {
             *known = read_word(to, row->kind, a, source);
             break;
@@ -294,7 +332,9 @@ static nnf_status read_into(bool *known, nnfi_node_call *call, char *options, co
 static const nnfi_attribute_row *find_row(const nnfi_onnx_op *op, const attribute *a,
                                           const nnfi_source *source) {
     for (const nnfi_attribute_row *row = op->attributes; row->name; row++) {
-        if (nnfi_source_equals(source, a->name, row->name)) return row;
+        if (row->kind != NNFI_ATTRIBUTE_FIXED && row->since <= source->opset &&
+            nnfi_source_equals(source, a->name, row->name))
+            return row;
     }
     return NULL;
 }
@@ -325,7 +365,7 @@ nnf_status nnfi_attributes_read(bool *known, nnfi_options *options, nnfi_node_ca
         NNFI_TRY(read_attribute(&a, &node, field.bytes));
         const nnfi_attribute_row *row = find_row(op, &a, source);
         uint32_t bit = row ? UINT32_C(1) << (row - op->attributes) : 0;
-        *known = row && !a.is_reference && !(seen & bit);
+        *known = row && !a.is_reference && !(seen & bit) && has_type(&a, row);
         seen |= bit;
         if (*known) NNFI_TRY(read_into(known, call, (char *)options, &a, row, source));
     }
@@ -333,6 +373,18 @@ nnf_status nnfi_attributes_read(bool *known, nnfi_options *options, nnfi_node_ca
 }
 
 /* ---- Writing ---- */
+
+/* An operator as it is in one opset. */
+typedef struct wording {
+    const nnfi_onnx_op *op;
+    int64_t opset;
+} wording;
+
+static nnf_status cannot_say(const wording *in, const nnfi_attribute_row *row, const char *value) {
+    return nnf_error(NNF_ERROR_UNSUPPORTED,
+                     "%s of opset %" PRId64 " has no way to say its option '%s'%s%s",
+                     in->op->op_type, in->opset, row->name, *value ? ", " : "", value);
+}
 
 static void write_ints(nnfi_text *to, const int64_t *values, int n) {
     for (int i = 0; i < n; i++) {
@@ -368,17 +420,18 @@ static nnf_status write_list(nnfi_text *to, const nnfi_attribute_row *row, const
     return NNF_OK;
 }
 
-static int64_t write_word(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
-                          const char *defaults) {
+static nnf_status write_word(nnfi_text *to, const wording *in, const nnfi_attribute_row *row,
+                             const char *options, const char *defaults, int64_t *type) {
     int value = load_word(options + row->offset);
-    if (!row->required && value == load_word(defaults + row->offset))
-        return ATTRIBUTE_TYPE_UNDEFINED;
+    if (!row->required && value == load_word(defaults + row->offset)) return NNF_OK;
+    *type = ATTRIBUTE_TYPE_STRING;
     for (int i = 0; i < N_WORDS; i++) {
-        if (words[i].kind == row->kind && words[i].value == value) {
-            nnfi_put_string(to, ATTRIBUTE_S, words[i].name);
-        }
+        if (words[i].kind != row->kind || words[i].value != value) continue;
+        if (words[i].since > in->opset) return cannot_say(in, row, words[i].name);
+        nnfi_put_string(to, ATTRIBUTE_S, words[i].name);
+        return NNF_OK;
     }
-    return ATTRIBUTE_TYPE_STRING;
+    return cannot_say(in, row, "");
 }
 
 static nnf_status write_value(nnfi_text *to, const nnf_module *module, int64_t *type) {
@@ -393,8 +446,9 @@ static nnf_status write_value(nnfi_text *to, const nnf_module *module, int64_t *
 }
 
 /* Writes the value and says of which type it is; *type stays UNDEFINED where it is the default. */
-static nnf_status write_from(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
-                             const char *defaults, const nnf_module *module, int64_t *type) {
+static nnf_status write_from(nnfi_text *to, const wording *in, const nnfi_attribute_row *row,
+                             const char *options, const char *defaults, const nnf_module *module,
+                             int64_t *type) {
     const char *from = options + row->offset, *usual = defaults + row->offset;
     double number;
     switch (row->kind) {
@@ -426,33 +480,41 @@ static nnf_status write_from(nnfi_text *to, const nnfi_attribute_row *row, const
         *type = ATTRIBUTE_TYPE_FLOAT;
         break;
     case NNFI_ATTRIBUTE_VALUE:
-        /* a Constant's rows are spellings of one value: the first of them says it */
-        if (strcmp(row->name, "value") == 0) return write_value(to, module, type);
-        break;
+        return write_value(to, module, type);
+    case NNFI_ATTRIBUTE_FIXED:
+        return memcmp(from, usual, row->count) == 0 ? NNF_OK : cannot_say(in, row, "");
     default:
-        if (!is_word(row->kind)) return write_list(to, row, options, defaults, type);
-        *type = write_word(to, row, options, defaults);
+        if (is_word(row->kind)) return write_word(to, in, row, options, defaults, type);
+        if (!is_value(row->kind)) return write_list(to, row, options, defaults, type);
         break;
     }
     return NNF_OK;
 }
 
-nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, const void *options,
-                                 const nnf_module *module) {
+static nnf_status write_row(nnfi_text *node, const wording *in, const nnfi_attribute_row *row,
+                            const void *options, const nnf_module *module) {
     static const nnfi_options zero;
-    const char *defaults = op->defaults ? op->defaults : (const char *)&zero;
+    const char *defaults = in->op->defaults ? in->op->defaults : (const char *)&zero;
+    nnfi_text text = {0};
+    int64_t type = ATTRIBUTE_TYPE_UNDEFINED;
+    nnfi_put_string(&text, ATTRIBUTE_NAME, row->name);
+    nnf_status status =
+        write_from(&text, in, row, options ? options : &zero, defaults, module, &type);
+    bool said = type != ATTRIBUTE_TYPE_UNDEFINED;
+    if (status == NNF_OK && (said ? row->since > in->opset : row->required))
+        status = cannot_say(in, row, "");
+    nnfi_put_int(&text, ATTRIBUTE_TYPE, type);
+    if (status == NNF_OK && said) nnfi_put_message(node, NODE_ATTRIBUTE, &text);
+    nnfi_text_clear(&text);
+    return status;
+}
+
+nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, int64_t opset,
+                                 const void *options, const nnf_module *module) {
+    const wording in = {op, opset};
     nnf_status status = NNF_OK;
-    for (const nnfi_attribute_row *row = op->attributes; row->name && status == NNF_OK; row++) {
-        nnfi_text text = {0};
-        int64_t type = ATTRIBUTE_TYPE_UNDEFINED;
-        nnfi_put_string(&text, ATTRIBUTE_NAME, row->name);
-        status = write_from(&text, row, options ? options : &zero, defaults, module, &type);
-        nnfi_put_int(&text, ATTRIBUTE_TYPE, type);
-        if (status == NNF_OK && type != ATTRIBUTE_TYPE_UNDEFINED) {
-            nnfi_put_message(node, NODE_ATTRIBUTE, &text);
-        }
-        nnfi_text_clear(&text);
-    }
+    for (const nnfi_attribute_row *row = op->attributes; row->name && status == NNF_OK; row++)
+        status = write_row(node, &in, row, options, module);
     if (status != NNF_OK) nnfi_text_clear(node);
     return status;
 }

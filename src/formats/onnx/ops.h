@@ -66,8 +66,14 @@ typedef enum nnfi_attribute_kind {
     NNFI_ATTRIBUTE_COORDINATES,
     NNFI_ATTRIBUTE_NEAREST,
     NNFI_ATTRIBUTE_POLICY,
-    NNFI_ATTRIBUTE_DTYPE, /* nnf_dtype */
-    NNFI_ATTRIBUTE_VALUE  /* the module's parameter "value", as a tensor */
+    NNFI_ATTRIBUTE_DTYPE,       /* nnf_dtype */
+    NNFI_ATTRIBUTE_VALUE,       /* the module's parameter "value", as a tensor */
+    NNFI_ATTRIBUTE_VALUE_FLOAT, /* other spellings of it, which are only read */
+    NNFI_ATTRIBUTE_VALUE_FLOATS,
+    NNFI_ATTRIBUTE_VALUE_INT,
+    NNFI_ATTRIBUTE_VALUE_INTS,
+    NNFI_ATTRIBUTE_FIXED /* no attribute: an option of `count` bytes that is the defaults' in every
+                            node, because the operator means that and nothing else */
 } nnfi_attribute_kind;
 
 typedef struct nnfi_attribute_row {
@@ -75,7 +81,14 @@ typedef struct nnfi_attribute_row {
     nnfi_attribute_kind kind;
     size_t offset, count;
     bool required;
+    int since; /* the opset that brought the attribute; 0: it is as old as the row */
 } nnfi_attribute_row;
+/* A row for an option that the operator fixes. */
+#define NNFI_ATTRIBUTE_FIXES(options, member)                                                  \
+    {                                                                                          \
+#member, NNFI_ATTRIBUTE_FIXED, offsetof(options, member), sizeof((options){0}.member), \
+            false, 0                                                                           \
+    }
 
 /* A node while its module is made. */
 typedef struct nnfi_node_call {
@@ -128,9 +141,10 @@ const nnfi_onnx_op *nnfi_onnx_op_of_type(const char *type, int64_t opset);
 nnf_status nnfi_attributes_read(bool *known, nnfi_options *options, nnfi_node_call *call,
                                 const nnfi_onnx_op *op, nnfi_reader node, nnfi_source *source);
 /* Appends the attributes that differ from the operator's defaults to a NodeProto, which is empty
- * after an error. */
-nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, const void *options,
-                                 const nnf_module *module);
+ * after an error. NNF_ERROR_UNSUPPORTED where the operator of this opset cannot say what the
+ * options do. */
+nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, int64_t opset,
+                                 const void *options, const nnf_module *module);
 
 /* Appends a TensorProto's fields but its elements; and the elements, as raw_data. */
 void nnfi_tensor_write_header(nnfi_text *to, const nnf_tensor *tensor, const char *name);

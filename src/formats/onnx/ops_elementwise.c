@@ -11,67 +11,84 @@
 
 /* ---- Attributes ---- */
 
+#define FIXES_ACTIVATION NNFI_ATTRIBUTE_FIXES(nnf_activation_options, kind)
+
+static const nnfi_attribute_row activation_attributes[] = {
+    FIXES_ACTIVATION,
+    {.name = NULL},
+};
+static const nnfi_attribute_row binary_attributes[] = {
+    NNFI_ATTRIBUTE_FIXES(nnf_binary_options, kind),
+    {.name = NULL},
+};
 static const nnfi_attribute_row alpha_beta_attributes[] = {
-    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false},
-    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false},
+    FIXES_ACTIVATION,
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false, 0},
+    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row alpha_attributes[] = {
-    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false},
+    FIXES_ACTIVATION,
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row selu_attributes[] = {
-    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false},
-    {"gamma", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false},
+    FIXES_ACTIVATION,
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false, 0},
+    {"gamma", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row shrink_attributes[] = {
-    {"bias", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false},
-    {"lambd", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false},
+    FIXES_ACTIVATION,
+    {"bias", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false, 0},
+    {"lambd", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row clip_6_attributes[] = {
-    {"max", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false},
-    {"min", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false},
+    FIXES_ACTIVATION,
+    {"max", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, beta), 0, false, 0},
+    {"min", NNFI_ATTRIBUTE_FLOAT, AT(nnf_activation_options, alpha), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row gelu_attributes[] = {
-    {"approximate", NNFI_ATTRIBUTE_GELU, AT(nnf_activation_options, kind), 0, false},
+    {"approximate", NNFI_ATTRIBUTE_GELU, AT(nnf_activation_options, kind), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row mod_attributes[] = {
-    {"fmod", NNFI_ATTRIBUTE_BOOL, AT(nnf_binary_options, fmod), 0, false},
+    {"fmod", NNFI_ATTRIBUTE_BOOL, AT(nnf_binary_options, fmod), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row shift_attributes[] = {
-    {"direction", NNFI_ATTRIBUTE_DIRECTION, AT(nnf_binary_options, kind), 0, true},
+    {"direction", NNFI_ATTRIBUTE_DIRECTION, AT(nnf_binary_options, kind), 0, true, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row isinf_attributes[] = {
-    {"detect_negative", NNFI_ATTRIBUTE_BOOL, AT(nnf_isinf_options, negative), 0, false},
-    {"detect_positive", NNFI_ATTRIBUTE_BOOL, AT(nnf_isinf_options, positive), 0, false},
+    {"detect_negative", NNFI_ATTRIBUTE_BOOL, AT(nnf_isinf_options, negative), 0, false, 0},
+    {"detect_positive", NNFI_ATTRIBUTE_BOOL, AT(nnf_isinf_options, positive), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row cast_like_attributes[] = {
-    {"round_mode", NNFI_ATTRIBUTE_ANY, 0, 0, false},
-    {"saturate", NNFI_ATTRIBUTE_ANY, 0, 0, false},
+    {"round_mode", NNFI_ATTRIBUTE_ANY, 0, 0, false, 24},
+    {"saturate", NNFI_ATTRIBUTE_ANY, 0, 0, false, 19},
     {.name = NULL},
 };
 static const nnfi_attribute_row cast_attributes[] = {
-    {"round_mode", NNFI_ATTRIBUTE_ANY, 0, 0, false},
-    {"saturate", NNFI_ATTRIBUTE_ANY, 0, 0, false},
-    {"to", NNFI_ATTRIBUTE_DTYPE, AT(nnf_cast_options, to), 0, true},
+    {"round_mode", NNFI_ATTRIBUTE_ANY, 0, 0, false, 24},
+    {"saturate", NNFI_ATTRIBUTE_ANY, 0, 0, false, 19},
+    {"to", NNFI_ATTRIBUTE_DTYPE, AT(nnf_cast_options, to), 0, true, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row reduce_attributes[] = {
-    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_axes_options, axes), AT(nnf_axes_options, n_axes), false},
-    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_axes_options, keepdims), 0, false},
+    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_axes_options, axes), AT(nnf_axes_options, n_axes), false,
+     0},
+    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_axes_options, keepdims), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row reduce_18_attributes[] = {
-    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_axes_options, keepdims), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_axes_options, n_axes),
+    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_axes_options, keepdims), 0, false, 0},
     {"noop_with_empty_axes", NNFI_ATTRIBUTE_BOOL, AT(nnf_axes_options, noop_with_empty_axes), 0,
-     false},
+     false, 0},
     {.name = NULL},
 };
 
@@ -165,9 +182,9 @@ static bool complete_mod(nnfi_node_call *call, nnfi_options *options) {
 
 #define ACTIVATION(op, first, type, kind, attributes) \
     ROW(op, first, LAST, type, nnf_activation_options, attributes, &activation_defaults[kind], NULL)
-#define UNARY(op, first, kind) ACTIVATION(op, first, op, kind, nnfi_no_attributes)
+#define UNARY(op, first, kind) ACTIVATION(op, first, op, kind, activation_attributes)
 #define BINARY(op, first, kind) \
-    ROW(op, first, LAST, op, nnf_binary_options, nnfi_no_attributes, &binary_defaults[kind], NULL)
+    ROW(op, first, LAST, op, nnf_binary_options, binary_attributes, &binary_defaults[kind], NULL)
 #define PLAIN NNFI_ONNX_PLAIN
 
 static const nnfi_onnx_op ops[] = {
@@ -192,21 +209,21 @@ static const nnfi_onnx_op ops[] = {
     ACTIVATION("Celu", 12, "CELU", NNF_CELU, alpha_attributes),
     ROW("Clip", 7, 10, "Clip", nnf_activation_options, clip_6_attributes, &clip_6_defaults,
         complete_clip_6),
-    ROW("Clip", 11, LAST, "Clip", nnf_activation_options, nnfi_no_attributes,
+    ROW("Clip", 11, LAST, "Clip", nnf_activation_options, activation_attributes,
         &activation_defaults[NNF_CLIP], complete_clip),
     UNARY("Cos", 7, NNF_COS),
     UNARY("Cosh", 9, NNF_COSH),
     BINARY("Div", 7, NNF_DIV),
     ACTIVATION("Elu", 7, "ELU", NNF_ELU, alpha_attributes),
     BINARY("Equal", 7, NNF_EQUAL),
-    ACTIVATION("Erf", 9, "Erf", NNF_ERF, nnfi_no_attributes),
+    ACTIVATION("Erf", 9, "Erf", NNF_ERF, activation_attributes),
     UNARY("Exp", 7, NNF_EXP),
     UNARY("Floor", 7, NNF_FLOOR),
     ACTIVATION("Gelu", 20, "GELU", NNF_GELU, gelu_attributes),
     BINARY("Greater", 7, NNF_GREATER),
     BINARY("GreaterOrEqual", 12, NNF_GREATER_OR_EQUAL),
     ACTIVATION("HardSigmoid", 7, "Hardsigmoid", NNF_HARDSIGMOID, alpha_beta_attributes),
-    ACTIVATION("HardSwish", 14, "Hardswish", NNF_HARDSWISH, nnfi_no_attributes),
+    ACTIVATION("HardSwish", 14, "Hardswish", NNF_HARDSWISH, activation_attributes),
     ROW("IsInf", 10, LAST, "IsInf", nnf_isinf_options, isinf_attributes, &isinf_defaults, NULL),
     PLAIN("IsNaN", 9, "IsNaN"),
     ACTIVATION("LeakyRelu", 7, "LeakyReLU", NNF_LEAKY_RELU, alpha_attributes),
@@ -223,7 +240,7 @@ static const nnfi_onnx_op ops[] = {
     UNARY("Neg", 7, NNF_NEG),
     PLAIN("Not", 7, "Not"),
     BINARY("Or", 7, NNF_OR),
-    ROW("PRelu", 7, LAST, "PReLU", nnf_binary_options, nnfi_no_attributes,
+    ROW("PRelu", 7, LAST, "PReLU", nnf_binary_options, binary_attributes,
         &binary_defaults[NNF_PRELU], NULL),
     BINARY("Pow", 7, NNF_POW),
     UNARY("Reciprocal", 7, NNF_RECIPROCAL),
@@ -262,22 +279,22 @@ static const nnfi_onnx_op ops[] = {
         &axes_defaults, NULL),
     ROW("ReduceSumSquare", 18, LAST, "ReduceSumSquare", nnf_axes_options, reduce_18_attributes,
         &axes_defaults, NULL),
-    ACTIVATION("Relu", 7, "ReLU", NNF_RELU, nnfi_no_attributes),
+    ACTIVATION("Relu", 7, "ReLU", NNF_RELU, activation_attributes),
     UNARY("Round", 11, NNF_ROUND),
     ACTIVATION("Selu", 7, "SELU", NNF_SELU, selu_attributes),
     ACTIVATION("Shrink", 9, "Shrink", NNF_SHRINK, shrink_attributes),
-    ACTIVATION("Sigmoid", 7, "Sigmoid", NNF_SIGMOID, nnfi_no_attributes),
+    ACTIVATION("Sigmoid", 7, "Sigmoid", NNF_SIGMOID, activation_attributes),
     UNARY("Sign", 9, NNF_SIGN),
     UNARY("Sin", 7, NNF_SIN),
     UNARY("Sinh", 9, NNF_SINH),
     UNARY("Softplus", 7, NNF_SOFTPLUS),
     UNARY("Softsign", 7, NNF_SOFTSIGN),
-    ACTIVATION("Sqrt", 7, "Sqrt", NNF_SQRT, nnfi_no_attributes),
+    ACTIVATION("Sqrt", 7, "Sqrt", NNF_SQRT, activation_attributes),
     BINARY("Sub", 7, NNF_SUB),
     BINARY("Sum", 7, NNF_ADD),
     ACTIVATION("Swish", 24, "Swish", NNF_SWISH, alpha_attributes),
     UNARY("Tan", 7, NNF_TAN),
-    ACTIVATION("Tanh", 7, "Tanh", NNF_TANH, nnfi_no_attributes),
+    ACTIVATION("Tanh", 7, "Tanh", NNF_TANH, activation_attributes),
     ACTIVATION("ThresholdedRelu", 10, "ThresholdedReLU", NNF_THRESHOLDED_RELU, alpha_attributes),
     PLAIN("Where", 9, "Where"),
     BINARY("Xor", 7, NNF_XOR),

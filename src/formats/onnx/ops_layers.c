@@ -12,14 +12,15 @@
 /* ---- Attributes ---- */
 
 static const nnfi_attribute_row conv_attributes[] = {
-    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_conv_options, auto_pad), 0, false},
-    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, dilation), 0, false},
-    {"group", NNFI_ATTRIBUTE_INT, AT(nnf_conv_options, groups), 0, false},
-    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, kernel_size), 0, false},
-    {"output_padding", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, output_padding), 0, false},
-    {"output_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, output_shape), 0, false},
-    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_conv_options, padding_begin), 0, false},
-    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, stride), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_conv_options, padding_mode),
+    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_conv_options, auto_pad), 0, false, 0},
+    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, dilation), 0, false, 0},
+    {"group", NNFI_ATTRIBUTE_INT, AT(nnf_conv_options, groups), 0, false, 0},
+    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, kernel_size), 0, false, 0},
+    {"output_padding", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, output_padding), 0, false, 0},
+    {"output_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, output_shape), 0, false, 0},
+    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_conv_options, padding_begin), 0, false, 0},
+    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_conv_options, stride), 0, false, 0},
     {.name = NULL},
 };
 _Static_assert(AT(nnf_conv_options, padding_end) ==
@@ -27,123 +28,145 @@ _Static_assert(AT(nnf_conv_options, padding_end) ==
                "NNFI_ATTRIBUTE_PADS needs the ends behind the begins");
 
 static const nnfi_attribute_row gemm_attributes[] = {
-    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_gemm_options, alpha), 0, false},
-    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_gemm_options, beta), 0, false},
-    {"transA", NNFI_ATTRIBUTE_BOOL, AT(nnf_gemm_options, trans_a), 0, false},
-    {"transB", NNFI_ATTRIBUTE_BOOL, AT(nnf_gemm_options, trans_b), 0, false},
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_gemm_options, alpha), 0, false, 0},
+    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_gemm_options, beta), 0, false, 0},
+    {"transA", NNFI_ATTRIBUTE_BOOL, AT(nnf_gemm_options, trans_a), 0, false, 0},
+    {"transB", NNFI_ATTRIBUTE_BOOL, AT(nnf_gemm_options, trans_b), 0, false, 0},
     {.name = NULL},
 };
 
 static const nnfi_attribute_row batchnorm_attributes[] = {
-    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_batchnorm_options, eps), 0, false},
-    {"momentum", NNFI_ATTRIBUTE_MOMENTUM, AT(nnf_batchnorm_options, momentum), 0, false},
-    {"training_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_batchnorm_options, training_mode), 0, false},
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_batchnorm_options, eps), 0, false, 0},
+    {"momentum", NNFI_ATTRIBUTE_MOMENTUM, AT(nnf_batchnorm_options, momentum), 0, false, 0},
+    {"training_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_batchnorm_options, training_mode), 0, false, 14},
     {.name = NULL},
 };
 static const nnfi_attribute_row batchnorm_7_attributes[] = {
-    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_batchnorm_options, eps), 0, false},
-    {"momentum", NNFI_ATTRIBUTE_MOMENTUM, AT(nnf_batchnorm_options, momentum), 0, false},
-    {"spatial", NNFI_ATTRIBUTE_ONE, 0, 0, false},
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_batchnorm_options, eps), 0, false, 0},
+    {"momentum", NNFI_ATTRIBUTE_MOMENTUM, AT(nnf_batchnorm_options, momentum), 0, false, 0},
+    {"spatial", NNFI_ATTRIBUTE_ONE, 0, 0, false, 0},
     {.name = NULL},
 };
 
 static const nnfi_attribute_row softmax_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_softmax_options, axis), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_softmax_options, flatten_from_axis),
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_softmax_options, axis), 0, false, 0},
     {.name = NULL},
 };
 
 static const nnfi_attribute_row maxpool_attributes[] = {
-    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_pool_options, auto_pad), 0, false},
-    {"ceil_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, ceil_mode), 0, false},
-    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, dilation), 0, false},
-    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, kernel_size), 0, true},
-    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_pool_options, padding_begin), 0, false},
-    {"storage_order", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, column_major), 0, false},
-    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, stride), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_pool_options, average),
+    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_pool_options, auto_pad), 0, false, 0},
+    {"ceil_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, ceil_mode), 0, false, 10},
+    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, dilation), 0, false, 10},
+    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, kernel_size), 0, true, 0},
+    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_pool_options, padding_begin), 0, false, 0},
+    {"storage_order", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, column_major), 0, false, 8},
+    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, stride), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row avgpool_attributes[] = {
-    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_pool_options, auto_pad), 0, false},
-    {"ceil_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, ceil_mode), 0, false},
-    {"count_include_pad", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, count_include_pad), 0, false},
-    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, dilation), 0, false},
-    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, kernel_size), 0, true},
-    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_pool_options, padding_begin), 0, false},
-    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, stride), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_pool_options, average),
+    {"auto_pad", NNFI_ATTRIBUTE_AUTO_PAD, AT(nnf_pool_options, auto_pad), 0, false, 0},
+    {"ceil_mode", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, ceil_mode), 0, false, 10},
+    {"count_include_pad", NNFI_ATTRIBUTE_BOOL, AT(nnf_pool_options, count_include_pad), 0, false,
+     0},
+    {"dilations", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, dilation), 0, false, 19},
+    {"kernel_shape", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, kernel_size), 0, true, 0},
+    {"pads", NNFI_ATTRIBUTE_PADS, AT(nnf_pool_options, padding_begin), 0, false, 0},
+    {"strides", NNFI_ATTRIBUTE_SPATIAL, AT(nnf_pool_options, stride), 0, false, 0},
     {.name = NULL},
 };
 _Static_assert(AT(nnf_pool_options, padding_end) ==
                    AT(nnf_pool_options, padding_begin) + NNF_MAX_SPATIAL * sizeof(int64_t),
                "NNFI_ATTRIBUTE_PADS needs the ends behind the begins");
 
+static const nnfi_attribute_row global_pool_attributes[] = {
+    NNFI_ATTRIBUTE_FIXES(nnf_global_pool_options, average),
+    {.name = NULL},
+};
+
 static const nnfi_attribute_row flatten_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_flatten_options, start_dim), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_flatten_options, start_dim), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row dropout_7_attributes[] = {
-    {"ratio", NNFI_ATTRIBUTE_FLOAT, AT(nnf_dropout_options, p), 0, false},
+    {"ratio", NNFI_ATTRIBUTE_FLOAT, AT(nnf_dropout_options, p), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row dropout_12_attributes[] = {
-    {"seed", NNFI_ATTRIBUTE_ANY, 0, 0, false},
+    {"seed", NNFI_ATTRIBUTE_ANY, 0, 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row pad_2_attributes[] = {
-    {"mode", NNFI_ATTRIBUTE_PAD_MODE, AT(nnf_pad_options, kind), 0, false},
-    {"pads", NNFI_ATTRIBUTE_PAD_LIST, AT(nnf_pad_options, pads), AT(nnf_pad_options, n), true},
-    {"value", NNFI_ATTRIBUTE_FLOAT, AT(nnf_pad_options, value), 0, false},
+    {"mode", NNFI_ATTRIBUTE_PAD_MODE, AT(nnf_pad_options, kind), 0, false, 0},
+    {"pads", NNFI_ATTRIBUTE_PAD_LIST, AT(nnf_pad_options, pads), AT(nnf_pad_options, n), true, 0},
+    {"value", NNFI_ATTRIBUTE_FLOAT, AT(nnf_pad_options, value), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row pad_attributes[] = {
-    {"mode", NNFI_ATTRIBUTE_PAD_MODE, AT(nnf_pad_options, kind), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_pad_options, n),
+    NNFI_ATTRIBUTE_FIXES(nnf_pad_options, value),
+    {"mode", NNFI_ATTRIBUTE_PAD_MODE, AT(nnf_pad_options, kind), 0, false, 0},
     {.name = NULL},
 };
 
 static const nnfi_attribute_row layer_norm_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, axis), 0, false},
-    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
-    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_norm_options, centred),
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, axis), 0, false, 0},
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false, 0},
+    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row instance_norm_attributes[] = {
-    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_norm_options, groups),
+    NNFI_ATTRIBUTE_FIXES(nnf_norm_options, scale_of_groups),
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row group_norm_attributes[] = {
-    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false},
-    {"num_groups", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, groups), 0, true},
-    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_norm_options, scale_of_groups),
+    {"epsilon", NNFI_ATTRIBUTE_FLOAT, AT(nnf_norm_options, eps), 0, false, 0},
+    {"num_groups", NNFI_ATTRIBUTE_INT, AT(nnf_norm_options, groups), 0, true, 0},
+    {"stash_type", NNFI_ATTRIBUTE_ONE, 0, 0, false, 21},
     {.name = NULL},
 };
 static const nnfi_attribute_row lp_norm_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, axis), 0, false},
-    {"p", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, p), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, axis), 0, false, 0},
+    {"p", NNFI_ATTRIBUTE_INT, AT(nnf_lp_norm_options, p), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row lrn_attributes[] = {
-    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, alpha), 0, false},
-    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, beta), 0, false},
-    {"bias", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, bias), 0, false},
-    {"size", NNFI_ATTRIBUTE_INT, AT(nnf_lrn_options, size), 0, true},
+    {"alpha", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, alpha), 0, false, 0},
+    {"beta", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, beta), 0, false, 0},
+    {"bias", NNFI_ATTRIBUTE_FLOAT, AT(nnf_lrn_options, bias), 0, false, 0},
+    {"size", NNFI_ATTRIBUTE_INT, AT(nnf_lrn_options, size), 0, true, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row resize_10_attributes[] = {
-    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, coordinates),
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, nearest),
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, antialias),
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, n_axes),
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, scales_first),
+    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row resize_attributes[] = {
-    {"antialias", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, antialias), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_resize_options, scales_first),
+    {"antialias", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, antialias), 0, false, 18},
     {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_resize_options, axes), AT(nnf_resize_options, n_axes),
-     false},
+     false, 18},
     {"coordinate_transformation_mode", NNFI_ATTRIBUTE_COORDINATES,
-     AT(nnf_resize_options, coordinates), 0, false},
-    {"cubic_coeff_a", NNFI_ATTRIBUTE_FLOAT, AT(nnf_resize_options, cubic_a), 0, false},
-    {"exclude_outside", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, exclude_outside), 0, false},
+     AT(nnf_resize_options, coordinates), 0, false, 0},
+    {"cubic_coeff_a", NNFI_ATTRIBUTE_FLOAT, AT(nnf_resize_options, cubic_a), 0, false, 0},
+    {"exclude_outside", NNFI_ATTRIBUTE_BOOL, AT(nnf_resize_options, exclude_outside), 0, false, 0},
     {"extrapolation_value", NNFI_ATTRIBUTE_FLOAT, AT(nnf_resize_options, extrapolation_value), 0,
-     false},
-    {"keep_aspect_ratio_policy", NNFI_ATTRIBUTE_POLICY, AT(nnf_resize_options, policy), 0, false},
-    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false},
-    {"nearest_mode", NNFI_ATTRIBUTE_NEAREST, AT(nnf_resize_options, nearest), 0, false},
+     false, 0},
+    {"keep_aspect_ratio_policy", NNFI_ATTRIBUTE_POLICY, AT(nnf_resize_options, policy), 0, false,
+     18},
+    {"mode", NNFI_ATTRIBUTE_RESIZE_MODE, AT(nnf_resize_options, mode), 0, false, 0},
+    {"nearest_mode", NNFI_ATTRIBUTE_NEAREST, AT(nnf_resize_options, nearest), 0, false, 0},
     {.name = NULL},
 };
 
@@ -353,8 +376,8 @@ static const nnfi_onnx_op ops[] = {
         NULL),
     ROW("Gemm", 7, LAST, "Gemm", nnf_gemm_options, gemm_attributes, &gemm_defaults, complete_gemm),
     ROW("GlobalAveragePool", 7, LAST, "GlobalAveragePool", nnf_global_pool_options,
-        nnfi_no_attributes, &global_average_defaults, NULL),
-    ROW("GlobalMaxPool", 7, LAST, "GlobalMaxPool", nnf_global_pool_options, nnfi_no_attributes,
+        global_pool_attributes, &global_average_defaults, NULL),
+    ROW("GlobalMaxPool", 7, LAST, "GlobalMaxPool", nnf_global_pool_options, global_pool_attributes,
         NULL, NULL),
     ROW("GroupNormalization", 18, 20, "GroupNorm", nnf_norm_options, group_norm_attributes,
         &group_norm_18_defaults, complete_group_norm),

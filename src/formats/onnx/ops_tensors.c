@@ -8,103 +8,125 @@
 /* ---- Attributes ---- */
 
 static const nnfi_attribute_row squeeze_attributes[] = {
-    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_axes_options, axes), AT(nnf_axes_options, n_axes), false},
+    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_axes_options, axes), AT(nnf_axes_options, n_axes), false,
+     0},
+    {.name = NULL},
+};
+static const nnfi_attribute_row unsqueeze_attributes[] = {
+    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_axes_options, axes), AT(nnf_axes_options, n_axes), true,
+     0},
+    {.name = NULL},
+};
+static const nnfi_attribute_row squeeze_13_attributes[] = {
+    NNFI_ATTRIBUTE_FIXES(nnf_axes_options, n_axes),
     {.name = NULL},
 };
 static const nnfi_attribute_row concat_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_axis_options, axis), 0, true},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_axis_options, axis), 0, true, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row gather_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_axis_options, axis), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_axis_options, axis), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row constant_attributes[] = {
-    {"value", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
-    {"value_float", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
-    {"value_floats", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
-    {"value_int", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
-    {"value_ints", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
+    {"value", NNFI_ATTRIBUTE_VALUE, 0, 0, false, 0},
+    {"value_float", NNFI_ATTRIBUTE_VALUE_FLOAT, 0, 0, false, 12},
+    {"value_floats", NNFI_ATTRIBUTE_VALUE_FLOATS, 0, 0, false, 12},
+    {"value_int", NNFI_ATTRIBUTE_VALUE_INT, 0, 0, false, 12},
+    {"value_ints", NNFI_ATTRIBUTE_VALUE_INTS, 0, 0, false, 12},
     {.name = NULL},
 };
 static const nnfi_attribute_row constant_of_shape_attributes[] = {
-    {"value", NNFI_ATTRIBUTE_VALUE, 0, 0, false},
+    {"value", NNFI_ATTRIBUTE_VALUE, 0, 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row shape_attributes[] = {
-    {"end", NNFI_ATTRIBUTE_INT, AT(nnf_shape_options, end), 0, false},
-    {"start", NNFI_ATTRIBUTE_INT, AT(nnf_shape_options, start), 0, false},
+    {"end", NNFI_ATTRIBUTE_INT, AT(nnf_shape_options, end), 0, false, 15},
+    {"start", NNFI_ATTRIBUTE_INT, AT(nnf_shape_options, start), 0, false, 15},
     {.name = NULL},
 };
 static const nnfi_attribute_row slice_attributes[] = {
-    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, axes), AT(nnf_slice_options, n), false},
-    {"ends", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, ends), AT(nnf_slice_options, n), true},
-    {"starts", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, starts), AT(nnf_slice_options, n), true},
+    {"axes", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, axes), AT(nnf_slice_options, n), false, 0},
+    {"ends", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, ends), AT(nnf_slice_options, n), true, 0},
+    {"starts", NNFI_ATTRIBUTE_LIST, AT(nnf_slice_options, starts), AT(nnf_slice_options, n), true,
+     0},
+    {.name = NULL},
+};
+static const nnfi_attribute_row slice_10_attributes[] = {
+    NNFI_ATTRIBUTE_FIXES(nnf_slice_options, n),
     {.name = NULL},
 };
 static const nnfi_attribute_row reshape_attributes[] = {
-    {"allowzero", NNFI_ATTRIBUTE_BOOL, AT(nnf_reshape_options, allowzero), 0, false},
+    {"allowzero", NNFI_ATTRIBUTE_BOOL, AT(nnf_reshape_options, allowzero), 0, false, 14},
     {.name = NULL},
 };
 static const nnfi_attribute_row transpose_attributes[] = {
     {"perm", NNFI_ATTRIBUTE_LIST, AT(nnf_transpose_options, perm), AT(nnf_transpose_options, n),
-     false},
+     false, 0},
     {.name = NULL},
 };
 
 static const nnfi_attribute_row arg_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_arg_options, axis), 0, false},
-    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, keepdims), 0, false},
-    {"select_last_index", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, select_last_index), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_arg_options, axis), 0, false, 0},
+    {"keepdims", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, keepdims), 0, false, 0},
+    {"select_last_index", NNFI_ATTRIBUTE_BOOL, AT(nnf_arg_options, select_last_index), 0, false,
+     12},
     {.name = NULL},
 };
 static const nnfi_attribute_row top_k_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_top_k_options, axis), 0, false},
-    {"largest", NNFI_ATTRIBUTE_BOOL, AT(nnf_top_k_options, largest), 0, false},
-    {"sorted", NNFI_ATTRIBUTE_ANY, 0, 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_top_k_options, axis), 0, false, 0},
+    {"largest", NNFI_ATTRIBUTE_BOOL, AT(nnf_top_k_options, largest), 0, false, 11},
+    {"sorted", NNFI_ATTRIBUTE_ANY, 0, 0, false, 11},
     {.name = NULL},
 };
 static const nnfi_attribute_row split_7_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false, 0},
     {"split", NNFI_ATTRIBUTE_PAD_LIST, AT(nnf_split_options, sizes), AT(nnf_split_options, n),
-     false},
+     false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row split_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false},
-    {"num_outputs", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, num_outputs), 0, false},
+    NNFI_ATTRIBUTE_FIXES(nnf_split_options, n),
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, axis), 0, false, 0},
+    {"num_outputs", NNFI_ATTRIBUTE_INT, AT(nnf_split_options, num_outputs), 0, false, 18},
     {.name = NULL},
 };
 static const nnfi_attribute_row cumulative_attributes[] = {
-    {"exclusive", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, exclusive), 0, false},
-    {"reverse", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, reverse), 0, false},
+    {"exclusive", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, exclusive), 0, false, 0},
+    {"reverse", NNFI_ATTRIBUTE_BOOL, AT(nnf_cumulative_options, reverse), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row trilu_attributes[] = {
-    {"upper", NNFI_ATTRIBUTE_BOOL, AT(nnf_trilu_options, upper), 0, false},
+    {"upper", NNFI_ATTRIBUTE_BOOL, AT(nnf_trilu_options, upper), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row eye_attributes[] = {
-    {"dtype", NNFI_ATTRIBUTE_DTYPE, AT(nnf_eye_options, dtype), 0, false},
-    {"k", NNFI_ATTRIBUTE_INT, AT(nnf_eye_options, k), 0, false},
+    {"dtype", NNFI_ATTRIBUTE_DTYPE, AT(nnf_eye_options, dtype), 0, false, 0},
+    {"k", NNFI_ATTRIBUTE_INT, AT(nnf_eye_options, k), 0, false, 0},
     {.name = NULL},
 };
 static const nnfi_attribute_row blocks_attributes[] = {
-    {"blocksize", NNFI_ATTRIBUTE_INT, AT(nnf_blocks_options, blocksize), 0, true},
-    {"mode", NNFI_ATTRIBUTE_BLOCKS, AT(nnf_blocks_options, kind), 0, false},
+    {"blocksize", NNFI_ATTRIBUTE_INT, AT(nnf_blocks_options, blocksize), 0, true, 0},
+    {"mode", NNFI_ATTRIBUTE_BLOCKS, AT(nnf_blocks_options, kind), 0, false, 11},
+    {.name = NULL},
+};
+static const nnfi_attribute_row space_to_depth_attributes[] = {
+    {"blocksize", NNFI_ATTRIBUTE_INT, AT(nnf_blocks_options, blocksize), 0, true, 0},
+    {"mode", NNFI_ATTRIBUTE_BLOCKS, AT(nnf_blocks_options, kind), 0, false, 28},
     {.name = NULL},
 };
 static const nnfi_attribute_row gather_nd_attributes[] = {
-    {"batch_dims", NNFI_ATTRIBUTE_INT, AT(nnf_gather_nd_options, batch_dims), 0, false},
+    {"batch_dims", NNFI_ATTRIBUTE_INT, AT(nnf_gather_nd_options, batch_dims), 0, false, 12},
     {.name = NULL},
 };
 static const nnfi_attribute_row scatter_elements_attributes[] = {
-    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_scatter_options, axis), 0, false},
-    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false},
+    {"axis", NNFI_ATTRIBUTE_INT, AT(nnf_scatter_options, axis), 0, false, 0},
+    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false, 16},
     {.name = NULL},
 };
 static const nnfi_attribute_row scatter_nd_attributes[] = {
-    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false},
+    {"reduction", NNFI_ATTRIBUTE_REDUCTION, AT(nnf_scatter_options, kind), 0, false, 16},
     {.name = NULL},
 };
 
@@ -165,21 +187,22 @@ static const nnfi_onnx_op ops[] = {
     ROW("Shape", 7, LAST, "Shape", nnf_shape_options, shape_attributes, &shape_defaults, NULL),
     PLAIN("Size", 7, "Size"),
     ROW("Slice", 7, 9, "Slice", nnf_slice_options, slice_attributes, &slice_defaults, NULL),
-    ROW("Slice", 10, LAST, "Slice", nnf_slice_options, nnfi_no_attributes, &slice_defaults, NULL),
-    ROW("SpaceToDepth", 7, LAST, "SpaceToDepth", nnf_blocks_options, blocks_attributes,
+    ROW("Slice", 10, LAST, "Slice", nnf_slice_options, slice_10_attributes, &slice_defaults, NULL),
+    ROW("SpaceToDepth", 7, LAST, "SpaceToDepth", nnf_blocks_options, space_to_depth_attributes,
         &blocks_defaults, NULL),
     ROW("Split", 7, 12, "Split", nnf_split_options, split_7_attributes, &split_defaults, NULL),
     ROW("Split", 13, LAST, "Split", nnf_split_options, split_attributes, &split_defaults, NULL),
     ROW("Squeeze", 7, 12, "Squeeze", nnf_axes_options, squeeze_attributes, &axes_defaults, NULL),
-    ROW("Squeeze", 13, LAST, "Squeeze", nnf_axes_options, nnfi_no_attributes, &axes_defaults, NULL),
+    ROW("Squeeze", 13, LAST, "Squeeze", nnf_axes_options, squeeze_13_attributes, &axes_defaults,
+        NULL),
     PLAIN("Tile", 7, "Tile"),
     ROW("TopK", 10, LAST, "TopK", nnf_top_k_options, top_k_attributes, &top_k_defaults, NULL),
     ROW("Transpose", 7, LAST, "Transpose", nnf_transpose_options, transpose_attributes,
         &transpose_defaults, NULL),
     ROW("Trilu", 14, LAST, "Trilu", nnf_trilu_options, trilu_attributes, &trilu_defaults, NULL),
-    ROW("Unsqueeze", 7, 12, "Unsqueeze", nnf_axes_options, squeeze_attributes, &axes_defaults,
+    ROW("Unsqueeze", 7, 12, "Unsqueeze", nnf_axes_options, unsqueeze_attributes, &axes_defaults,
         NULL),
-    ROW("Unsqueeze", 13, LAST, "Unsqueeze", nnf_axes_options, nnfi_no_attributes, &axes_defaults,
+    ROW("Unsqueeze", 13, LAST, "Unsqueeze", nnf_axes_options, squeeze_13_attributes, &axes_defaults,
         NULL),
 };
 const nnfi_onnx_table nnfi_onnx_tensors = NNFI_ONNX_TABLE(ops);

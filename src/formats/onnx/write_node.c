@@ -31,6 +31,17 @@ static nnf_status cannot(const nnfi_leaf *leaf, const char *why) {
                      nnf_module_type_name(leaf->module), why);
 }
 
+/* The leaf's attributes, from options that need not be its module's. */
+static nnf_status write_attributes(nnfi_text *rest, const nnfi_write_plan *plan,
+                                   const nnfi_leaf *leaf, const nnfi_onnx_op *op,
+                                   const void *options) {
+    nnf_status status = nnfi_attributes_write(rest, op, plan->opset, options, leaf->module);
+    if (status == NNF_OK) return NNF_OK;
+    nnfi_text_clear(rest);
+    return nnfi_error_prefix(status, "'%s' (%s) cannot be written as ONNX: ", leaf->path,
+                             nnf_module_type_name(leaf->module));
+}
+
 /* A new initializer "<path>.<name>" for a leaf. */
 static nnf_status add_constant(nnfi_write_plan *plan, const char **name, const nnfi_leaf *leaf,
                                const char *what, nnf_dtype dtype, int ndim, const int64_t *shape,
@@ -94,7 +105,7 @@ static nnf_status encode_relu6(nnfi_text *to, nnfi_write_plan *plan, const nnfi_
     if (plan->opset < 11) {
         const nnf_activation_options clip = {NNF_CLIP, 0, 6};
         const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Clip", plan->opset);
-        NNFI_TRY(nnfi_attributes_write(&rest, op, &clip, leaf->module));
+        NNFI_TRY(write_attributes(&rest, plan, leaf, op, &clip));
         nnfi_node_encode(to, "Clip", leaf->path, inputs, 1, leaf->outputs, 1, &rest);
         return NNF_OK;
     }
@@ -143,7 +154,7 @@ static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi
     if (info.ndim == 2) {
         const nnf_gemm_options gemm = {1, 1, false, !linear->weight_transposed};
         const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Gemm", plan->opset);
-        NNFI_TRY(nnfi_attributes_write(&rest, op, &gemm, leaf->module));
+        NNFI_TRY(write_attributes(&rest, plan, leaf, op, &gemm));
         nnfi_node_encode(to, "Gemm", leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs, 1,
                          &rest);
         return NNF_OK;
@@ -197,7 +208,7 @@ static nnf_status encode_batchnorm(nnfi_text *to, nnfi_write_plan *plan, const n
                               &options->num_features, i == 0));
     }
     const nnfi_onnx_op *op = nnfi_onnx_op_of_type(nnf_module_type_name(leaf->module), plan->opset);
-    NNFI_TRY(nnfi_attributes_write(&rest, op, options, leaf->module));
+    NNFI_TRY(write_attributes(&rest, plan, leaf, op, options));
     nnfi_node_encode(to, op->op_type, leaf->path, inputs, 5, leaf->outputs, leaf->n_outputs, &rest);
     return NNF_OK;
 }
@@ -212,7 +223,7 @@ static nnf_status encode_flatten(nnfi_text *to, nnfi_write_plan *plan, const nnf
         return cannot(leaf, "ONNX's Flatten gives a matrix");
     }
     const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Flatten", plan->opset);
-    NNFI_TRY(nnfi_attributes_write(&rest, op, flatten, leaf->module));
+    NNFI_TRY(write_attributes(&rest, plan, leaf, op, flatten));
     nnfi_node_encode(to, "Flatten", leaf->path, leaf->inputs, 1, leaf->outputs, 1, &rest);
     return NNF_OK;
 }
@@ -237,30 +248,40 @@ static const struct {
 
 /* ---- The table ---- */
 
-/* What options say that the attributes of this opset cannot; NULL: nothing. */
-static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_t opset) {
-    const nnfi_options *o = options;
-    if (strncmp(op->op_type, "Conv", 4) == 0 && o->conv.padding_mode != NNF_PADDING_ZEROS) {
-        return "ONNX's convolution pads with zeros alone";
+/* Operators that had fewer inputs before an opset: what these say was an attribute then, or could
+ * not be said. */
+static const struct {
+    const char *op_type;
+    size_t n_inputs; /* they had */
+    int since;
+} fewer_inputs[] = {
+    {"Clip", 1, 11},         {"Dropout", 1, 12},         {"Pad", 1, 11},
+    {"Pad", 3, 18},          {"ReduceL1", 1, 18},        {"ReduceL2", 1, 18},
+    {"ReduceLogSum", 1, 18}, {"ReduceLogSumExp", 1, 18}, {"ReduceMax", 1, 18},
+    {"ReduceMean", 1, 18},   {"ReduceMin", 1, 18},       {"ReduceProd", 1, 18},
+    {"ReduceSum", 1, 13},    {"ReduceSumSquare", 1, 18}, {"Slice", 1, 10},
+    {"Split", 1, 13},        {"Squeeze", 1, 13},         {"Unsqueeze", 1, 13},
+};
+
+static nnf_status check_inputs(const nnfi_write_plan *plan, const nnfi_leaf *leaf,
+                               const nnfi_onnx_op *op) {
+    for (size_t i = 0; i < sizeof fewer_inputs / sizeof *fewer_inputs; i++) {
+        if (plan->opset >= fewer_inputs[i].since || leaf->n_inputs <= fewer_inputs[i].n_inputs ||
+            strcmp(op->op_type, fewer_inputs[i].op_type) != 0)
+            continue;
+        return nnf_error(NNF_ERROR_UNSUPPORTED,
+                         "'%s' (%s) cannot be written as ONNX: %s of opset %" PRId64
+                         " has no input number %zu",
+                         leaf->path, nnf_module_type_name(leaf->module), op->op_type, plan->opset,
+                         fewer_inputs[i].n_inputs);
     }
-    if (strcmp(op->op_type, "Softmax") == 0 && o->softmax.flatten_from_axis != (opset < 13)) {
-        return "Softmax means something else in this opset";
-    }
-    if (strcmp(op->op_type, "Slice") == 0 && (opset < 10) != (o->slice.n >= 0)) {
-        return "Slice has its bounds elsewhere in this opset";
-    }
-    if (strcmp(op->op_type, "Split") == 0 && opset >= 13 && o->split.n >= 0) {
-        return "Split has its sizes elsewhere in this opset";
-    }
-    if (strcmp(op->op_type, "Pad") == 0 && (opset < 11) != (o->pad.n >= 0)) {
-        return "Pad has its paddings elsewhere in this opset";
-    }
-    if (strcmp(op->op_type, "AveragePool") == 0 && opset < 19) {
-        for (int i = 0; i < o->pool.spatial && i < NNF_MAX_SPATIAL; i++) {
-            if (o->pool.dilation[i] != 1) return "AveragePool has no dilation in this opset";
-        }
-    }
-    return NULL;
+    return NNF_OK;
+}
+
+/* Where a window of a pool may start in the padding: ONNX does not say so. */
+static bool starts_outside(const nnfi_onnx_op *op, const nnfi_options *options) {
+    bool is_pool = strcmp(op->op_type, "MaxPool") == 0 || strcmp(op->op_type, "AveragePool") == 0;
+    return is_pool && options->pool.ceil_mode && !options->pool.drop_last_outside;
 }
 
 /* Whether the operator has its axes as input 1 in this opset. */
@@ -281,7 +302,7 @@ static nnf_status encode_axes(nnfi_text *to, nnfi_write_plan *plan, const nnfi_l
         return cannot(leaf, "it has more axes than a tensor can have");
     NNFI_TRY(add_list(plan, &inputs[1], leaf, "axes", options.axes, options.n_axes));
     options.n_axes = -1;
-    NNFI_TRY(nnfi_attributes_write(&rest, op, &options, leaf->module));
+    NNFI_TRY(write_attributes(&rest, plan, leaf, op, &options));
     nnfi_node_encode(to, op->op_type, leaf->path, inputs, 2, leaf->outputs, 1, &rest);
     return NNF_OK;
 }
@@ -296,12 +317,14 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nn
                          " has no operator for a %s",
                          leaf->path, plan->opset, nnf_module_type_name(leaf->module));
     }
-    const char *why = options ? unsayable(op, options, plan->opset) : NULL;
-    if (why) return cannot(leaf, why);
+    if (options && starts_outside(op, options)) {
+        return cannot(leaf, "no window of ONNX's starts in the padding");
+    }
     if (axes_are_an_input(op->op_type, plan->opset) && leaf->n_inputs < 2 &&
         ((const nnf_axes_options *)options)->n_axes >= 0)
         return encode_axes(to, plan, leaf, op);
-    NNFI_TRY(nnfi_attributes_write(&rest, op, options, leaf->module));
+    NNFI_TRY(check_inputs(plan, leaf, op));
+    NNFI_TRY(write_attributes(&rest, plan, leaf, op, options));
     nnfi_node_encode(to, op->op_type, leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs,
                      leaf->n_outputs, &rest);
     return NNF_OK;
