@@ -120,7 +120,10 @@ static nnf_status encode_relu6(nnfi_text *to, nnfi_write_plan *plan, const nnfi_
 static nnf_status encode_clip(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_activation_options *clip = nnf_module_options(leaf->module);
     const char *inputs[3] = {leaf->inputs[0], "", ""};
+    const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Clip", plan->opset);
     nnf_type_info info;
+    nnfi_text rest = {0}; /* it has no attributes */
+    NNFI_TRY(write_attributes(&rest, plan, leaf, op, clip));
     NNFI_TRY(input_info(plan, &info, leaf));
     if (leaf->n_inputs > 1) {
         inputs[1] = leaf->inputs[1];
@@ -259,8 +262,9 @@ static const struct {
     {"Pad", 3, 18},          {"ReduceL1", 1, 18},        {"ReduceL2", 1, 18},
     {"ReduceLogSum", 1, 18}, {"ReduceLogSumExp", 1, 18}, {"ReduceMax", 1, 18},
     {"ReduceMean", 1, 18},   {"ReduceMin", 1, 18},       {"ReduceProd", 1, 18},
-    {"ReduceSum", 1, 13},    {"ReduceSumSquare", 1, 18}, {"Slice", 1, 10},
-    {"Split", 1, 13},        {"Squeeze", 1, 13},         {"Unsqueeze", 1, 13},
+    {"ReduceSum", 1, 13},    {"ReduceSumSquare", 1, 18}, {"Resize", 2, 11},
+    {"Slice", 1, 10},        {"Split", 1, 13},           {"Squeeze", 1, 13},
+    {"Unsqueeze", 1, 13},
 };
 
 static nnf_status check_inputs(const nnfi_write_plan *plan, const nnfi_leaf *leaf,
