@@ -22,8 +22,7 @@ typedef enum nnf_kernels {
 } nnf_kernels;
 
 /* One layer has run: its path, its type, its wall-clock time. What a session adds to the layers is
- * a
- * "(reorder)" between two layouts or a "(copy)", with the path "". */
+ * a "(reorder)" between two layouts or a "(copy)", with the path "". */
 typedef void (*nnf_profile)(const char *path, const char *type, double seconds, void *payload);
 
 typedef struct nnf_session_options {
@@ -39,13 +38,16 @@ typedef struct nnf_session_options {
     void *profile_payload;
 } nnf_session_options;
 
-/* A session over `module` (retained). options NULL: defaults. */
+/* A session over `module` (retained). options NULL: defaults. A session is one thread's at a time.
+ * Two sessions may run one module in two threads, as long as nobody changes it meanwhile. */
 NNF_API nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
                                    const nnf_session_options *options);
 NNF_API void nnf_session_release(nnf_session *session);
 
-/* Runs the module. inputs[i] may be NULL where the module has no need of it; every outputs[i] gets
- * one reference. Errors of a layer begin with its path. One session serves one thread at a time. */
+/* Runs the module as it is now. inputs[i] may be NULL where the module has no need of it; every
+ * outputs[i] gets one reference. Outputs are the caller's to change: writing one changes neither
+ * the model nor an input that it passed on, nor what later runs give. Errors of a layer begin with
+ * its path. */
 NNF_API nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
                                    nnf_tensor **outputs, size_t n_outputs);
 

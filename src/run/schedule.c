@@ -181,6 +181,24 @@ static nnf_status enter_outputs(nnfi_schedule *schedule) {
     return NNF_OK;
 }
 
+/* What the last run computed is given out as it is; a constant and an input, which others hold too,
+ * as a tensor of the caller's own over the same storage. */
+static nnf_status give_outputs(const nnfi_schedule *schedule, nnf_tensor **outputs, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const nnfi_planned *value = &schedule->values[schedule->output_values[i]];
+        nnf_status status = NNF_OK;
+        if (value->place == NNFI_PLACE_OUTPUT)
+            outputs[i] = nnf_tensor_retain(value->tensor);
+        else
+            status = nnf_tensor_copy(&outputs[i], value->tensor);
+        if (status == NNF_OK) continue;
+        while (i > 0)
+            nnf_tensor_release(outputs[--i]);
+        return status;
+    }
+    return NNF_OK;
+}
+
 nnf_status nnfi_schedule_run(nnfi_schedule *schedule, nnf_tensor *const *inputs, size_t n_inputs,
                              nnf_tensor **outputs, size_t n_outputs) {
     (void)n_inputs; /* nnfi_schedule_fits has looked */
@@ -188,8 +206,7 @@ nnf_status nnfi_schedule_run(nnfi_schedule *schedule, nnf_tensor *const *inputs,
     if (!status) status = enter_outputs(schedule);
     for (size_t s = 0; !status && s < schedule->n_stages; s++)
         status = run_profiled(schedule, &schedule->stages[s]);
-    for (size_t i = 0; !status && i < n_outputs; i++)
-        outputs[i] = nnf_tensor_retain(schedule->values[schedule->output_values[i]].tensor);
+    if (!status) status = give_outputs(schedule, outputs, n_outputs);
     leave_inputs(schedule);
     return status;
 }

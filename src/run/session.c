@@ -414,14 +414,31 @@ static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *input
                              session->module, inputs, n_inputs);
 }
 
+/* A tensor that others hold too (a constant of the model, an input, another output) becomes one of
+ * the caller's own over the same storage. */
+static nnf_status own_output(nnf_tensor **output) {
+    nnf_tensor *shared = *output;
+    if (!nnfi_tensor_is_shared(shared)) return NNF_OK;
+    NNFI_TRY(nnf_tensor_copy(output, shared));
+    nnf_tensor_release(shared);
+    return NNF_OK;
+}
+
 static nnf_status run_calls(nnf_session *session, nnf_tensor *const *inputs, size_t n_inputs,
                             nnf_tensor **outputs, size_t n_outputs) {
     nnf_tensor **made = nnfi_alloc(n_outputs * sizeof(nnf_tensor *));
     if (!made) return nnfi_error_memory(n_outputs * sizeof(nnf_tensor *), "a run's outputs");
     nnf_status status =
         nnf_session_call(session, NULL, session->module, inputs, n_inputs, made, n_outputs);
+    bool gave = status == NNF_OK;
     for (size_t i = 0; i < n_outputs && status == NNF_OK; i++)
-        outputs[i] = made[i];
+        status = own_output(&made[i]);
+    for (size_t i = 0; i < n_outputs && gave; i++) {
+        if (status == NNF_OK)
+            outputs[i] = made[i];
+        else
+            nnf_tensor_release(made[i]);
+    }
     nnfi_free(made);
     return status;
 }
