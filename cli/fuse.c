@@ -13,6 +13,7 @@
 #include "fusions.h"
 #include "model.h"
 #include "progress.h"
+#include "written.h"
 
 enum { MOST_CHAINS = 20 };
 
@@ -36,7 +37,7 @@ typedef struct fuse_job {
     const char *out;
     nnf_verify_report verification;
     bool verified;
-    int64_t bytes; /* of the file that was written */
+    written_files written;
 } fuse_job;
 
 static double now(void) {
@@ -213,8 +214,9 @@ static int write_file(fuse_job *job) {
         return fail(128 + interrupted(), "interrupted; nothing was written");
     }
     if (saved != NNF_OK) return fail_library(saved);
-    int status = STATUS_DONE;
-    if (!job->settings->no_verify) status = verify_file(job, nnf_pending_file_path(pending));
+    int status = written_note(&job->written, pending, job->out);
+    if (status == STATUS_DONE && !job->settings->no_verify)
+        status = verify_file(job, nnf_pending_file_path(pending));
     if (status == STATUS_DONE) {
         /* The model may have its name already while this goes on: a signal waits. */
         progress_library_writes(true);
@@ -226,8 +228,7 @@ static int write_file(fuse_job *job) {
         nnf_pending_file_discard(pending);
     }
     files_set_temporary(NULL, NULL);
-    struct stat info;
-    if (status == STATUS_DONE && stat(job->out, &info) == 0) job->bytes = info.st_size;
+    if (status == STATUS_DONE) job->written.bytes = file_bytes(job->out);
     return status;
 }
 
@@ -267,7 +268,7 @@ static int write_stream(fuse_job *job) {
     int status = job->settings->no_verify ? STATUS_DONE : verify_memory(job, data, size);
     if (status == STATUS_DONE) status = put_stream(job->out, data, size);
     nnf_free(data);
-    job->bytes = (int64_t)size;
+    job->written.bytes = (int64_t)size;
     return status;
 }
 
@@ -336,7 +337,6 @@ static void print_counts(FILE *file, const fuse_job *job) {
 }
 
 static void print_end(FILE *file, const fuse_job *job, int status) {
-    char bytes[NUMBER_TEXT];
     fputc('\n', file);
     if (status == STATUS_DIFFERS) {
         print_styled(file, RED, "nothing was written");
@@ -347,7 +347,9 @@ static void print_end(FILE *file, const fuse_job *job, int status) {
         fputc('\n', file);
     } else {
         print_styled(file, BOLD, strcmp(job->out, "-") == 0 ? "standard output" : job->out);
-        fprintf(file, ": %s bytes, written in %.2f s%s\n", number_text(bytes, job->bytes),
+        fputs(": ", file);
+        written_print(file, &job->written, job->settings->verbose);
+        fprintf(file, "%s written in %.2f s%s\n", job->written.n_kept > 0 ? ";" : ",",
                 now() - job->started, job->verified ? "" : ", not checked (--no-verify)");
     }
 }
@@ -385,7 +387,7 @@ static int print_json(const fuse_job *job, int status) {
     json_t *object = json_object();
     json_object_set_new(object, "model", json_text(job->settings->operands[0]));
     json_object_set_new(object, "output", written ? json_text(job->out) : json_null());
-    json_object_set_new(object, "bytes", written ? json_integer(job->bytes) : json_null());
+    written_add_json(object, written ? &job->written : NULL);
     json_object_set_new(object, "chains", json_chains(job->chains, job->n_chains));
     json_object_set_new(object, "left_alone", json_left(job->found));
     json_object_set_new(object, "cleaned",
@@ -424,6 +426,7 @@ static void job_clear(fuse_job *job) {
     free(job->by_hand);
     free(job->words);
     free(job->out_made);
+    written_clear(&job->written);
     nnf_verify_report_clear(&job->verification);
     bindings_clear(&job->bindings);
     nnf_chain_list_release(job->found);

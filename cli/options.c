@@ -37,8 +37,9 @@ static const option options[] = {
      "fuse, and leave everything else as it is"},
     {"no-verify", 0, NULL, FOR_FUSE, FLAG, AT(no_verify), 0, "write without checking"},
     {"external-data", 0, NULL, FOR_FUSE, FLAG, AT(external_data), 0,
-     "write the weights beside the model, into OUT.data, as a\n"
-     "model of more than 2 GB must (default: as MODEL has them)"},
+     "write all weights beside the model, into OUT.data, as a model\n"
+     "of more than 2 GB must (default: as MODEL has them, and those of\n"
+     "a data file in the same folder that do not change stay there)"},
     {"input", 'i', "[NAME=]X.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(inputs), 0,
      "a numpy file for the model's input NAME; - is standard input;\n"
      "may be repeated (default: random numbers, N(0,1))"},

@@ -137,6 +137,18 @@ const char *number_text(char *buffer, int64_t number) {
     return buffer;
 }
 
+const char *bytes_text(char *buffer, int64_t bytes) {
+    if (bytes < 1000000) {
+        number_text(buffer, bytes);
+        strcat(buffer, bytes == 1 ? " byte" : " bytes");
+    } else {
+        bool giga = bytes >= 1000000000;
+        snprintf(buffer, NUMBER_TEXT, "%.1f %s", (double)bytes * (giga ? 1e-9 : 1e-6),
+                 giga ? "GB" : "MB");
+    }
+    return buffer;
+}
+
 static void append(char *buffer, const char *format, ...) NNF_PRINTF(2, 3);
 static void append(char *buffer, const char *format, ...) {
     size_t used = strlen(buffer);

@@ -38,6 +38,8 @@ void table_clear(text_table *table);
 /* "1,234,567". */
 enum { NUMBER_TEXT = 32 };
 const char *number_text(char *buffer, int64_t number);
+/* "44.7 MB", "1,234 bytes". */
+const char *bytes_text(char *buffer, int64_t bytes);
 /* "float32 [1, 3, 224, 224]". */
 enum { TYPE_TEXT = 512 };
 const char *tensor_text(char *buffer, const nnf_tensor *tensor);

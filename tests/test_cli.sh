@@ -1,38 +1,7 @@
 #!/bin/sh
-# The nnfuse command: exit statuses, messages, JSON, and nothing left behind. NNFUSE is the binary,
-# NNFUSE_ROOT the project's folder.
-set -u
-: "${NNFUSE:?names the nnfuse command}" "${NNFUSE_ROOT:?names the folder of the project}"
-model=$NNFUSE_ROOT/models/digits.onnx
-images=$NNFUSE_ROOT/models/digits-test-images.npy
-labels=$NNFUSE_ROOT/models/digits-test-labels.npy
-[ -f "$model" ] || { echo "skipped: models/digits.onnx is not there"; exit 77; }
-folder=$(mktemp -d) || exit 1
-trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' out err
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT COMMAND...: its exit status, and a text in what it prints; "" is any.
-expect() {
-    status=$1 text=$2
-    shift 2
-    "$@" >out 2>err </dev/null
-    actual=$?
-    [ "$actual" -eq "$status" ] || fail "exit status $actual, not $status: $*"
-    [ -z "$text" ] || grep -qF -- "$text" out err || fail "does not print '$text': $*"
-}
-
-# The files in the folder but the test's own.
-expect_files() {
-    files=$(find . -type f ! -name out ! -name err | sort | tr '\n' ' ')
-    [ "$files" = "$1" ] || fail "files: '$files', not '$1'"
-}
+# The nnfuse command: exit statuses, messages, JSON, and nothing left behind.
+# shellcheck source=tests/cli_support.sh
+. "${NNFUSE_ROOT:?names the folder of the project}/tests/cli_support.sh"
 
 # Usage
 expect 0 "nnfuse 0." "$NNFUSE" --version
@@ -200,5 +169,4 @@ EOF
     done
 fi
 
-[ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
-echo "all passed"
+finish

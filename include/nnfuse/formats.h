@@ -37,8 +37,9 @@ NNF_API bool nnf_onnx_operator_at(nnf_onnx_operator *out, size_t index);
 typedef struct nnf_onnx_save_options {
     int64_t ir_version; /* for a graph that no file produced; 0: 8 */
     int64_t opset;      /* the same; 0: 17 */
-    /* Tensors of more than 1 KB become external data, whatever they were: a model of more than 2 GB
-     * cannot have them inside. To a buffer they go inside all the same. */
+    /* Tensors of more than 1 KB become external data, whatever they were, and all of it goes into
+     * the one new file: a model of more than 2 GB cannot have them inside. To a buffer they go
+     * inside all the same. */
     bool external_data;
 } nnf_onnx_save_options;
 
@@ -46,7 +47,9 @@ typedef struct nnf_onnx_save_options {
  * file is written beside `path` and renamed into place when it is whole: on an error nothing is
  * left and nothing was overwritten. External data goes beside it as <name>.data, or <name>.1.data
  * and so on where that is taken, written the same way; the one that nnfuse wrote for the model that
- * is replaced is removed. So are temporary files that a killed process left. */
+ * is replaced is removed. So are temporary files that a killed process left. In the folder that the
+ * model came from, unchanged external data stays in the file that it is in, which the written model
+ * then needs too, unless `external_data` asks for everything in one. */
 NNF_API nnf_status nnf_onnx_save(const nnf_module *graph, const char *path,
                                  const nnf_onnx_save_options *options);
 /* The same to a buffer: nnf_free. External data is put into it. */
@@ -63,6 +66,12 @@ nnf_pending_file_path(const nnf_pending_file *pending); /* of the temporary file
 /* The external data file that was written for it; NULL: there is none. It has its own name, which
  * no file had, at once. */
 NNF_API const char *nnf_pending_file_data_path(const nnf_pending_file *pending);
+/* The other files of external data that the model needs, since what is in them was not changed:
+ * where each is, as seen from the model's folder, and how many tensors it has of it (may be NULL).
+ */
+NNF_API size_t nnf_pending_file_n_kept(const nnf_pending_file *pending);
+NNF_API const char *nnf_pending_file_kept(const nnf_pending_file *pending, size_t index,
+                                          size_t *n_tensors);
 /* ... and renames it. Frees `pending` whatever comes of it; on an error the file is gone. */
 NNF_API nnf_status nnf_pending_file_commit(nnf_pending_file *pending);
 /* ... or removes it, with its data file. */

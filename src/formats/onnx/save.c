@@ -12,7 +12,8 @@ struct nnf_pending_file {
     nnfi_output *model;
     nnfi_output
         *data; /* of an external data file, which has its name already; NULL: there is none */
-    bool map;  /* how a file that is replaced is looked at */
+    nnfi_kept_files kept; /* of others' data files */
+    bool map;             /* how a file that is replaced is looked at */
 };
 
 /* ---- To memory ---- */
@@ -104,6 +105,8 @@ static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, bool al
     }
     if (status == NNF_OK) status = nnfi_file_layout_make(&layout);
     if (status == NNF_OK) status = write_files(pending, &layout, data_path);
+    pending->kept = layout.kept;
+    layout.kept = (nnfi_kept_files){0};
     nnfi_file_layout_clear(&layout);
     nnfi_free(folder);
     nnfi_free(data_path);
@@ -144,6 +147,17 @@ const char *nnf_pending_file_data_path(const nnf_pending_file *pending) {
     return pending->data ? nnfi_output_target(pending->data) : NULL;
 }
 
+size_t nnf_pending_file_n_kept(const nnf_pending_file *pending) {
+    return pending->kept.n;
+}
+
+const char *nnf_pending_file_kept(const nnf_pending_file *pending, size_t index,
+                                  size_t *n_tensors) {
+    const nnfi_kept_file *file = &pending->kept.items[index];
+    if (n_tensors) *n_tensors = file->n_tensors;
+    return file->location;
+}
+
 /* The data of the model that is replaced goes last. Until then that model has a temporary name too,
  * by which the next run would know what to remove. */
 static nnf_status replace(nnf_pending_file *pending) {
@@ -182,6 +196,7 @@ void nnf_pending_file_discard(nnf_pending_file *pending) {
     if (!pending) return;
     nnfi_output_discard(pending->data);
     nnfi_output_discard(pending->model);
+    nnfi_kept_files_clear(&pending->kept);
     nnfi_free(pending);
 }
 

@@ -87,6 +87,18 @@ typedef struct nnfi_segment {
     uint64_t at; /* where it stands in the file that is written */
 } nnfi_segment;
 
+/* A file of external data that the written model goes on referring to. */
+typedef struct nnfi_kept_file {
+    char *location;
+    size_t n_tensors;
+} nnfi_kept_file;
+typedef struct nnfi_kept_files {
+    nnfi_kept_file *items;
+    size_t n, capacity;
+    nnfi_map by_location;
+} nnfi_kept_files;
+void nnfi_kept_files_clear(nnfi_kept_files *files);
+
 /* The whole file, in order. */
 typedef struct nnfi_file_layout {
     nnfi_write_plan *plan;
@@ -94,17 +106,18 @@ typedef struct nnfi_file_layout {
     size_t n_segments, capacity;
     nnfi_text owned;
     const char *data_name; /* of the external data file; NULL: everything is put into the model */
-    bool all_external;     /* what is in the model goes into the data file too */
-    bool same_folder;      /* as the source: what is external may stay where it is */
+    bool all_external;     /* everything goes into the data file: from the model and from others */
+    bool same_folder;      /* as the source: else what is external may stay where it is */
     bool same_model;       /* the source is the file that is replaced: its data file may stay too */
     nnfi_segment *data;    /* what the data file holds */
     size_t n_data, data_capacity;
     uint64_t data_size;
+    nnfi_kept_files kept;
     nnfi_segment *leaf_segments; /* [n_leaves]: their node fields */
     nnfi_map stale;              /* names that nothing gives any more */
 } nnfi_file_layout;
 
-/* Takes a layout with plan, data_name and same_folder set. */
+/* Takes a layout with plan, data_name and what stands between that and `data` set. */
 nnf_status nnfi_file_layout_make(nnfi_file_layout *layout);
 uint64_t nnfi_file_layout_size(const nnfi_file_layout *layout);
 void nnfi_file_layout_clear(nnfi_file_layout *layout);

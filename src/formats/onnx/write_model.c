@@ -383,5 +383,6 @@ void nnfi_file_layout_clear(nnfi_file_layout *layout) {
     nnfi_free(layout->leaf_segments);
     nnfi_text_clear(&layout->owned);
     nnfi_map_clear(&layout->stale);
+    nnfi_kept_files_clear(&layout->kept);
     *layout = (nnfi_file_layout){0};
 }

@@ -164,11 +164,44 @@ static nnf_status must_move(bool *must, nnfi_segment *data, const nnfi_file_layo
     *data = (nnfi_segment){.begin = proto->raw.begin, .size = proto->raw.end - proto->raw.begin};
     if (proto->external) {
         NNFI_TRY(nnfi_tensor_proto_external(&bytes, &data->begin, &data->size, source, proto));
-        bool stays = layout->same_model || !nnfi_data_is_marked(bytes);
-        *must = !layout->same_folder || !stays;
+        bool stays = layout->same_folder && !layout->all_external &&
+                     (layout->same_model || !nnfi_data_is_marked(bytes));
+        *must = !stays;
     }
     data->bytes = bytes;
     return NNF_OK;
+}
+
+/* ---- What stays in other files ---- */
+
+void nnfi_kept_files_clear(nnfi_kept_files *files) {
+    for (size_t i = 0; i < files->n; i++)
+        nnfi_free(files->items[i].location);
+    nnfi_free(files->items);
+    nnfi_map_clear(&files->by_location);
+    *files = (nnfi_kept_files){0};
+}
+
+static nnf_status add_kept(nnfi_kept_files *files, const nnfi_source *source,
+                           const nnfi_tensor_proto *proto) {
+    nnfi_span span;
+    int64_t known;
+    NNFI_TRY(nnfi_tensor_proto_location(&span, source, proto));
+    const char *text = (const char *)nnfi_bytes_data(source->bytes) + span.begin;
+    const size_t length = span.end - span.begin;
+    if (nnfi_map_get(&files->by_location, text, length, &known)) {
+        files->items[known].n_tensors++;
+        return NNF_OK;
+    }
+    char *location = nnfi_strndup(text, length);
+    if (location &&
+        nnfi_reserve(&files->items, &files->capacity, files->n + 1, sizeof *files->items) &&
+        nnfi_map_put(&files->by_location, text, length, (int64_t)files->n)) {
+        files->items[files->n++] = (nnfi_kept_file){location, 1};
+        return NNF_OK;
+    }
+    nnfi_free(location);
+    return nnfi_error_memory(length, "a path");
 }
 
 nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index) {
@@ -183,6 +216,7 @@ nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index)
         NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
         NNFI_TRY(must_move(&must, &data, layout, &proto));
         if (must) return add_moved(layout, reader, &data);
+        if (proto.external) NNFI_TRY(add_kept(&layout->kept, source, &proto));
     }
     return nnfi_file_layout_add_source(layout, piece->begin, piece->end);
 }
