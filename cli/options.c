@@ -13,67 +13,70 @@ typedef struct option {
     const char *value; /* what --help calls its value */
     unsigned commands;
     option_kind kind;
-    size_t offset; /* in settings */
-    int64_t least; /* of a COUNT */
+    size_t offset;       /* in settings */
+    int64_t least, most; /* of a COUNT; most 0: INT32_MAX */
     const char *help;
 } option;
 
 #define AT(member) offsetof(cli_settings, member)
 static const option options[] = {
-    {"output", 'o', "OUT", FOR_FUSE, TEXT, AT(out), 0,
+    {"output", 'o', "OUT", FOR_FUSE, TEXT, AT(out), 0, 0,
      "the file to write; - is standard output\n(default: MODEL with .fused before its suffix)"},
-    {"chain", 0, "A,B,C", FOR_FUSE, LIST, AT(chains), 0,
+    {"chain", 0, "A,B,C", FOR_FUSE, LIST, AT(chains), 0, 0,
      "fuse the modules of these names, and no others; may be repeated\n"
      "(default: every chain that 'nnfuse inspect' lists)"},
-    {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0,
+    {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0, 0,
      "list the kinds of fusion and when each is exact"},
-    {"only", 0, "NAME", FOR_FUSING, LIST, AT(only), 0,
+    {"only", 0, "NAME", FOR_FUSING, LIST, AT(only), 0, 0,
      "this kind of fusion and no other; may be repeated"},
-    {"skip", 0, "NAME", FOR_FUSING, LIST, AT(skip), 0, "not this kind of fusion; may be repeated"},
-    {"strict", 0, NULL, FOR_FUSING, FLAG, AT(strict), 0, "only what PyTorch's fuse_modules does"},
-    {"dry-run", 'n', NULL, FOR_FUSE, FLAG, AT(dry_run), 0,
+    {"skip", 0, "NAME", FOR_FUSING, LIST, AT(skip), 0, 0,
+     "not this kind of fusion; may be repeated"},
+    {"strict", 0, NULL, FOR_FUSING, FLAG, AT(strict), 0, 0,
+     "only what PyTorch's fuse_modules does"},
+    {"dry-run", 'n', NULL, FOR_FUSE, FLAG, AT(dry_run), 0, 0,
      "show what would be fused; write nothing"},
-    {"no-clean", 0, NULL, FOR_FUSE, FLAG, AT(no_clean), 0,
+    {"no-clean", 0, NULL, FOR_FUSE, FLAG, AT(no_clean), 0, 0,
      "fuse, and leave everything else as it is"},
-    {"no-verify", 0, NULL, FOR_FUSE, FLAG, AT(no_verify), 0, "write without checking"},
-    {"external-data", 0, NULL, FOR_FUSE, FLAG, AT(external_data), 0,
+    {"no-verify", 0, NULL, FOR_FUSE, FLAG, AT(no_verify), 0, 0, "write without checking"},
+    {"external-data", 0, NULL, FOR_FUSE, FLAG, AT(external_data), 0, 0,
      "write all weights beside the model, into OUT.data, as a model\n"
      "of more than 2 GB must (default: as MODEL has them, and those of\n"
      "a data file in the same folder that do not change stay there)"},
-    {"input", 'i', "[NAME=]X.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(inputs), 0,
+    {"input", 'i', "[NAME=]X.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(inputs), 0, 0,
      "a numpy file for the model's input NAME; - is standard input;\n"
      "may be repeated (default: random numbers, N(0,1))"},
-    {"output", 'o', "[NAME=]Y.npy", FOR_RUN, LIST, AT(outputs), 0,
+    {"output", 'o', "[NAME=]Y.npy", FOR_RUN, LIST, AT(outputs), 0, 0,
      "write the model's output NAME there; may be repeated\n"
      "(default: print a summary of every output)"},
     {"shape", 0, "NAME=1,3,224", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, LIST, AT(shapes), 0,
+     0,
      "the shape of a random input; may be repeated\n"
      "(default: the file's, with 1 for an unknown first dimension)"},
-    {"labels", 0, "Y.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, TEXT, AT(labels), 0,
+    {"labels", 0, "Y.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, TEXT, AT(labels), 0, 0,
      "the right answers, integers [N]: prints how many a classifier\n"
      "gets right on its input"},
-    {"against", 0, "OTHER", FOR_BENCH, TEXT, AT(against), 0,
+    {"against", 0, "OTHER", FOR_BENCH, TEXT, AT(against), 0, 0,
      "another model, which takes turns with MODEL"},
-    {"runs", 0, "N", FOR_BENCH, COUNT, AT(runs), 1, "runs that count (default: 20)"},
-    {"warmup", 0, "N", FOR_BENCH, COUNT, AT(warmup), 0,
+    {"runs", 0, "N", FOR_BENCH, COUNT, AT(runs), 1, 0, "runs that count (default: 20)"},
+    {"warmup", 0, "N", FOR_BENCH, COUNT, AT(warmup), 0, 0,
      "runs before them, which do not (default: 3)"},
-    {"no-fuse", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_fuse), 0, "run files as they stand"},
-    {"no-winograd", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_winograd), 0,
+    {"no-fuse", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_fuse), 0, 0, "run files as they stand"},
+    {"no-winograd", 0, NULL, FOR_RUN | FOR_BENCH, FLAG, AT(no_winograd), 0, 0,
      "compute every convolution by its definition"},
-    {"tolerance", 't', "T", FOR_FUSE | FOR_VERIFY, NUMBER, AT(tolerance), 0,
+    {"tolerance", 't', "T", FOR_FUSE | FOR_VERIFY, NUMBER, AT(tolerance), 0, 0,
      "the difference that is allowed, relative to the output's largest\n"
      "value (default: float32 and float64 1e-4, float16 1e-2, bfloat16 5e-2)"},
-    {"int-max", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(int_max), 1,
+    {"int-max", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(int_max), 1, 0,
      "random integer inputs are 0 to N (default: 1)"},
-    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(seed), 1,
+    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(seed), 1, 0,
      "the seed of random inputs (default: 1)"},
     {"threads", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(threads), 1,
-     "threads to run on (default: OMP_NUM_THREADS, or the cores)"},
-    {"json", 0, NULL, FOR_ALL, FLAG, AT(json), 0, "print the result as one JSON object"},
-    {"verbose", 'v', NULL, FOR_FUSE, FLAG, AT(verbose), 0, "print long lists to their end"},
-    {"quiet", 'q', NULL, FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, FLAG, AT(quiet), 0,
+     NNF_MAX_THREADS, "threads to run on (default: OMP_NUM_THREADS, or the cores)"},
+    {"json", 0, NULL, FOR_ALL, FLAG, AT(json), 0, 0, "print the result as one JSON object"},
+    {"verbose", 'v', NULL, FOR_FUSE, FLAG, AT(verbose), 0, 0, "print long lists to their end"},
+    {"quiet", 'q', NULL, FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, FLAG, AT(quiet), 0, 0,
      "print errors only"},
-    {"help", 'h', NULL, FOR_ALL, FLAG, AT(help), 0, "print this help"},
+    {"help", 'h', NULL, FOR_ALL, FLAG, AT(help), 0, 0, "print this help"},
 };
 enum { N_OPTIONS = sizeof options / sizeof options[0] };
 
@@ -171,10 +174,10 @@ static int set_number(double *out, const option *o, const char *value) {
 static int set_count(int64_t *out, const option *o, const char *value) {
     char *end = NULL;
     errno = 0;
-    long long number = strtoll(value, &end, 10);
-    if (end == value || *end != '\0' || errno != 0 || number < o->least || number > INT32_MAX) {
-        return fail(STATUS_USAGE, "--%s takes an integer from %lld to %d, not '%s'", o->name,
-                    (long long)o->least, INT32_MAX, value);
+    long long number = strtoll(value, &end, 10), most = o->most > 0 ? o->most : INT32_MAX;
+    if (end == value || *end != '\0' || errno != 0 || number < o->least || number > most) {
+        return fail(STATUS_USAGE, "--%s takes an integer from %lld to %lld, not '%s'", o->name,
+                    (long long)o->least, most, value);
     }
     *out = number;
     return STATUS_DONE;

@@ -18,6 +18,10 @@ expect 1 "takes a value" "$NNFUSE" fuse "$model" --output
 expect 1 "takes no value" "$NNFUSE" fuse "$model" --json=1
 expect 1 "a number above 0" "$NNFUSE" fuse "$model" --tolerance=-1
 expect 1 "an integer from 1" "$NNFUSE" run "$model" --threads 0
+expect 1 "an integer from 1 to 1024" "$NNFUSE" fuse "$model" --threads 100000
+expect 1 "an integer from 1 to 2147483647" "$NNFUSE" bench "$model" --runs -1
+OMP_NUM_THREADS=100000 expect 0 "7 chains" "$NNFUSE" fuse "$model" -o t.onnx
+rm -f t.onnx
 expect 1 "no input 'picture'" "$NNFUSE" run "$model" --input picture="$images"
 expect 1 "no output 'y'" "$NNFUSE" run "$model" --output y=y.npy
 expect 1 "--shape takes sizes" "$NNFUSE" run "$model" --shape image=1,x

@@ -66,7 +66,9 @@ static void bad_arguments_are_errors(void **state) {
     nnf_tensor *y = NULL;
     assert_error(nnf_session_new(&session, NULL, NULL), NNF_ERROR_INVALID, "module");
     assert_error(nnf_session_new(&session, module, &(nnf_session_options){.threads = -1}),
-                 NNF_ERROR_INVALID, "-1 threads");
+                 NNF_ERROR_INVALID, "0 to 1024 threads", "not -1");
+    assert_error(nnf_session_new(&session, module, &(nnf_session_options){.threads = 1025}),
+                 NNF_ERROR_INVALID, "not 1025");
     assert_null(session);
     assert_ok(nnf_session_new(&session, module, NULL));
     assert_true(nnf_session_threads(session) >= 1);

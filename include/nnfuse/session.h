@@ -25,8 +25,14 @@ typedef enum nnf_kernels {
  * a "(reorder)" between two layouts or a "(copy)", with the path "". */
 typedef void (*nnf_profile)(const char *path, const char *type, double seconds, void *payload);
 
+/* More threads than these take more from a system than it may have, and OpenMP ends a process that
+ * it cannot give its threads. */
+#define NNF_MAX_THREADS 1024
+
 typedef struct nnf_session_options {
-    int threads; /* 0: OMP_NUM_THREADS or the number of cores */
+    /* 0: OMP_NUM_THREADS, of which NNF_MAX_THREADS count, or the number of cores. More than
+     * NNF_MAX_THREADS: NNF_ERROR_INVALID. */
+    int threads;
     nnf_kernels kernels;
     /* Every convolution by its definition. Else large 3x3 convolutions may be computed by
      * Winograd's algorithm, in half the time: their rounding errors are a few times larger then. */

@@ -37,7 +37,7 @@ typedef struct nnf_verify_options {
                          f16 1e-2, bf16 5e-2, all others must be equal */
     /* The right answers: an integer tensor [N], for a first output [N, classes]; may be NULL. */
     const nnf_tensor *labels;
-    int threads;
+    int threads; /* as a session's; two sessions share them */
 } nnf_verify_options;
 
 /* One output, or one fused chain where the whole model cannot be run. */

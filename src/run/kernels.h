@@ -99,8 +99,8 @@ typedef struct nnfi_kernels {
  * 1e-6 of the largest output. */
 extern const nnfi_kernels nnfi_reference_kernels;
 
-/* How many threads a session has that was not told. */
-int nnfi_default_threads(void);
+/* Whether a session may have so many threads; the error is set where not. */
+nnf_status nnfi_check_threads(int threads);
 
 /* The set that the session runs with. */
 const nnfi_kernels *nnfi_session_kernels(const nnf_session *session);

@@ -12,14 +12,7 @@
 #include "nnfuse/nn.h"
 #include "support/memory.h"
 #include "support/text.h"
-
-int nnfi_default_threads(void) {
-#ifdef _OPENMP
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-}
+#include "support/threads.h"
 
 static nnf_status choose_kernels(const nnfi_kernel_set **out, nnf_kernels kernels) {
     const char *wish = getenv("NNFUSE_KERNELS");
@@ -32,12 +25,19 @@ static nnf_status choose_kernels(const nnfi_kernel_set **out, nnf_kernels kernel
     return nnf_error(NNF_ERROR_UNSUPPORTED, "this library was built without oneDNN");
 }
 
+nnf_status nnfi_check_threads(int threads) {
+    if (threads >= 0 && threads <= NNF_MAX_THREADS) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID,
+                     "a session has 0 to %d threads (0: as many as there are "
+                     "cores), not %d",
+                     NNF_MAX_THREADS, threads);
+}
+
 nnf_status nnf_session_new(nnf_session **out, nnf_module *module,
                            const nnf_session_options *options) {
     int threads = options ? options->threads : 0;
     if (!out || !module) return nnf_error(NNF_ERROR_INVALID, "a session needs a module");
-    if (threads < 0)
-        return nnf_error(NNF_ERROR_INVALID, "a session cannot have %d threads", threads);
+    NNFI_TRY(nnfi_check_threads(threads));
     const nnfi_kernel_set *set;
     NNFI_TRY(choose_kernels(&set, options ? options->kernels : NNF_KERNELS_DEFAULT));
     nnf_session *session = nnfi_calloc(1, sizeof *session);

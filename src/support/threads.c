@@ -4,11 +4,25 @@
 
 #include "support/threads.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
+
+#include "nnfuse/session.h"
+
+int nnfi_default_threads(void) {
+#ifdef _OPENMP
+    int n = omp_get_max_threads();
+    return n < NNF_MAX_THREADS ? n : NNF_MAX_THREADS;
+#else
+    return 1;
+#endif
+}
 
 enum { MOST_THREADS = 16 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "support/memory.h"
+#include "support/threads.h"
 #include "tensor/channel_view.h"
 #include "tensor/numbers.h"
 
@@ -294,7 +295,8 @@ void nnfi_folded_compute(const nnfi_folded *folded, const unsigned char *source,
         fold_block(folded, source, first, count, out);
         return;
     }
-#pragma omp parallel for schedule(static) if (count >= PARALLEL_ELEMENTS)
+    const int threads = count >= PARALLEL_ELEMENTS ? nnfi_default_threads() : 1;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t b = 0; b < n_blocks; b++) {
         int64_t start = b * block;
         fold_block(folded, source, first + start, count - start < block ? count - start : block,

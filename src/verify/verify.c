@@ -138,6 +138,7 @@ static void run_sides(void *payload, bool leads) {
  * weights) is one thread's work, of which there are two then. */
 static nnf_status run_both(side sides[2], int threads) {
     two_sides both = {.sides = sides};
+    NNFI_TRY(nnfi_check_threads(threads));
     if (threads == 0) threads = nnfi_default_threads();
     bool at_once = threads > 1 && sides[0].graph != sides[1].graph;
     sides[0].threads = at_once ? threads - threads / 2 : threads;
