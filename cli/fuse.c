@@ -12,6 +12,7 @@
 #include "files.h"
 #include "fusions.h"
 #include "model.h"
+#include "places.h"
 #include "progress.h"
 #include "written.h"
 
@@ -439,6 +440,8 @@ static int run_fuse(const cli_settings *settings) {
     fuse_job job = {.settings = settings, .report = stdout, .started = now()};
     int status = choose_out(&job);
     if (status == STATUS_DONE) status = model_load(&job.fused, settings->operands[0]);
+    if (status == STATUS_DONE && !settings->dry_run)
+        status = check_place(job.out, settings, job.fused, NULL);
     if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.fused);
     if (status == STATUS_DONE) status = fuse_model(&job);
     if (status == STATUS_DONE) status = write_model(&job);

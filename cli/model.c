@@ -65,8 +65,9 @@ static const char *list_ports(char *buffer, size_t size, const nnf_module *graph
     return buffer;
 }
 
-int split_binding(const char **name, const char **path, const char *text, const nnf_module *graph,
-                  bool is_output) {
+int split_binding(const char **name, const char **path, const char *option, const char *text,
+                  const nnf_module *graph) {
+    bool is_output = strcmp(option, "--output") == 0;
     const char *what = is_output ? "output" : "input";
     char names[512];
     /* A name may hold '=' itself: the longest one that fits counts. */
@@ -74,7 +75,8 @@ int split_binding(const char **name, const char **path, const char *text, const 
         size_t length = (size_t)(equals - text);
         *name = find_port(graph, is_output, text, length);
         *path = equals + 1;
-        if (*name != NULL) return STATUS_DONE;
+        if (*name != NULL && equals[1] != '\0') return STATUS_DONE;
+        if (*name != NULL) return fail(STATUS_USAGE, "%s %s names no file", option, text);
         const char *before = equals;
         equals = NULL;
         for (const char *at = text; at < before; at++) {
@@ -88,8 +90,8 @@ int split_binding(const char **name, const char **path, const char *text, const 
                     names);
     }
     if (n_ports(graph, is_output) != 1) {
-        return fail(STATUS_USAGE, "the model has %zu %ss: say which as --%s NAME=%s, NAME being %s",
-                    n_ports(graph, is_output), what, what, text, names);
+        return fail(STATUS_USAGE, "the model has %zu %ss: say which as %s NAME=%s, NAME being %s",
+                    n_ports(graph, is_output), what, option, text, names);
     }
     *name = port_name(graph, is_output, 0);
     *path = text;
@@ -132,7 +134,7 @@ static int convert(nnf_tensor **tensor, const cli_settings *settings, const char
 static int add_input(cli_bindings *out, const cli_settings *settings, const nnf_module *graph,
                      const char *text) {
     const char *name = NULL, *path = NULL;
-    int status = split_binding(&name, &path, text, graph, false);
+    int status = split_binding(&name, &path, "--input", text, graph);
     if (status != STATUS_DONE) return status;
     for (size_t i = 0; i < out->options.n_inputs; i++) {
         if (strcmp(out->inputs[i].name, name) == 0) {
@@ -154,7 +156,7 @@ static int add_input(cli_bindings *out, const cli_settings *settings, const nnf_
 
 static int add_shape(cli_bindings *out, const nnf_module *graph, const char *text) {
     const char *name = NULL, *sizes = NULL;
-    int status = split_binding(&name, &sizes, text, graph, false);
+    int status = split_binding(&name, &sizes, "--shape", text, graph);
     if (status != STATUS_DONE) return status;
     nnf_named_shape *shape = &out->shapes[out->options.n_shapes];
     shape->name = name;

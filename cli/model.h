@@ -20,10 +20,11 @@ typedef struct cli_bindings {
 int bindings_make(cli_bindings *out, const cli_settings *settings, const nnf_module *graph);
 void bindings_clear(cli_bindings *bindings);
 
-/* Splits "[NAME=]PATH" where NAME is one of the graph's inputs (or outputs); without a name, it is
- * the only one. *name is the graph's own string, *path points into `text`. */
-int split_binding(const char **name, const char **path, const char *text, const nnf_module *graph,
-                  bool is_output);
+/* Splits "[NAME=]PATH" where NAME is one of the graph's inputs (of its outputs, where `option` is
+ * "--output"); without a name, it is the only one. *name is the graph's own string, *path points
+ * into `text`. */
+int split_binding(const char **name, const char **path, const char *option, const char *text,
+                  const nnf_module *graph);
 
 /* How large a model is: its nodes as the file has them (a fused container counts with what it
  * stands for), and the elements of its parameters, as PyTorch counts (no buffers). */

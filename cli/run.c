@@ -6,6 +6,7 @@
 #include "files.h"
 #include "model.h"
 #include "npy.h"
+#include "places.h"
 #include "report.h"
 
 typedef struct run_job {
@@ -22,18 +23,43 @@ static const char *output_name(const run_job *job, size_t index) {
     return nnf_graph_value_name(job->model, nnf_graph_output(job->model, index));
 }
 
+static int set_path(run_job *job, size_t index, const char *path) {
+    if (job->paths[index] != NULL)
+        return fail(STATUS_USAGE, "the output '%s' is given twice", output_name(job, index));
+    for (size_t i = 0; i < job->n_outputs; i++) {
+        if (job->paths[i] == NULL || !same_file(job->paths[i], path)) continue;
+        return fail(STATUS_USAGE, "the outputs '%s' and '%s' cannot both go to %s",
+                    output_name(job, i), output_name(job, index),
+                    strcmp(path, "-") == 0 ? "standard output" : path);
+    }
+    job->paths[index] = path;
+    return check_place(path, job->settings, job->model, job->settings->operands[0]);
+}
+
+/* Standard output takes an array, or what is told of the run. */
+static int check_stdout(const run_job *job, const char *path) {
+    const cli_settings *settings = job->settings;
+    const char *told = settings->json ? "--json" : settings->labels != NULL ? "--labels" : NULL;
+    if (told == NULL || strcmp(path, "-") != 0) return STATUS_DONE;
+    return fail(STATUS_USAGE,
+                "an output and what %s prints cannot both go to standard output; name a file with "
+                "-o",
+                told);
+}
+
 /* Reads --output before anything is computed. */
 static int choose_paths(run_job *job) {
     const string_list *given = &job->settings->outputs;
-    for (size_t i = 0; i < given->n; i++) {
+    int status = STATUS_DONE;
+    for (size_t i = 0; i < given->n && status == STATUS_DONE; i++) {
         const char *name = NULL, *path = NULL;
-        int status = split_binding(&name, &path, given->items[i], job->model, true);
-        if (status != STATUS_DONE) return status;
-        for (size_t o = 0; o < job->n_outputs; o++) {
-            if (strcmp(output_name(job, o), name) == 0) job->paths[o] = path;
+        status = split_binding(&name, &path, "--output", given->items[i], job->model);
+        if (status == STATUS_DONE) status = check_stdout(job, path);
+        for (size_t o = 0; o < job->n_outputs && status == STATUS_DONE; o++) {
+            if (strcmp(output_name(job, o), name) == 0) status = set_path(job, o, path);
         }
     }
-    return STATUS_DONE;
+    return status;
 }
 
 /* ---- Running ---- */

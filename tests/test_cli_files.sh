@@ -23,7 +23,42 @@ assert (r["bytes"], r["data"]) == (253, None), r
 assert r["kept_data"] == [{"path": "external.data", "bytes": 4800, "weights": 2}], r
 END
 fi
+expect 4 "it holds weights of 'external.onnx'" "$NNFUSE" fuse external.onnx -o external.data
+expect 4 "it holds weights" "$NNFUSE" fuse external.onnx -o external.data --external-data
+cmp -s external.data "$goldens/external.data" || fail "weights were written over"
 rm -r alone o.onnx external.onnx external.data
+
+# Results never replace what they are computed from
+cp "$model" m.onnx && cp "$images" x.npy && cp "$labels" l.npy
+ln -s m.onnx link.onnx
+for place in m.onnx ./m.onnx link.onnx scores=m.onnx; do
+    expect 1 "is the model" "$NNFUSE" run m.onnx -o $place
+done
+expect 1 "is an input" "$NNFUSE" run m.onnx -i x.npy -o x.npy
+expect 1 "is an input" "$NNFUSE" fuse m.onnx -i image=x.npy -o x.npy
+expect 1 "is the file of --labels" "$NNFUSE" run m.onnx -i x.npy --labels l.npy -o l.npy
+expect 1 "is the file of --labels" "$NNFUSE" fuse m.onnx -i x.npy --labels l.npy -o l.npy
+{ cmp -s m.onnx "$model" && cmp -s x.npy "$images" && cmp -s l.npy "$labels"; } ||
+    fail "a source was written over"
+
+# One output, one place
+two=$goldens/middle_output.onnx
+expect 1 "the outputs 'y' and 'c' cannot both go to a.npy" "$NNFUSE" run "$two" -o y=a.npy -o c=a.npy
+expect 1 "cannot both go to standard output" "$NNFUSE" run "$two" -o y=- -o c=-
+expect 1 "the output 'scores' is given twice" "$NNFUSE" run m.onnx -o a.npy -o b.npy
+expect 1 "--output scores= names no file" "$NNFUSE" run m.onnx -o scores=
+expect 1 "cannot both go to standard output" "$NNFUSE" run m.onnx -o - --json
+expect 1 "what --labels prints cannot both" "$NNFUSE" run m.onnx -i x.npy --labels l.npy -o -
+
+# A file that may not be written stays; root may write everything
+if [ "$(id -u)" -ne 0 ]; then
+    echo old >y.npy && echo old >f.onnx && chmod 444 y.npy f.onnx
+    expect 4 "cannot write y.npy" "$NNFUSE" run m.onnx -o y.npy
+    expect 4 "cannot write f.onnx" "$NNFUSE" fuse m.onnx -o f.onnx
+    [ "$(cat y.npy f.onnx)" = "$(printf 'old\nold')" ] || fail "a read-only file was replaced"
+    rm -f y.npy f.onnx
+fi
+rm m.onnx x.npy l.npy link.onnx
 
 expect_files ""
 finish

@@ -87,6 +87,20 @@ static nnf_status write_files(nnf_pending_file *pending, const nnfi_file_layout 
     return pending->data ? nnfi_output_place(pending->data) : NNF_OK;
 }
 
+/* A model takes the place of the one that it came from, but not of that one's weights. */
+static nnf_status check_target(const nnfi_source *source, const char *path) {
+    nnf_status status = NNF_OK;
+    for (size_t i = 0; source && source->folder && i < source->n_files && status == NNF_OK; i++) {
+        char *data = nnfi_path_join(source->folder, source->files[i].location);
+        if (!data) return nnfi_error_memory(strlen(path), "a path");
+        if (same_path(path, data))
+            status = nnf_error(NNF_ERROR_WRITE, "cannot write '%s': it holds weights of '%s'", path,
+                               source->name);
+        nnfi_free(data);
+    }
+    return status;
+}
+
 /* Where the model goes decides what it says of external data. */
 static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, bool all_external) {
     nnfi_file_layout layout = {.plan = plan, .same_folder = true};
@@ -104,6 +118,7 @@ static nnf_status save(nnf_pending_file *pending, nnfi_write_plan *plan, bool al
         layout.all_external = all_external;
     }
     if (status == NNF_OK) status = nnfi_file_layout_make(&layout);
+    if (status == NNF_OK) status = check_target(plan->source, path);
     if (status == NNF_OK) status = write_files(pending, &layout, data_path);
     pending->kept = layout.kept;
     layout.kept = (nnfi_kept_files){0};
