@@ -2,11 +2,18 @@
 
 #include <inttypes.h>
 
+/* Where shapes or types differ no two numbers were compared, and a difference of 0 would say that
+ * they are the same. */
+static bool has_numbers(const nnf_verify_row *row) {
+    return row->ok || row->max_abs_difference > 0.0;
+}
+
 static void add_row(text_table *table, const nnf_verify_row *row) {
     char number[NUMBER_TEXT], of[NUMBER_TEXT];
     table_add(table, "%s", row->name);
-    table_add(table, "%.3g", row->max_abs_difference);
-    table_add(table, "%.3g", row->max_rel_difference);
+    bool numbers = has_numbers(row);
+    table_add(table, numbers ? "%.3g" : "-", row->max_abs_difference);
+    table_add(table, numbers ? "%.3g" : "-", row->max_rel_difference);
     table_add(table, "%.3g", row->tolerance);
     if (row->n_argmax > 0) {
         table_add(table, "%s of %s", number_text(number, row->n_argmax_equal),
@@ -70,8 +77,11 @@ static json_t *json_row(const nnf_verify_row *row) {
     json_object_set_new(object, "dtype", json_text(nnf_dtype_name(row->dtype)));
     json_object_set_new(object, "ok", json_boolean(row->ok));
     json_object_set_new(object, "problem", json_text(row->problem));
-    json_object_set_new(object, "max_abs_difference", json_number(row->max_abs_difference));
-    json_object_set_new(object, "max_rel_difference", json_number(row->max_rel_difference));
+    bool numbers = has_numbers(row);
+    json_object_set_new(object, "max_abs_difference",
+                        numbers ? json_number(row->max_abs_difference) : json_null());
+    json_object_set_new(object, "max_rel_difference",
+                        numbers ? json_number(row->max_rel_difference) : json_null());
     json_object_set_new(object, "max_value", json_number(row->max_value));
     json_object_set_new(object, "tolerance", json_number(row->tolerance));
     json_object_set_new(object, "nonfinite_match", json_boolean(row->nonfinite_match));

@@ -27,6 +27,7 @@ typedef struct cli_settings {
     string_list chains, inputs, outputs, shapes, only, skip;
     bool dry_run, no_verify, no_clean, no_fuse, no_winograd, json, quiet, verbose, help;
     bool external_data, strict, list;
+    uint64_t given;       /* a bit for each row of the options' table */
     nnf_mapping *mapping; /* what --only, --skip and --strict leave; NULL: everything */
     double tolerance;     /* 0: by dtype */
     int64_t int_max, seed, threads, runs, warmup;

@@ -185,6 +185,7 @@ static int set_count(int64_t *out, const option *o, const char *value) {
 
 static int set_option(cli_settings *out, const option *o, const char *value) {
     void *at = (char *)out + o->offset;
+    out->given |= UINT64_C(1) << (o - options);
     if (o->kind != FLAG && value[0] == '\0') {
         return fail(STATUS_USAGE, "--%s takes a value: %s", o->name, o->value);
     }
@@ -203,6 +204,37 @@ static int set_option(cli_settings *out, const option *o, const char *value) {
         return set_count(at, o, value);
     }
     return STATUS_USAGE;
+}
+
+/* Options that say nothing beside another one: who gives both expects something else. */
+static const struct {
+    const char *name, *other, *why;
+} contradictions[] = {
+    {"no-verify", "labels", "the right answers are counted in the check that it leaves out"},
+    {"no-verify", "tolerance", "there is no difference to hold against it without the check"},
+    {"no-verify", "input", "without the check the model is not run"},
+    {"chain", "only", "the chains that it names are fused, and no others"},
+    {"chain", "skip", "the chains that it names are fused, and no others"},
+    {"chain", "strict", "the chains that it names are fused, and no others"},
+};
+enum { N_CONTRADICTIONS = sizeof contradictions / sizeof contradictions[0] };
+
+static bool is_given(const cli_settings *settings, const char *name) {
+    for (int i = 0; i < N_OPTIONS; i++) {
+        bool given = (settings->given >> i & 1) != 0;
+        if (given && strcmp(options[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+static int check_contradictions(const cli_settings *settings) {
+    for (int i = 0; i < N_CONTRADICTIONS; i++) {
+        const char *name = contradictions[i].name, *other = contradictions[i].other;
+        if (!is_given(settings, name) || !is_given(settings, other)) continue;
+        return fail(STATUS_USAGE, "--%s and --%s do not go together: %s", name, other,
+                    contradictions[i].why);
+    }
+    return STATUS_DONE;
 }
 
 /* One word that begins with '-'. *next is the word behind it, which it may take as its value. */
@@ -252,7 +284,8 @@ int options_parse(cli_settings *out, const cli_command *command, int argc, char 
         }
         if (status != STATUS_DONE) return status;
     }
-    if (out->help || out->list || out->n_operands == command->n_operands) return STATUS_DONE;
+    if (out->help || out->list) return STATUS_DONE;
+    if (out->n_operands == command->n_operands) return check_contradictions(out);
     return fail(STATUS_USAGE, "'%s' takes %s; 'nnfuse %s --help' says more", command->name,
                 command->operands, command->name);
 }

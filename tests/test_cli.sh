@@ -22,6 +22,14 @@ expect 1 "an integer from 1 to 1024" "$NNFUSE" fuse "$model" --threads 100000
 expect 1 "an integer from 1 to 2147483647" "$NNFUSE" bench "$model" --runs -1
 OMP_NUM_THREADS=100000 expect 0 "7 chains" "$NNFUSE" fuse "$model" -o t.onnx
 rm -f t.onnx
+for option in "--labels $labels" "--tolerance 1" "--input $images"; do
+    # shellcheck disable=SC2086
+    expect 1 "--no-verify and ${option%% *} do not go together" \
+        "$NNFUSE" fuse "$model" --no-verify $option
+done
+expect 1 "--chain and --skip do not go together" "$NNFUSE" fuse "$model" --chain a,b --skip series
+NNFUSE_KERNELS=ref expect 2 "there are no kernels 'ref'" "$NNFUSE" run "$model"
+NNFUSE_KERNELS='' expect 0 "" "$NNFUSE" run "$model"
 expect 1 "no input 'picture'" "$NNFUSE" run "$model" --input picture="$images"
 expect 1 "no output 'y'" "$NNFUSE" run "$model" --output y=y.npy
 expect 1 "--shape takes sizes" "$NNFUSE" run "$model" --shape image=1,x
@@ -76,6 +84,11 @@ expect_files "./before.onnx ./f.onnx "
 expect 0 "the same" "$NNFUSE" verify "$model" f.onnx
 expect 3 "different" "$NNFUSE" verify "$model" f.onnx --tolerance 1e-12
 rm before.onnx
+# Where nothing could be compared there is no difference of 0
+onnx=$NNFUSE_ROOT/tests/goldens/onnx
+expect 3 "one has the shape [1, 3, 4, 4], the other [1, 4]" \
+    "$NNFUSE" verify "$onnx/chain.onnx" "$onnx/layers.onnx"
+prints "y                        -         -     0.0001             -  DIFFERS"
 
 # External data: a refused file takes its data file with it, and an older one stays
 external=$NNFUSE_ROOT/tests/goldens/onnx/external_chain.onnx

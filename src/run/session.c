@@ -15,10 +15,22 @@
 #include "support/threads.h"
 
 static nnf_status choose_kernels(const nnfi_kernel_set **out, nnf_kernels kernels) {
+    static const struct {
+        const char *name;
+        nnf_kernels kernels;
+    } wishes[] = {{"reference", NNF_KERNELS_REFERENCE}, {"onednn", NNF_KERNELS_ONEDNN}};
     const char *wish = getenv("NNFUSE_KERNELS");
     *out = NULL;
-    if (kernels == NNF_KERNELS_DEFAULT && wish && !strcmp(wish, "reference"))
-        kernels = NNF_KERNELS_REFERENCE;
+    if (kernels == NNF_KERNELS_DEFAULT && wish && *wish) {
+        for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++)
+            if (!strcmp(wish, wishes[i].name)) kernels = wishes[i].kernels;
+        if (kernels == NNF_KERNELS_DEFAULT)
+            return nnf_error(
+                NNF_ERROR_INVALID,
+                "there are no kernels '%s', as NNFUSE_KERNELS in the environment wants "
+                "them; there are 'reference' and 'onednn'",
+                wish);
+    }
     if (kernels == NNF_KERNELS_REFERENCE) return NNF_OK;
     *out = nnfi_onednn();
     if (*out || kernels == NNF_KERNELS_DEFAULT) return NNF_OK;
