@@ -27,7 +27,7 @@ int split_binding(const char **name, const char **path, const char *option, cons
                   const nnf_module *graph);
 
 /* How large a model is: its nodes as the file has them (a fused container counts with what it
- * stands for), and the elements of its parameters, as PyTorch counts (no buffers). */
+ * stands for), and nnf_graph_n_parameters. */
 typedef struct model_counts {
     int64_t nodes, parameters;
 } model_counts;

@@ -1,6 +1,8 @@
 /* fuse_modules on Graphs: calls are replaced, and what would change the result is refused. */
 #include "graph_support.h"
 
+#include "module/graph_internal.h"
+
 static const nnf_chain conv_bn_relu = CHAIN("conv", "bn", "relu");
 static const nnf_chain conv_bn = CHAIN("conv", "bn");
 
@@ -272,7 +274,49 @@ static void modules_of_two_graphs_are_refused(void **state) {
     nnf_module_release(tree);
 }
 
-TEST_MAIN(cmocka_unit_test(calls_are_replaced_by_one_at_the_place_of_the_first),
+static void assert_parameters(const nnf_module *graph, int64_t expected) {
+    int64_t n = 0;
+    assert_ok(nnf_graph_n_parameters(&n, graph));
+    assert_int_equal(n, expected);
+}
+
+/* y = relu(bn(conv(x))) + t + same(t) + s: conv 4 x 2 kernels and biases, bn 2 x 4, t 4 by two
+ * names; not the bn's running statistics, nor the number s. */
+static void parameters_are_counted_as_trained(void **state) {
+    (void)state;
+    nnf_module *graph = new_chain_graph(), *identity, *pair;
+    nnf_tensor *t = random_tensor(NNF_F32, 3, (const int64_t[]){4, 1, 1}, -1, 1, 6);
+    nnf_tensor *s = random_tensor(NNF_F32, 1, (const int64_t[]){1}, -1, 1, 7);
+    int64_t conv = nnf_tensor_numel(nnf_module_tensor(at(graph, "conv"), "weight")) + 4;
+    assert_parameters(graph, conv + 8);
+    nnf_value of_t, of_s;
+    assert_ok(nnf_graph_add_constant(graph, &of_t, "t", t));
+    assert_ok(nnf_graph_add_constant(graph, &of_s, "s", s));
+    assert_ok(nnf_identity_new(&identity));
+    add_module(graph, "identity", identity);
+    nnf_value same = call(graph, "identity", of_t);
+    assert_parameters(graph, conv + 8);
+    nnfi_graph_of(graph)->values[same].constant = nnf_tensor_retain(t); /* as a reader does */
+    nnf_value y = nnf_graph_output(graph, 0);
+    for (int i = 0; i < 4; i++) {
+        char path[] = "add0";
+        path[3] = (char)('0' + i);
+        add_module(graph, path, new_add());
+        y = call2(graph, path, y, (nnf_value[]){of_t, of_t, same, of_s}[i]);
+    }
+    assert_parameters(graph, conv + 8 + 4 + 4);
+    assert_ok(nnf_module_copy(&pair, graph));
+    assert_ok(fuse_in_place(pair, &conv_bn, 1));
+    assert_parameters(pair, conv + 4 + 4);
+    assert_error(nnf_graph_n_parameters(&(int64_t){0}, identity), NNF_ERROR_INVALID, "Graph");
+    nnf_tensor_release(t);
+    nnf_tensor_release(s);
+    nnf_module_release(pair);
+    nnf_module_release(graph);
+}
+
+TEST_MAIN(cmocka_unit_test(parameters_are_counted_as_trained),
+          cmocka_unit_test(calls_are_replaced_by_one_at_the_place_of_the_first),
           cmocka_unit_test(a_graph_is_fused_in_place_and_for_training),
           cmocka_unit_test(a_residual_is_refused_with_the_reader_named),
           cmocka_unit_test(a_value_with_a_second_reader_is_refused),

@@ -53,6 +53,13 @@ NNF_API size_t nnf_graph_call_n_outputs(const nnf_module *graph, size_t call);
 NNF_API const nnf_value *nnf_graph_call_inputs(const nnf_module *graph, size_t call);
 NNF_API const nnf_value *nnf_graph_call_outputs(const nnf_module *graph, size_t call);
 
+/* How many numbers were trained: the elements of the float constants that the calls read and of
+ * what modules hold in slots for parameters; not of buffers (running statistics), nor single
+ * numbers that calls read. A tensor counts once; where Identity calls give it several names, once
+ * for each.
+ */
+NNF_API nnf_status nnf_graph_n_parameters(int64_t *out, const nnf_module *graph);
+
 /* Infers every value's type from the inputs' (given: n_inputs infos instead of the graph's own; or
  * NULL). *infos gets an array with one entry for each value: nnf_graph_infer_free. An error names
  * the path of the module that cannot take what it gets. */
