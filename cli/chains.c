@@ -46,13 +46,70 @@ static const char *names_text(char *buffer, const nnf_chain *chain) {
     return buffer;
 }
 
+/* ---- Reading names ---- */
+
+/* What a chain's text says: names between commas, and what all of them begin with. */
+typedef struct chain_text {
+    const char *parent, *list;
+    size_t parent_length, list_length;
+} chain_text;
+
+static chain_text split_parent(const char *text) {
+    size_t length = strlen(text);
+    const char *brace = strstr(text, ".{");
+    if (brace == NULL || text[length - 1] != '}') return (chain_text){text, text, 0, length};
+    size_t parent = (size_t)(brace - text) + 1;
+    return (chain_text){text, brace + 2, parent, length - parent - 2};
+}
+
+/* Appends "parent" "name", without spaces around the name, at `to`; returns what is behind its NUL,
+ * or NULL where the name is empty. */
+static char *put_name(char *to, const chain_text *text, const char *name, const char *end) {
+    while (name < end && *name == ' ')
+        name++;
+    while (name < end && end[-1] == ' ')
+        end--;
+    if (name == end) return NULL;
+    memcpy(to, text->parent, text->parent_length);
+    memcpy(to + text->parent_length, name, (size_t)(end - name));
+    to += text->parent_length + (size_t)(end - name);
+    *to = '\0';
+    return to + 1;
+}
+
+int chain_parse(nnf_found_chain *out, char **words, const char *text) {
+    chain_text t = split_parent(text);
+    const char *end = t.list + t.list_length;
+    size_t n = 1, at = 0;
+    for (const char *c = t.list; c < end; c++)
+        n += *c == ',';
+    char *word = *words = malloc(n * (t.parent_length + 1) + t.list_length + 1);
+    const char **names = malloc(n * sizeof *names);
+    out->chain = (nnf_chain){.names = names, .length = n};
+    out->types = calloc(n, sizeof *out->types);
+    if (word == NULL || names == NULL || out->types == NULL)
+        return fail(STATUS_INPUT, "out of memory");
+    for (const char *name = t.list; at < n; at++) {
+        const char *comma = memchr(name, ',', (size_t)(end - name));
+        names[at] = word;
+        word = put_name(word, &t, name, comma != NULL ? comma : end);
+        if (word == NULL)
+            return fail(STATUS_USAGE,
+                        "--chain takes modules' names, as in --chain conv1,bn1,relu; "
+                        "in '%s' name %zu is empty",
+                        text, at + 1);
+        if (comma != NULL) name = comma + 1;
+    }
+    return STATUS_DONE;
+}
+
+/* ---- Chains ---- */
+
 static const char *types_text(char *buffer, const nnf_found_chain *chain) {
     buffer[0] = '\0';
     join(buffer, chain->types, chain->chain.length, 0);
     return buffer;
 }
-
-/* ---- Chains ---- */
 
 enum { FUSED_TEXT = 128 };
 

@@ -92,27 +92,6 @@ static int choose_out(fuse_job *job) {
 
 /* ---- What to fuse ---- */
 
-/* Splits "a,b,c" into the chain's names, which point into a copy of it. */
-static int split_chain(nnf_found_chain *out, char **copy, const char *text) {
-    size_t n = 1, at = 0;
-    for (const char *c = text; *c != '\0'; c++)
-        n += *c == ',';
-    char *words = malloc(strlen(text) + 1);
-    const char **names = malloc(n * sizeof *names);
-    const char **types = calloc(n, sizeof *types);
-    *copy = words;
-    out->chain = (nnf_chain){.names = names, .length = n};
-    out->types = types;
-    if (words == NULL || names == NULL || types == NULL) return fail(STATUS_INPUT, "out of memory");
-    strcpy(words, text);
-    for (char *word = words; word != NULL;) {
-        names[at++] = word;
-        word = strchr(word, ',');
-        if (word != NULL) *word++ = '\0';
-    }
-    return STATUS_DONE;
-}
-
 /* Fills in the types of a chain's modules. */
 static int name_types(nnf_found_chain *chain, const nnf_module *model) {
     const char **types = (const char **)chain->types;
@@ -134,7 +113,7 @@ static int take_chains(fuse_job *job) {
     int status = STATUS_DONE;
     for (size_t i = 0; i < given->n && status == STATUS_DONE; i++) {
         job->n_chains = i + 1;
-        status = split_chain(&job->by_hand[i], &job->words[i], given->items[i]);
+        status = chain_parse(&job->by_hand[i], &job->words[i], given->items[i]);
         if (status == STATUS_DONE) status = name_types(&job->by_hand[i], job->fused);
     }
     return status;

@@ -23,7 +23,8 @@ static const option options[] = {
     {"output", 'o', "OUT", FOR_FUSE, TEXT, AT(out), 0, 0,
      "the file to write; - is standard output\n(default: MODEL with .fused before its suffix)"},
     {"chain", 0, "A,B,C", FOR_FUSE, LIST, AT(chains), 0, 0,
-     "fuse the modules of these names, and no others; may be repeated\n"
+     "fuse the modules of these names, and no others, also written as\n"
+     "'layer1.{conv, bn}'; may be repeated\n"
      "(default: every chain that 'nnfuse inspect' lists)"},
     {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0, 0,
      "list the kinds of fusion and when each is exact"},

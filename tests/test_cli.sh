@@ -60,7 +60,11 @@ expect 0 "not checked" "$NNFUSE" fuse "$model" -o g.onnx --no-verify
 cmp -s f.onnx g.onnx || fail "checking changes the file"
 expect 0 "1 chain fused" "$NNFUSE" fuse "$model" -o g.onnx --chain stem.0,stem.1,stem.2
 expect 0 "2 chains fused" "$NNFUSE" fuse "$model" -o g.onnx --chain=stem.0,stem.1 --chain up.0,up.1
-rm g.onnx
+expect 0 "2 chains fused" "$NNFUSE" fuse "$model" -o h.onnx --chain 'stem.{0, 1}' --chain 'up.{0,1}'
+cmp -s g.onnx h.onnx || fail "--chain 'a.{b, c}' is another chain than a.b,a.c"
+expect 1 "in 'stem.0,' name 2 is empty" "$NNFUSE" fuse "$model" -o g.onnx --chain stem.0,
+expect 1 "in 'stem.{,1}' name 1 is empty" "$NNFUSE" fuse "$model" -o g.onnx --chain 'stem.{,1}'
+rm g.onnx h.onnx
 cp "$model" m.onnx
 expect 0 "m.fused.onnx" "$NNFUSE" fuse m.onnx
 expect 0 "" "$NNFUSE" fuse m.onnx -o m.onnx

@@ -123,7 +123,19 @@ static void reads_from_memory_what_it_reads_from_a_file(void **state) {
     nnf_module_release(file);
 }
 
+/* What the file gives one node stays that node's, whatever comes before it. */
+static void names_modules_as_their_nodes_are_named(void **state) {
+    (void)state;
+    static const char *const paths[] = {"relu1",  "same",    "same_2", "same_1", "Relu_4",
+                                        "m.relu", "m.inner", "relu_7", "relu_8"};
+    nnf_module *graph = load_model("node_names.onnx");
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        assert_string_equal(nnf_graph_call_path(graph, i), paths[i]);
+    nnf_module_release(graph);
+}
+
 TEST_MAIN(cmocka_unit_test(names_modules_after_their_weights_and_nodes),
+          cmocka_unit_test(names_modules_as_their_nodes_are_named),
           cmocka_unit_test(fills_options_from_attributes_and_weights),
           cmocka_unit_test(keeps_symbolic_dimensions),
           cmocka_unit_test(reads_elements_from_typed_fields),

@@ -193,6 +193,14 @@ def unknown_ranks():
           *batchnorm("bn1", 4)], opsets=[h.make_opsetid("example", 1)])
 
 
+def node_names():
+    """Nodes whose names alone say what they are called; no weights, and so no random numbers."""
+    names = ["relu1", "same", "same", "same_1", "Relu_4", "m", "m.inner", "a,b", ""]
+    values = ["x"] + [f"v{i}" for i in range(len(names) - 1)] + ["y"]
+    save("node_names", [h.make_node("Relu", [values[i]], [values[i + 1]], name=name)
+                        for i, name in enumerate(names)], [])
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     traps()
@@ -202,3 +210,4 @@ if __name__ == "__main__":
     external_chain()
     nested_capture()
     unknown_ranks()
+    node_names()

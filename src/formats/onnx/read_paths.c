@@ -1,4 +1,5 @@
-/* The modules' paths: what PyTorch's exporter tells of them in the names of weights and nodes. */
+/* The modules' paths: what PyTorch's exporter tells of them in the names of weights and nodes, and
+ * other files in those of nodes. */
 #include <ctype.h>
 #include <string.h>
 
@@ -92,6 +93,20 @@ static bool path_of_scopes(char **out, const nnfi_source *source, const nnfi_nod
     return good;
 }
 
+/* The node's own name, where it has no scopes in it and nothing that a list of names is written
+ * with.
+ */
+static bool path_of_name(char **out, const nnfi_source *source, const nnfi_node *node) {
+    const char *name = (const char *)nnfi_bytes_data(source->bytes) + node->name.begin;
+    size_t length = node->name.end - node->name.begin;
+    *out = NULL;
+    for (size_t i = 0; i < length; i++)
+        if (strchr("/,{}", name[i])) return true; /* a NUL is found too */
+    if (length == 0 || length > MAX_PATH_LENGTH) return true;
+    *out = nnfi_strndup(name, length);
+    return *out != NULL;
+}
+
 /* The operator's name in small letters, fit to be a module's name. */
 static void op_name(char *to, const nnfi_source *source, const nnfi_node *node) {
     const uint8_t *name = nnfi_bytes_data(source->bytes) + node->op_type.begin;
@@ -141,6 +156,8 @@ static const char *suggest(naming *n, const nnfi_node_list *list, size_t index,
     if (!take_path(n, &path, found) || path) return path;
     if (!path_of_scopes(&found, source, node)) return NULL;
     if (!take_path(n, &path, found) || path) return path;
+    if (!path_of_name(&found, source, node)) return NULL;
+    if (!take_path(n, &path, found) || path) return path;
     op_name(op, source, node);
     return numbered(n, op, index);
 }
@@ -182,6 +199,13 @@ static const char *choose(naming *n, size_t index, const nnfi_node *node,
     return path;
 }
 
+static bool set_path(naming *n, nnfi_node *node, const char *path) {
+    node->path = path;
+    return path && nnfi_map_put(&n->taken, path, strlen(path), 0);
+}
+
+/* A number that one node needs must not take the name that the file gives another: those that can
+ * stay as they are come first. */
 static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *source,
                        const nnfi_graph *graph) {
     for (size_t i = 0; i < list->n; i++) {
@@ -189,11 +213,13 @@ static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *sourc
         if (!n->suggested[i] || !add_containers(n, n->suggested[i])) return false;
     }
     for (size_t i = 0; i < list->n; i++) {
+        list->nodes[i].path = NULL;
+        if (!is_free(n, n->suggested[i])) continue;
+        if (!set_path(n, &list->nodes[i], n->suggested[i])) return false;
+    }
+    for (size_t i = 0; i < list->n; i++) {
         nnfi_node *node = &list->nodes[i];
-        node->path = choose(n, i, node, source);
-        if (!node->path || !nnfi_map_put(&n->taken, node->path, strlen(node->path), 0)) {
-            return false;
-        }
+        if (!node->path && !set_path(n, node, choose(n, i, node, source))) return false;
     }
     return true;
 }
