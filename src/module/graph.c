@@ -13,7 +13,7 @@ bool nnf_module_is_graph(const nnf_module *module) {
 }
 
 nnfi_graph *nnfi_graph_of(const nnf_module *module) {
-    return nnf_module_is_graph(module) ? module->options : NULL;
+    return nnf_module_is_graph(module) ? nnfi_options_of(module) : NULL;
 }
 
 static nnf_status need_graph(nnfi_graph **out, nnf_module *module) {

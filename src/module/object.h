@@ -3,6 +3,7 @@
 #define NNFI_MODULE_OBJECT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "module/graph_internal.h"
 #include "module/pointers.h"
@@ -16,9 +17,14 @@ typedef struct nnfi_extra {
 } nnfi_extra;
 
 typedef struct nnfi_child {
-    char *name;
+    const char *name; /* nnfi_child_name_free */
     nnf_module *module;
 } nnfi_child;
+
+typedef struct nnfi_children {
+    uint32_t n, capacity;
+    nnfi_child items[];
+} nnfi_children;
 
 /* Hooks of one kind in the order in which they run; each is retained. */
 typedef struct nnfi_hooks {
@@ -48,18 +54,32 @@ typedef struct nnfi_more {
 /* Graphs have modules by the million: this is one block of memory with the options and the slots,
  * and as small as it can be. */
 struct nnf_module {
-    atomic_size_t references;
+    atomic_uint references;
+    int32_t origin_index;
+    uint64_t origin_source : NNFI_SOURCE_BITS, training : 1;
     const nnf_module_type *type;
-    void *options;
-    nnf_tensor **slots; /* [type->n_slots], NULL where unset */
-    nnfi_origin origin;
-    nnfi_child *children;
-    size_t n_children, children_capacity;
-    nnfi_more *more; /* NULL: nothing; see nnfi_more_of */
-    bool training;
+    nnfi_children *children; /* NULL: none */
+    nnfi_more *more;         /* NULL: nothing; see nnfi_more_of */
     nnf_module *link; /* chains modules up in walks that must not need memory: the last release, and
                          train; NULL outside of them */
+    nnf_tensor *slots[]; /* [type->n_slots], NULL where unset; the options behind them */
 };
+
+/* Where the options begin, from the module on: aligned for any struct. */
+static inline size_t nnfi_options_offset(const nnf_module_type *type) {
+    const size_t unit = _Alignof(max_align_t);
+    return (sizeof(nnf_module) + type->n_slots * sizeof(nnf_tensor *) + unit - 1) / unit * unit;
+}
+
+static inline void *nnfi_options_of(const nnf_module *module) {
+    return (unsigned char *)(uintptr_t)module + nnfi_options_offset(module->type);
+}
+
+static inline size_t nnfi_n_children(const nnf_module *module) {
+    return module->children ? module->children->n : 0;
+}
+
+void nnfi_child_name_free(const char *name);
 
 /* The Graph row, whose options struct is the nnfi_graph. */
 extern const nnf_module_type nnfi_graph_type;

@@ -12,15 +12,15 @@
 /* ---- Children ---- */
 
 size_t nnf_module_n_children(const nnf_module *module) {
-    return module->n_children;
+    return nnfi_n_children(module);
 }
 
 const char *nnf_module_child_name(const nnf_module *module, size_t index) {
-    return index < module->n_children ? module->children[index].name : NULL;
+    return index < nnfi_n_children(module) ? module->children->items[index].name : NULL;
 }
 
 nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
-    return index < module->n_children ? module->children[index].module : NULL;
+    return index < nnfi_n_children(module) ? module->children->items[index].module : NULL;
 }
 
 typedef struct wanted_child {
@@ -31,7 +31,7 @@ typedef struct wanted_child {
 
 static bool is_child(const void *payload, size_t number) {
     const wanted_child *wanted = payload;
-    const char *name = wanted->module->children[number].name;
+    const char *name = wanted->module->children->items[number].name;
     return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
 }
 
@@ -41,10 +41,10 @@ static nnfi_child *find_child(const nnf_module *module, const char *name, size_t
     if (more->n_indexed > 0) {
         const struct nnfi_index_slot *slot =
             nnfi_index_find(&more->child_by_name, nnfi_hash(0, name, length), is_child, &wanted);
-        return slot ? &module->children[nnfi_index_number(slot)] : NULL;
+        return slot ? &module->children->items[nnfi_index_number(slot)] : NULL;
     }
-    for (size_t i = 0; i < module->n_children; i++)
-        if (is_child(&wanted, i)) return &module->children[i];
+    for (size_t i = 0; i < nnfi_n_children(module); i++)
+        if (is_child(&wanted, i)) return &module->children->items[i];
     return NULL;
 }
 
@@ -59,8 +59,8 @@ static void forget_index(nnfi_more *more) {
 static bool index_children(nnf_module *module) {
     nnfi_more *more = nnfi_more_new(module);
     if (!more) return false;
-    for (; more->n_indexed < module->n_children; more->n_indexed++) {
-        const char *name = module->children[more->n_indexed].name;
+    for (; more->n_indexed < nnfi_n_children(module); more->n_indexed++) {
+        const char *name = module->children->items[more->n_indexed].name;
         if (!nnfi_index_add(&more->child_by_name, nnfi_hash(0, name, strlen(name)),
                             more->n_indexed))
             return false;
@@ -68,18 +68,47 @@ static bool index_children(nnf_module *module) {
     return true;
 }
 
+/* Fused modules come by the million, and theirs are called "0", "1" and "2". */
+static const char digits[10][2] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+
+static bool is_digit(const char *name) {
+    return name[0] >= '0' && name[0] <= '9' && !name[1];
+}
+
+static const char *copy_name(const char *name) {
+    return is_digit(name) ? digits[name[0] - '0'] : nnfi_strdup(name);
+}
+
+void nnfi_child_name_free(const char *name) {
+    if (!is_digit(name)) nnfi_free((void *)(uintptr_t)name);
+}
+
+/* Room for one child more: most modules that have some have two. */
+static bool reserve_child(nnf_module *module) {
+    nnfi_children *children = module->children;
+    size_t n = nnfi_n_children(module), capacity = children ? children->capacity : 0;
+    if (n < capacity) return true;
+    capacity = capacity ? capacity * 2 : 2;
+    if (capacity > NNFI_INDEX_MOST) return false;
+    children = nnfi_realloc(children, sizeof *children + capacity * sizeof *children->items);
+    if (!children) return false;
+    children->n = (uint32_t)n;
+    children->capacity = (uint32_t)capacity;
+    module->children = children;
+    return true;
+}
+
 nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child) {
-    if (!nnfi_reserve(&module->children, &module->children_capacity, module->n_children + 1,
-                      sizeof *module->children))
-        return nnfi_error_memory(sizeof *module->children, "a module's children");
-    char *copy = nnfi_strdup(name);
+    if (!reserve_child(module)) return nnfi_error_memory(sizeof(nnfi_child), "a module's children");
+    const char *copy = copy_name(name);
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
-    module->children[module->n_children++] = (nnfi_child){copy, child};
-    if (module->n_children > FEW_CHILDREN && !index_children(module)) {
+    nnfi_children *children = module->children;
+    children->items[children->n++] = (nnfi_child){copy, child};
+    if (children->n > FEW_CHILDREN && !index_children(module)) {
         forget_index(module->more);
-        module->n_children--;
-        nnfi_free(copy);
-        return nnfi_error_memory(module->n_children * sizeof(void *), "the names of children");
+        children->n--;
+        nnfi_child_name_free(copy);
+        return nnfi_error_memory(children->n * sizeof(void *), "the names of children");
     }
     nnf_module_retain(child);
     return NNF_OK;
@@ -88,9 +117,10 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
 /* Whether `wanted` is `tree` or below it. Gives up when `edges` are used up. */
 static bool reaches(const nnf_module *tree, const nnf_module *wanted, size_t *edges) {
     if (tree == wanted) return true;
-    for (size_t i = 0; i<tree->n_children && * edges> 0; i++) {
+    size_t n = nnfi_n_children(tree);
+    for (size_t i = 0; i<n && * edges> 0; i++) {
         --*edges;
-        if (reaches(tree->children[i].module, wanted, edges)) return true;
+        if (reaches(tree->children->items[i].module, wanted, edges)) return true;
     }
     return false;
 }
@@ -217,11 +247,11 @@ typedef struct pending_visits {
 /* Puts visit i's children on the stack, the first on top. */
 static bool push_children(pending_visits *stack, const nnfi_walk *walk, size_t i) {
     const nnf_module *module = walk->visits[i].module;
-    size_t n = module->n_children;
+    size_t n = nnfi_n_children(module);
     if (!nnfi_reserve(&stack->items, &stack->capacity, stack->n + n, sizeof *stack->items))
         return false;
     for (size_t child = n; child-- > 0;)
-        stack->items[stack->n++] = (nnfi_visit){module->children[child].module, i, child};
+        stack->items[stack->n++] = (nnfi_visit){module->children->items[child].module, i, child};
     return true;
 }
 
@@ -264,7 +294,7 @@ void nnfi_walk_clear(nnfi_walk *walk) {
 
 static const char *visit_name(const nnfi_walk *walk, size_t i) {
     const nnfi_visit *visit = &walk->visits[i];
-    return walk->visits[visit->parent].module->children[visit->child].name;
+    return walk->visits[visit->parent].module->children->items[visit->child].name;
 }
 
 /* Puts `name` and, unless it is the last part, a dot in front of what begins at `at`. */
@@ -358,8 +388,8 @@ void nnf_module_train(nnf_module *root, bool training) {
     root->link = root;
     for (nnf_module *at = root;; at = at->link) {
         at->training = training;
-        for (size_t i = 0; i < at->n_children; i++) {
-            nnf_module *child = at->children[i].module;
+        for (size_t i = 0; i < nnfi_n_children(at); i++) {
+            nnf_module *child = at->children->items[i].module;
             if (child->link) continue;
             last->link = child;
             last = child->link = child;
