@@ -54,14 +54,14 @@ static nnf_status encode_leaf(nnfi_file_layout *layout, const nnfi_leaf *leaf, n
     size_t begin = layout->owned.length;
     bool inputs_match = false, outputs_match = false;
     if (leaf->node >= 0) {
-        const nnfi_piece *piece = &source->pieces[source->nodes[leaf->node]];
+        nnfi_span piece = nnfi_source_piece(source, source->nodes[leaf->node]);
         nnfi_reader reader =
             nnfi_source_reader(source, source->nodes[leaf->node], "graph.node", leaf->node);
         NNFI_TRY(names_match(&inputs_match, reader, NODE_INPUT, leaf->inputs, leaf->n_inputs));
         NNFI_TRY(names_match(&outputs_match, reader, NODE_OUTPUT, leaf->outputs, leaf->n_outputs));
         if (inputs_match && outputs_match) {
             *out = (nnfi_segment){
-                .bytes = source->bytes, .begin = piece->begin, .size = piece->end - piece->begin};
+                .bytes = source->bytes, .begin = piece.begin, .size = piece.end - piece.begin};
             return NNF_OK;
         }
         NNFI_TRY(rename_node(layout, leaf, reader));

@@ -127,8 +127,8 @@ static nnf_status add_new_outputs(const writer *w) {
 /* ---- The source's pieces ---- */
 
 static nnf_status add_piece(const writer *w, size_t piece) {
-    const nnfi_piece *p = &w->plan->source->pieces[piece];
-    return nnfi_file_layout_add_source(w->layout, p->begin, p->end);
+    nnfi_span span = nnfi_source_piece(w->plan->source, piece);
+    return nnfi_file_layout_add_source(w->layout, span.begin, span.end);
 }
 
 static bool is_dropped(const nnfi_write_plan *plan, size_t initializer) {

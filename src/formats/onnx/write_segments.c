@@ -173,7 +173,7 @@ static nnf_status must_move(bool *must, nnfi_segment *data, const nnfi_file_layo
 
 nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index) {
     nnfi_source *source = layout->plan->source;
-    const nnfi_piece *piece = &source->pieces[source->initializers[index]];
+    nnfi_span piece = nnfi_source_piece(source, source->initializers[index]);
     if (layout->plan->has_external || layout->all_external) {
         nnfi_tensor_proto proto;
         nnfi_segment data;
@@ -184,5 +184,5 @@ nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index)
         NNFI_TRY(must_move(&must, &data, layout, &proto));
         if (must) return add_moved(layout, reader, &data);
     }
-    return nnfi_file_layout_add_source(layout, piece->begin, piece->end);
+    return nnfi_file_layout_add_source(layout, piece.begin, piece.end);
 }
