@@ -210,12 +210,6 @@ void bindings_clear(cli_bindings *bindings) {
 
 /* ---- Counting ---- */
 
-static nnf_status add_elements(const char *path, nnf_tensor *tensor, void *payload) {
-    (void)path;
-    *(int64_t *)payload += nnf_tensor_numel(tensor);
-    return NNF_OK;
-}
-
 /* The nodes of a module: a fused container's children, or what a layer was lifted from. */
 static int64_t n_leaves(const nnf_module *module) {
     uint32_t flags = nnf_module_get_type(module)->flags;
@@ -233,8 +227,7 @@ model_counts model_count(nnf_module *model) {
     for (size_t i = 0; i < nnf_graph_n_calls(model); i++) {
         counts.nodes += n_leaves(nnf_graph_call_module(model, i));
     }
-    nnf_status status =
-        nnf_module_named_tensors(model, NNF_SLOT_PARAMETER, add_elements, &counts.parameters);
+    nnf_status status = nnf_module_n_elements(&counts.parameters, model, NNF_SLOT_PARAMETER);
     if (status != NNF_OK) counts.parameters = 0;
     return counts;
 }

@@ -198,6 +198,9 @@ NNF_API nnf_status nnf_module_named_tensors(nnf_module *root, nnf_slot_kind kind
                                             nnf_status (*visit)(const char *path,
                                                                 nnf_tensor *tensor, void *payload),
                                             void *payload);
+/* How many elements the tensors of a kind have in all, each tensor once: a model's parameters are
+ * counted without making up their names. */
+NNF_API nnf_status nnf_module_n_elements(int64_t *out, const nnf_module *root, nnf_slot_kind kind);
 
 /* ---- Modes and dtypes ---- */
 

@@ -138,9 +138,8 @@ void nnf_module_set_training(nnf_module *module, bool training) {
 
 /* ---- Tensors ---- */
 
-/* The place of a set tensor by its index among the set ones; *extra NULL where it is a slot. */
-static nnf_tensor *nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
-                              const nnfi_extra **extra) {
+nnf_tensor *nnfi_nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
+                            const nnfi_extra **extra) {
     for (size_t i = 0; i < module->type->n_slots; i++) {
         if (!module->slots[i] || index-- > 0) continue;
         *slot = &module->type->slots[i];
@@ -164,14 +163,14 @@ size_t nnf_module_n_tensors(const nnf_module *module) {
 const char *nnf_module_tensor_name(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nth_tensor(module, index, &slot, &extra)) return NULL;
+    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NULL;
     return slot ? slot->name : extra->name;
 }
 
 nnf_slot_kind nnf_module_tensor_kind(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
+    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
     return slot ? slot->kind : extra->kind;
 }
 

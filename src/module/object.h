@@ -114,6 +114,10 @@ typedef nnf_status (*nnfi_tensor_map)(nnf_tensor **out, nnf_tensor *tensor, void
 nnf_status nnfi_map_tensors(nnf_module *const *modules, size_t n, nnfi_tensor_map map,
                             void *payload);
 
+/* The set tensor of that index among the set ones: *slot or *extra is its place, the other NULL. */
+nnf_tensor *nnfi_nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
+                            const nnfi_extra **extra);
+
 /* ---- Parts of a module ---- */
 
 /* To be looked at: never NULL. To be changed: NULL where memory is short. */

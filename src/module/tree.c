@@ -346,17 +346,46 @@ typedef struct tensor_walk {
     void *payload;
 } tensor_walk;
 
+static void tensor_walk_clear(tensor_walk *walk) {
+    nnfi_pointers_clear(&walk->seen);
+    nnfi_walk_clear(&walk->modules);
+}
+
+/* The t-th tensor of a module where it is one to visit; else NULL in *out. */
+static nnf_status next_tensor(tensor_walk *walk, nnf_tensor **out, const nnf_module *module,
+                              size_t t) {
+    const nnf_slot *slot;
+    const nnfi_extra *extra;
+    nnf_tensor *tensor = nnfi_nth_tensor(module, t, &slot, &extra);
+    *out = NULL;
+    if ((slot ? slot->kind : extra->kind) != walk->kind) return NNF_OK;
+    size_t n_seen = walk->seen.n_keys;
+    const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
+    if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");
+    if (*number == n_seen) *out = tensor;
+    return NNF_OK;
+}
+
+static nnf_status count_tensors(tensor_walk *walk, size_t i, int64_t *count) {
+    const nnf_module *module = walk->modules.visits[i].module;
+    size_t n = nnf_module_n_tensors(module);
+    for (size_t t = 0; t < n; t++) {
+        nnf_tensor *tensor;
+        NNFI_TRY(next_tensor(walk, &tensor, module, t));
+        if (tensor && !nnfi_add(*count, nnf_tensor_numel(tensor), count))
+            return nnf_error(NNF_ERROR_UNSUPPORTED, "the tensors have more than 2^63 elements");
+    }
+    return NNF_OK;
+}
+
 static nnf_status visit_tensors(tensor_walk *walk, size_t i) {
     const nnf_module *module = walk->modules.visits[i].module;
     size_t n = nnf_module_n_tensors(module);
     for (size_t t = 0; t < n; t++) {
-        if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
+        nnf_tensor *tensor;
+        NNFI_TRY(next_tensor(walk, &tensor, module, t));
+        if (!tensor) continue;
         const char *name = nnf_module_tensor_name(module, t);
-        nnf_tensor *tensor = nnf_module_tensor(module, name);
-        size_t n_seen = walk->seen.n_keys;
-        const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
-        if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");
-        if (*number != n_seen) continue;
         char *path = nnfi_walk_path(&walk->modules, i, name);
         if (!path) return nnfi_error_memory(1, "a tensor's path");
         nnf_status status = walk->visit(path, tensor, walk->payload);
@@ -376,8 +405,20 @@ nnf_status nnf_module_named_tensors(nnf_module *root, nnf_slot_kind kind,
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < walk.modules.n && status == NNF_OK; i++)
         status = visit_tensors(&walk, i);
-    nnfi_pointers_clear(&walk.seen);
-    nnfi_walk_clear(&walk.modules);
+    tensor_walk_clear(&walk);
+    return status;
+}
+
+nnf_status nnf_module_n_elements(int64_t *out, const nnf_module *root, nnf_slot_kind kind) {
+    if (!out || !root) return nnf_error(NNF_ERROR_INVALID, "there is no module to count");
+    tensor_walk walk = {.kind = kind};
+    NNFI_TRY(nnfi_walk_new(&walk.modules, root));
+    nnf_status status = NNF_OK;
+    int64_t n = 0;
+    for (size_t i = 0; i < walk.modules.n && status == NNF_OK; i++)
+        status = count_tensors(&walk, i, &n);
+    if (status == NNF_OK) *out = n;
+    tensor_walk_clear(&walk);
     return status;
 }
 

@@ -516,6 +516,7 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         plan->value_initializers[i] = -1;
     }
+    nnf_value next = 0; /* initializers became values in their order */
     for (size_t i = 0; source && i < source->n_initializers; i++) {
         nnfi_tensor_proto proto;
         NNFI_TRY(
@@ -527,8 +528,10 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
         plan->initializer_values[i] = -1;
         const char *name = (const char *)proto.reader.data + proto.name.begin;
         nnf_value value =
-            nnfi_graph_find_name(plan->graph, name, proto.name.end - proto.name.begin);
+            nnfi_graph_find_near(plan->graph, next, name, proto.name.end - proto.name.begin);
+        next++;
         if (value == NNF_NO_VALUE) continue;
+        next = value + 1;
         plan->initializer_values[i] = value;
         plan->value_initializers[value] = (int64_t)i;
     }
