@@ -121,10 +121,14 @@ void nnfi_graph_drop_values(nnfi_graph *graph, size_t n) {
     }
 }
 
-nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
+nnf_value nnfi_graph_find_any(const nnfi_graph *graph, const char *name, size_t length) {
     const struct nnfi_index_slot *slot = find_name(graph, name, length);
-    if (!slot || graph->values[nnfi_index_number(slot)].gone) return NNF_NO_VALUE;
-    return (nnf_value)nnfi_index_number(slot);
+    return slot ? (nnf_value)nnfi_index_number(slot) : NNF_NO_VALUE;
+}
+
+nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
+    nnf_value value = nnfi_graph_find_any(graph, name, length);
+    return value == NNF_NO_VALUE || graph->values[value].gone ? NNF_NO_VALUE : value;
 }
 
 nnf_value nnfi_graph_find_near(const nnfi_graph *graph, nnf_value guess, const char *name,

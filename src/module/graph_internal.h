@@ -77,8 +77,10 @@ void nnfi_graph_drop_values(nnfi_graph *graph, size_t n_values);
 /* The value of that name, or NNF_NO_VALUE. */
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name);
 nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length);
-/* The same with a guess, which is looked at first: names are often asked for in their values'
- * order, and looking one up in a million takes the time of a visit to main memory. */
+/* The same, also one that is gone (a copy of a graph has forgotten the names of these). */
+nnf_value nnfi_graph_find_any(const nnfi_graph *graph, const char *name, size_t length);
+/* The same as find_name with a guess, which is looked at first: names are often asked for in their
+ * values' order, and looking one up in a million takes the time of a visit to main memory. */
 bool nnfi_graph_is_named(const nnfi_graph *graph, nnf_value value, const char *name, size_t length);
 nnf_value nnfi_graph_find_near(const nnfi_graph *graph, nnf_value guess, const char *name,
                                size_t length);

@@ -1,5 +1,6 @@
 #include "module/pointers.h"
 
+#include "support/hash.h"
 #include "support/memory.h"
 
 typedef struct nnfi_pointers_slot {
@@ -7,13 +8,8 @@ typedef struct nnfi_pointers_slot {
     size_t value;
 } nnfi_pointers_slot;
 
-/* Neighbours in memory are neighbours here, so that who asks for a million objects in the order in
- * which they were allocated finds most of them in the cache; only where each 16 MB begin is mixed.
- */
 static size_t home(const void *key, size_t n_slots) {
-    uint64_t address = (uint64_t)(uintptr_t)key;
-    uint64_t region = (address >> 24) * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)((address >> 4) + (region >> 32)) & (n_slots - 1);
+    return (size_t)nnfi_hash_pointer(key) & (n_slots - 1);
 }
 
 /* The slot of `key`, or the free one where it belongs. */
