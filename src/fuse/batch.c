@@ -76,7 +76,9 @@ void nnfi_batch_clear(nnfi_batch *batch) {
 
 static nnf_status fuse_and_check(nnfi_job *job, nnf_module *const *views, const nnfi_chain_row *row,
                                  bool is_qat) {
-    NNFI_TRY(nnfi_fuse_by_row(job->fused, views, job->n, is_qat, row));
+    NNFI_TRY(nnfi_call_method(&job->fused[0], views, job->n, is_qat, row));
+    for (size_t i = 1; i < job->n; i++)
+        NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[i], nnf_module_training(views[0])));
     nnf_module *fused = job->fused[0];
     if (row->folds) job->base = nnfi_chain_base(views, job->n);
     NNFI_TRY(nnfi_plan_check(job->plan, job->calls, views, job->n, job->base, fused));

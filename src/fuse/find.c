@@ -19,7 +19,7 @@ typedef struct finder {
     nnfi_plan *plan;
     nnfi_sequences sequences;
     const char **why;      /* [n_calls]: why the longest chain that a call was in cannot be fused */
-    size_t *job_of;        /* [n_calls]: number of the job that took the call, plus 1 */
+    uint32_t *job_of;      /* [n_calls]: number of the job that took the call, plus 1 */
     nnfi_chain_list *list; /* holds the strings */
 } finder;
 
@@ -166,7 +166,7 @@ static nnf_status find_jobs(finder *find) {
     sort_jobs(&find->batch);
     for (size_t j = 0; j < find->batch.n_jobs; j++)
         for (size_t i = 0; i < find->batch.jobs[j].n; i++)
-            find->job_of[find->batch.jobs[j].calls[i]] = j + 1;
+            find->job_of[find->batch.jobs[j].calls[i]] = (uint32_t)j + 1;
     return NNF_OK;
 }
 
@@ -289,7 +289,7 @@ static nnf_status run_finder(nnf_chain_list **found, nnf_module *graph,
     size_t n_merged = 0;
     nnf_status status = check_graph(graph);
     if (status == NNF_OK)
-        status = nnfi_merge_layers(&work, additional, fuses, find.list, &n_merged);
+        status = nnfi_merge_layers(&work, &find.batch, additional, fuses, find.list, &n_merged);
     if (status == NNF_OK) status = find_all(&find, work, additional);
     if (status == NNF_OK && found) status = make_list(&find);
     if (status == NNF_OK && fuses) status = nnfi_batch_commit(&find.batch, report);

@@ -280,7 +280,7 @@ static bool stands_alone(const match *m) {
         const nnfi_call *call = plan->graph->calls[m->calls[k]];
         const nnf_value out = call->outputs[0];
         const bool shared = nnfi_plan_last_call(plan, call->module) != m->calls[k] ||
-                            plan->previous[m->calls[k]] != NNFI_NO_CALL;
+                            plan->previous[m->calls[k]] >= 0;
         if (shared || nnf_module_n_forward_hooks(call->module) ||
             nnf_module_n_forward_pre_hooks(call->module))
             return false;
@@ -398,7 +398,7 @@ static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match 
     NNFI_TRY(add_reads(&job->reads, &options, m));
     NNFI_TRY(make_lifted(&job->fused[0], wanted, &options, job->modules, job->n));
     for (size_t k = 1; k < job->n; k++)
-        NNFI_TRY(nnf_identity_new(&job->fused[k]));
+        NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[k], true));
     return NNF_OK;
 }
 

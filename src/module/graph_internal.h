@@ -95,8 +95,8 @@ nnf_status nnfi_graph_append_call(nnf_module *graph, const char *path, nnf_modul
 /* Who reads and gives each value: one pass over the calls. Call numbers are indices into
  * graph->calls at that time. */
 typedef struct nnfi_uses {
-    int32_t *producer;     /* [n_values]: the call that gives it, -1 none */
-    int64_t *first_reader; /* [n_values + 1]: into readers */
+    int32_t *producer;      /* [n_values]: the call that gives it, -1 none */
+    uint32_t *first_reader; /* [n_values + 1]: into readers */
     int32_t *readers; /* call numbers, ascending; a call that reads a value twice is there twice;
                          captures count; being a graph output does not */
 } nnfi_uses;
