@@ -1,5 +1,7 @@
 #include "fuse/batch.h"
 
+#include <string.h>
+
 #include "fuse/known_modules.h"
 #include "fuse/methods.h"
 #include "support/error.h"
@@ -29,14 +31,13 @@ nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph
 
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
     nnfi_job job = {.n = n};
-    job.names = nnfi_calloc(n, sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
-                                   sizeof *job.calls + sizeof *job.stays);
+    const size_t each = sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
+                        sizeof *job.calls + sizeof *job.stays;
+    if (n <= SIZE_MAX / each) job.names = nnfi_pile_alloc(&batch->pile, n * each, _Alignof(char *));
     bool room = job.names && nnfi_reserve(&batch->jobs, &batch->jobs_capacity, batch->n_jobs + 1,
                                           sizeof *batch->jobs);
-    if (!room) {
-        nnfi_free((void *)job.names);
-        return nnfi_error_memory(n * sizeof *job.names, "a chain");
-    }
+    if (!room) return nnfi_error_memory(n * each, "a chain");
+    memset((void *)job.names, 0, n * each);
     job.modules = (nnf_module **)(job.names + n);
     job.fused = job.modules + n;
     job.calls = (size_t *)(job.fused + n);
@@ -55,22 +56,24 @@ static void release_job(nnfi_job *job) {
         nnf_module_release(job->fused[i]);
         nnf_module_release(job->modules[i]);
     }
-    nnfi_free((void *)job->names);
 }
 
 void nnfi_batch_drop_last(nnfi_batch *batch) {
-    release_job(&batch->jobs[--batch->n_jobs]);
+    nnfi_job *job = &batch->jobs[--batch->n_jobs];
+    release_job(job);
+    nnfi_pile_take_back(&batch->pile, (const void *)job->names);
 }
 
 void nnfi_batch_clear(nnfi_batch *batch) {
     while (batch->n_jobs > 0)
-        nnfi_batch_drop_last(batch);
+        release_job(&batch->jobs[--batch->n_jobs]);
     for (size_t i = 0; i < batch->n_plans; i++) {
         nnfi_plan_clear(batch->plans[i]);
         nnfi_free(batch->plans[i]);
     }
     nnfi_free(batch->jobs);
     nnfi_free(batch->plans);
+    nnfi_pile_clear(&batch->pile);
     *batch = (nnfi_batch){0};
 }
 

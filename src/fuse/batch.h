@@ -6,6 +6,7 @@
 #include "fuse/mapping.h"
 #include "fuse/plan.h"
 #include "nnfuse/fuse.h"
+#include "support/pile.h"
 
 /* One chain: n names, modules, and what comes in their place. */
 typedef struct nnfi_job {
@@ -29,6 +30,7 @@ typedef struct nnfi_batch {
     size_t n_jobs, jobs_capacity;
     nnfi_plan **plans; /* one for each Graph that jobs are in */
     size_t n_plans, plans_capacity;
+    nnfi_pile pile; /* the jobs' arrays */
 } nnfi_batch;
 
 /* The plan of a Graph: made where there is none. */

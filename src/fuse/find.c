@@ -154,12 +154,19 @@ static void sort_jobs(nnfi_batch *batch) {
     if (i < batch->n_jobs) qsort(batch->jobs, batch->n_jobs, sizeof *batch->jobs, by_first_call);
 }
 
+static bool has_residuals(const nnfi_graph *graph) {
+    for (size_t call = 0; call < graph->n_calls; call++)
+        if (nnfi_takes_residual(graph->calls[call]->module)) return true;
+    return false;
+}
+
 /* Residuals first, and from the end: where both inputs of an Add are convolutions, it belongs to
  * the one that runs last, whose output is then still at hand. */
 static nnf_status find_jobs(finder *find) {
     const nnfi_plan *plan = find->plan;
     size_t n_calls = plan->graph->n_calls;
-    for (size_t call = n_calls; call-- > 0;)
+    const bool residuals = has_residuals(plan->graph);
+    for (size_t call = n_calls; residuals && call-- > 0;)
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, true));
     for (size_t call = 0; call < n_calls; call++)
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, false));

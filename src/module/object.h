@@ -46,6 +46,7 @@ typedef struct nnfi_more {
     size_t n_extras, extras_capacity;
     nnfi_index child_by_name; /* of the first n_indexed; empty while there are few children */
     size_t n_indexed;
+    size_t next_put; /* behind the child that was replaced last: the next one often is that */
     nnfi_hooks pre_hooks, forward_hooks;
     nnfi_parametrized *parametrized;
     size_t n_parametrized, parametrized_capacity;

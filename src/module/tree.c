@@ -142,10 +142,24 @@ static nnf_status check_acyclic(const nnf_module *module, const char *name,
                      child->type->name, name, module->type->name);
 }
 
+/* find_child for who replaces one after another. */
+static nnfi_child *find_child_near(nnf_module *module, const char *name) {
+    nnfi_more *more = module->more;
+    nnfi_child *place = NULL;
+    if (!more || more->n_indexed == 0) return find_child(module, name, strlen(name));
+    if (more->next_put < nnfi_n_children(module) &&
+        !strcmp(module->children->items[more->next_put].name, name))
+        place = &module->children->items[more->next_put];
+    else
+        place = find_child(module, name, strlen(name));
+    if (place) more->next_put = (size_t)(place - module->children->items) + 1;
+    return place;
+}
+
 /* set_child without regard to a Graph's calls. */
 static nnf_status put_child(nnf_module *module, const char *name, nnf_module *child) {
     NNFI_TRY(check_acyclic(module, name, child));
-    nnfi_child *place = find_child(module, name, strlen(name));
+    nnfi_child *place = find_child_near(module, name);
     if (!place) return nnfi_append_child(module, name, child);
     nnf_module *old = place->module;
     place->module = nnf_module_retain(child);

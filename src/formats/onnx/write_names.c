@@ -18,7 +18,7 @@ static bool take(nnfi_write_plan *plan, const char **out, const char *name, size
     if (value != NNF_NO_VALUE) {
         *taken = !plan->graph->values[value].gone || plan->name_used[value];
     } else {
-        *taken = nnfi_map_get(&plan->names, name, length, NULL);
+        *taken = false;
     }
     if (plan->source && nnfi_map_get(&plan->source->inner_names, name, length, NULL)) *taken = true;
     if (*taken) return false;
@@ -28,9 +28,11 @@ static bool take(nnfi_write_plan *plan, const char **out, const char *name, size
         return true;
     }
     const char *copy = nnfi_write_plan_keep(plan, name, length);
-    if (!copy || !nnfi_map_put(&plan->names, copy, length, 0)) return false;
-    *out = copy;
-    return true;
+    int64_t number = (int64_t)plan->names.n_keys, known;
+    if (!copy || !nnfi_map_add(&plan->names, copy, length, number, &known)) return false;
+    *taken = known != number;
+    if (!*taken) *out = copy;
+    return !*taken;
 }
 
 nnf_status nnfi_write_plan_take(nnfi_write_plan *plan, const char **out, const char *name,
