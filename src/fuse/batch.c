@@ -51,7 +51,6 @@ static void release_job(nnfi_job *job) {
     for (size_t i = 0; job->saved && i < job->n; i++)
         nnfi_saved_hooks_clear(&job->saved[i]);
     nnfi_free(job->saved);
-    nnfi_free(job->reads.inputs);
     for (size_t i = 0; i < job->n; i++) {
         nnf_module_release(job->fused[i]);
         nnf_module_release(job->modules[i]);
@@ -163,21 +162,18 @@ void nnf_fuse_report_clear(nnf_fuse_report *report) {
 
 typedef struct surgery {
     nnfi_replacement *replacements; /* owns their modules until they are committed */
-    nnfi_reads *reads;              /* [n]: what they read */
     size_t n;
     nnfi_surgery *prepared;
 } surgery;
 
-static nnf_status add_replacement(surgery *to, nnfi_job *job) {
+static nnf_status add_replacement(surgery *to, nnfi_pile *pile, nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
     const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
-    nnfi_reads *reads = &to->reads[to->n];
+    nnfi_reads *reads = &job->reads;
     nnfi_replacement *replacement = &to->replacements[to->n];
-    if (!job->reads.inputs)
+    if (!reads->inputs)
         NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->absorbs ? job->base + 1 : job->n,
-                                 job->base, job->fused[job->base], &job->reads));
-    *reads = job->reads;
-    job->reads = (nnfi_reads){0};
+                                 job->base, job->fused[job->base], pile, reads));
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
@@ -194,36 +190,28 @@ static nnf_status add_replacement(surgery *to, nnfi_job *job) {
     return NNF_OK;
 }
 
-static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const nnfi_plan *plan) {
+static nnf_status prepare_surgery(surgery *out, nnfi_batch *batch, const nnfi_plan *plan) {
     size_t n = 0;
     for (size_t j = 0; j < batch->n_jobs; j++)
         n += batch->jobs[j].plan == plan;
     out->replacements = nnfi_calloc(n, sizeof *out->replacements);
-    out->reads = nnfi_calloc(n, sizeof *out->reads);
-    if (!out->replacements || !out->reads)
-        return nnfi_error_memory(n * sizeof *out->replacements, "chains");
+    if (!out->replacements) return nnfi_error_memory(n * sizeof *out->replacements, "chains");
     for (size_t j = 0; j < batch->n_jobs; j++)
-        if (batch->jobs[j].plan == plan) NNFI_TRY(add_replacement(out, &batch->jobs[j]));
+        if (batch->jobs[j].plan == plan)
+            NNFI_TRY(add_replacement(out, &batch->pile, &batch->jobs[j]));
     return nnfi_surgery_prepare(&out->prepared, plan->module, out->replacements, out->n);
-}
-
-static void surgery_clear(surgery *work) {
-    for (size_t i = 0; i < work->n; i++)
-        nnfi_free(work->reads[i].inputs);
-    nnfi_free(work->reads);
-    nnfi_free(work->replacements);
 }
 
 static void discard_surgery(surgery *work) {
     if (work->prepared) nnfi_surgery_discard(work->prepared);
     for (size_t i = 0; i < work->n; i++)
         nnf_module_release(work->replacements[i].module);
-    surgery_clear(work);
+    nnfi_free(work->replacements);
 }
 
 static void commit_surgery(surgery *work) {
     nnfi_surgery_commit(work->prepared);
-    surgery_clear(work);
+    nnfi_free(work->replacements);
 }
 
 /* ---- The tree ---- */

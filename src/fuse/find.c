@@ -260,11 +260,13 @@ static nnf_status make_list(finder *find) {
 
 /* ---- Searching ---- */
 
-static void finder_clear(finder *find) {
-    nnfi_batch_clear(&find->batch);
+/* All but the jobs. */
+static void forget_search(finder *find) {
     nnfi_sequences_clear(&find->sequences);
     nnfi_free((void *)find->why);
     nnfi_free(find->job_of);
+    find->why = NULL;
+    find->job_of = NULL;
 }
 
 static nnf_status check_graph(const nnf_module *graph) {
@@ -273,7 +275,7 @@ static nnf_status check_graph(const nnf_module *graph) {
                      graph ? nnf_module_type_name(graph) : "null pointer");
 }
 
-/* Finds the jobs; finder_clear afterwards, whatever comes of it. */
+/* Finds the jobs; to be cleared afterwards, whatever comes of it. */
 static nnf_status find_all(finder *find, nnf_module *graph, const nnf_mapping *additional) {
     find->batch.root = graph;
     NNFI_TRY(nnfi_batch_plan(&find->batch, &find->plan, graph));
@@ -299,9 +301,10 @@ static nnf_status run_finder(nnf_chain_list **found, nnf_module *graph,
         status = nnfi_merge_layers(&work, &find.batch, additional, fuses, find.list, &n_merged);
     if (status == NNF_OK) status = find_all(&find, work, additional);
     if (status == NNF_OK && found) status = make_list(&find);
+    forget_search(&find);
     if (status == NNF_OK && fuses) status = nnfi_batch_commit(&find.batch, report);
     if (status == NNF_OK && fuses && report) report->n_fused += n_merged;
-    finder_clear(&find);
+    nnfi_batch_clear(&find.batch);
     nnf_module_release(work);
     if (status == NNF_OK && found)
         *found = nnfi_chain_list_public(find.list);

@@ -440,7 +440,7 @@ static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, n
 }
 
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
-                           nnf_module *fused, nnfi_reads *out) {
+                           nnf_module *fused, nnfi_pile *pile, nnfi_reads *out) {
     const nnfi_call *first = plan->graph->calls[calls[0]], *layer = plan->graph->calls[calls[base]];
     size_t n_inputs = layer->n_inputs, most = layer->n_captures;
     for (size_t i = base + 1; i < n; i++) {
@@ -448,7 +448,8 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
         n_inputs += residual_of(plan, call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
         most += call->n_inputs + call->n_captures;
     }
-    nnf_value *inputs = nnfi_alloc((n_inputs + most + 1) * sizeof *inputs);
+    nnf_value *inputs =
+        nnfi_pile_alloc(pile, (n_inputs + most + 1) * sizeof *inputs, _Alignof(nnf_value));
     if (!inputs) return nnfi_error_memory((n_inputs + most) * sizeof *inputs, "a chain's inputs");
     *out = (nnfi_reads){.inputs = inputs, .captures = inputs + n_inputs};
     for (; out->n_inputs < layer->n_inputs; out->n_inputs++)

@@ -66,12 +66,12 @@ nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
 
 /* What one call of `fused` for all of these reads: the first one's data, what the module that the
  * others are folded into (calls[base]) reads beside its own, then the residual; and what the nodes
- * of later ones that are still there name beside that. Both are in one block: free `inputs`. */
+ * of later ones that are still there name beside that. Both are in one block of the pile. */
 typedef struct nnfi_reads {
     nnf_value *inputs, *captures;
     size_t n_inputs, n_captures;
 } nnfi_reads;
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
-                           nnf_module *fused, nnfi_reads *out);
+                           nnf_module *fused, nnfi_pile *pile, nnfi_reads *out);
 
 #endif

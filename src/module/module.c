@@ -48,6 +48,7 @@ static void free_more(nnfi_more *more) {
         nnfi_free(more->extras[i].name);
     }
     nnfi_free(more->extras);
+    nnfi_pile_clear(&more->child_names);
     nnfi_index_clear(&more->child_by_name);
     nnfi_hooks_clear(&more->pre_hooks);
     nnfi_hooks_clear(&more->forward_hooks);
@@ -72,10 +73,9 @@ static void free_module(nnf_module *module, nnf_module **doomed) {
     if (module->type->destroy_options) module->type->destroy_options(nnfi_options_of(module));
     for (size_t i = 0; i < module->type->n_slots; i++)
         nnf_tensor_release(module->slots[i]);
-    for (size_t i = 0; i < nnfi_n_children(module); i++) {
+    for (size_t i = 0; i < nnfi_n_children(module); i++)
         drop(module->children->items[i].module, doomed);
-        nnfi_child_name_free(module->children->items[i].name);
-    }
+    nnfi_children_free_names(module);
     nnfi_free(module->children);
     free_more(module->more);
     nnfi_free(module);

@@ -17,7 +17,7 @@ typedef struct nnfi_extra {
 } nnfi_extra;
 
 typedef struct nnfi_child {
-    const char *name; /* nnfi_child_name_free */
+    const char *name;
     nnf_module *module;
 } nnfi_child;
 
@@ -44,6 +44,7 @@ typedef struct nnfi_parametrized {
 typedef struct nnfi_more {
     nnfi_extra *extras;
     size_t n_extras, extras_capacity;
+    nnfi_pile child_names;    /* of all children but the first few */
     nnfi_index child_by_name; /* of the first n_indexed; empty while there are few children */
     size_t n_indexed;
     size_t next_put; /* behind the child that was replaced last: the next one often is that */
@@ -80,7 +81,8 @@ static inline size_t nnfi_n_children(const nnf_module *module) {
     return module->children ? module->children->n : 0;
 }
 
-void nnfi_child_name_free(const char *name);
+/* Frees the names that are not in the pile. */
+void nnfi_children_free_names(const nnf_module *module);
 
 /* The Graph row, whose options struct is the nnfi_graph. */
 extern const nnf_module_type nnfi_graph_type;

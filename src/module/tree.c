@@ -75,12 +75,20 @@ static bool is_digit(const char *name) {
     return name[0] >= '0' && name[0] <= '9' && !name[1];
 }
 
-static const char *copy_name(const char *name) {
+/* A copy of a name for the next child; NULL where memory is short. */
+static const char *copy_name(nnf_module *module, const char *name) {
+    if (nnfi_n_children(module) >= FEW_CHILDREN) {
+        nnfi_more *more = nnfi_more_new(module);
+        return more ? nnfi_pile_strndup(&more->child_names, name, strlen(name)) : NULL;
+    }
     return is_digit(name) ? digits[name[0] - '0'] : nnfi_strdup(name);
 }
 
-void nnfi_child_name_free(const char *name) {
-    if (!is_digit(name)) nnfi_free((void *)(uintptr_t)name);
+void nnfi_children_free_names(const nnf_module *module) {
+    for (size_t i = 0; i < nnfi_n_children(module) && i < FEW_CHILDREN; i++) {
+        const char *name = module->children->items[i].name;
+        if (!is_digit(name)) nnfi_free((void *)(uintptr_t)name);
+    }
 }
 
 /* Room for one child more: most modules that have some have two. */
@@ -100,14 +108,13 @@ static bool reserve_child(nnf_module *module) {
 
 nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child) {
     if (!reserve_child(module)) return nnfi_error_memory(sizeof(nnfi_child), "a module's children");
-    const char *copy = copy_name(name);
+    const char *copy = copy_name(module, name);
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
     nnfi_children *children = module->children;
     children->items[children->n++] = (nnfi_child){copy, child};
     if (children->n > FEW_CHILDREN && !index_children(module)) {
         forget_index(module->more);
-        children->n--;
-        nnfi_child_name_free(copy);
+        children->n--; /* its name stays in the pile */
         return nnfi_error_memory(children->n * sizeof(void *), "the names of children");
     }
     nnf_module_retain(child);
