@@ -156,6 +156,12 @@ static void walks_meet_everything_once_parents_first(void **state) {
     assert_string_equal(parameters.text, "layer1.0.conv.bias|head.gain|");
     assert_ok(nnf_module_named_tensors(root, NNF_SLOT_BUFFER, see_tensor, &buffers));
     assert_string_equal(buffers.text, "steps|");
+    int64_t n;
+    assert_ok(nnf_module_n_elements(&n, root, NNF_SLOT_PARAMETER));
+    assert_int_equal(n, nnf_tensor_numel(tied) + nnf_tensor_numel(own));
+    assert_ok(nnf_module_n_elements(&n, root, NNF_SLOT_BUFFER));
+    assert_int_equal(n, nnf_tensor_numel(own));
+    assert_error(nnf_module_n_elements(&n, NULL, NNF_SLOT_BUFFER), NNF_ERROR_INVALID, "no module");
     seen stopped = {.left = 2};
     assert_error(nnf_module_named_modules(root, see_module, &stopped), NNF_ERROR_CANCELLED,
                  "'layer1.0'");
