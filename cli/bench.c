@@ -75,11 +75,8 @@ static int side_load(bench_side *side, const char *path) {
 static int side_open(bench_side *side, const cli_settings *settings) {
     nnf_session_options options = {.threads = (int)settings->threads,
                                    .no_winograd = settings->no_winograd};
-    nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
-    if (!settings->no_fuse) status = nnf_fuse(side->model, settings->mapping, &fusing);
-    side->n_fused = fusing.n_fused;
-    nnf_fuse_report_clear(&fusing);
+    if (!settings->no_fuse) status = model_fuse(side->model, settings->mapping, &side->n_fused);
     if (status == NNF_OK) status = nnf_session_new(&side->session, side->model, &options);
     if (status != NNF_OK) return fail_library(status);
     side->seconds = calloc((size_t)settings->runs, sizeof *side->seconds);

@@ -1,7 +1,6 @@
 #include "files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +70,44 @@ nnf_status file_read(void **data, size_t *size, const char *path) {
     return status;
 }
 
+static nnf_status cannot_write(const char *path) {
+    return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* The permissions that a file gets: those of the one that it replaces, or what the umask leaves of
+ * a new one's. */
+static mode_t mode_of(const struct stat *old) {
+    if (old != NULL) return old->st_mode & 07777;
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* A new file that nobody can have put a link in place of (mkstemp), beside the target. */
+static nnf_status open_temporary(file_writer *writer, const struct stat *old) {
+    size_t size = strlen(writer->target) + 8;
+    writer->temporary = malloc(size);
+    if (writer->temporary == NULL)
+        return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory", writer->path);
+    snprintf(writer->temporary, size, "%s.XXXXXX", writer->target);
+    int fd = mkstemp(writer->temporary);
+    if (fd < 0) return cannot_write(writer->path);
+    files_set_temporary(writer->temporary, NULL);
+    if (fchmod(fd, mode_of(old)) == 0) writer->file = fdopen(fd, "wb");
+    if (writer->file != NULL) return NNF_OK;
+    nnf_status status = cannot_write(writer->path);
+    close(fd);
+    unlink(writer->temporary);
+    files_set_temporary(NULL, NULL);
+    return status;
+}
+
+static void free_paths(file_writer *writer) {
+    free(writer->target);
+    free(writer->temporary);
+    writer->target = writer->temporary = NULL;
+}
+
 nnf_status file_open(file_writer *writer, const char *path) {
     *writer = (file_writer){.path = path};
     if (strcmp(path, "-") == 0) {
@@ -78,50 +115,37 @@ nnf_status file_open(file_writer *writer, const char *path) {
         writer->file = stdout;
         return NNF_OK;
     }
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* a rename would replace a device */
+    struct stat old;
+    bool exists = stat(path, &old) == 0;
+    if (exists && !S_ISREG(old.st_mode)) { /* a rename would replace a device */
         writer->file = fopen(path, "wb");
-        if (writer->file != NULL) return NNF_OK;
-        return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
+        return writer->file != NULL ? NNF_OK : cannot_write(path);
     }
-    size_t size = strlen(path) + 32;
-    writer->temporary = malloc(size);
-    if (writer->temporary == NULL) return nnf_error(NNF_ERROR_MEMORY, "%s: out of memory", path);
-    snprintf(writer->temporary, size, "%s.%ld.tmp", path, (long)getpid());
-    int fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd >= 0) files_set_temporary(writer->temporary, NULL);
-    writer->file = fd >= 0 ? fdopen(fd, "wb") : NULL;
-    if (writer->file != NULL) return NNF_OK;
-    nnf_status status = nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
-    if (fd >= 0) {
-        close(fd);
-        unlink(writer->temporary);
-        files_set_temporary(NULL, NULL);
-    }
-    free(writer->temporary);
+    /* A rename would replace a file that its owner has write-protected, and a link to a file. */
+    if (exists && access(path, W_OK) < 0) return cannot_write(path);
+    writer->target = exists ? realpath(path, NULL) : strdup(path);
+    nnf_status status =
+        writer->target != NULL ? open_temporary(writer, exists ? &old : NULL) : cannot_write(path);
+    if (status != NNF_OK) free_paths(writer);
     return status;
 }
 
-static nnf_status write_error(const file_writer *writer) {
-    return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", writer->path, strerror(errno));
-}
-
 nnf_status file_write(file_writer *writer, const void *data, size_t size) {
-    return fwrite(data, 1, size, writer->file) == size ? NNF_OK : write_error(writer);
+    return fwrite(data, 1, size, writer->file) == size ? NNF_OK : cannot_write(writer->path);
 }
 
 nnf_status file_close(file_writer *writer, nnf_status status) {
     if (writer->temporary == NULL) {
-        if (fflush(writer->file) != 0 && status == NNF_OK) status = write_error(writer);
+        if (fflush(writer->file) != 0 && status == NNF_OK) status = cannot_write(writer->path);
         if (writer->file != stdout) fclose(writer->file);
         return status;
     }
-    if (fclose(writer->file) != 0 && status == NNF_OK) status = write_error(writer);
-    if (status == NNF_OK && rename(writer->temporary, writer->path) != 0) {
-        status = write_error(writer);
+    if (fclose(writer->file) != 0 && status == NNF_OK) status = cannot_write(writer->path);
+    if (status == NNF_OK && rename(writer->temporary, writer->target) != 0) {
+        status = cannot_write(writer->path);
     }
     if (status != NNF_OK) unlink(writer->temporary);
     files_set_temporary(NULL, NULL);
-    free(writer->temporary);
+    free_paths(writer);
     return status;
 }

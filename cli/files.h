@@ -12,12 +12,14 @@ nnf_status file_read(void **data, size_t *size, const char *path);
 /* What an error message calls a path: "standard input" for "-". */
 const char *input_name(const char *path);
 
-/* A file that is written under a temporary name beside `path` and renamed when it is whole. "-":
- * standard output, which is not renamed. */
+/* A file that is written under a temporary name beside `path` and renamed when it is whole; it
+ * keeps the permissions of the one that it replaces, which a link at `path` leads to. "-": standard
+ * output, which is not renamed. */
 typedef struct file_writer {
     FILE *file;
-    const char *path;
-    char *temporary; /* NULL for standard output */
+    const char *path; /* for messages */
+    char *target;     /* what is replaced; NULL for standard output, like `temporary` */
+    char *temporary;
 } file_writer;
 nnf_status file_open(file_writer *writer, const char *path);
 nnf_status file_write(file_writer *writer, const void *data, size_t size);

@@ -23,6 +23,15 @@ int model_load(nnf_module **out, const char *path) {
     return status == NNF_OK ? STATUS_DONE : fail_library(status);
 }
 
+nnf_status model_fuse(nnf_module *model, const nnf_mapping *mapping, size_t *n_fused) {
+    nnf_fuse_report fusing = {0};
+    nnf_status status = nnf_clean(model, NULL);
+    if (status == NNF_OK) status = nnf_fuse(model, mapping, &fusing);
+    *n_fused = fusing.n_fused;
+    nnf_fuse_report_clear(&fusing);
+    return status;
+}
+
 /* ---- Names ---- */
 
 static const char *port_name(const nnf_module *graph, bool is_output, size_t index) {

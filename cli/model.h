@@ -6,6 +6,8 @@
 
 /* Loads the model at `path` ("-": standard input); an exit status, told about already. */
 int model_load(nnf_module **out, const char *path);
+/* Makes a model ready to run: cleaned, and its chains fused, of which there were *n_fused. */
+nnf_status model_fuse(nnf_module *model, const nnf_mapping *mapping, size_t *n_fused);
 
 /* What follows from --input, --shape, --labels, --seed ...: options for nnf_verify and
  * nnf_make_inputs, and what they point to. */

@@ -43,11 +43,9 @@ static int compute(run_job *job) {
     nnf_session_options options = {.threads = (int)job->settings->threads,
                                    .no_winograd = job->settings->no_winograd,
                                    .runs_once = true};
-    nnf_fuse_report fusing = {0};
     nnf_status status = NNF_OK;
-    if (!job->settings->no_fuse) status = nnf_fuse(job->model, job->settings->mapping, &fusing);
-    job->n_fused = fusing.n_fused;
-    nnf_fuse_report_clear(&fusing);
+    if (!job->settings->no_fuse)
+        status = model_fuse(job->model, job->settings->mapping, &job->n_fused);
     if (status == NNF_OK) status = nnf_make_inputs(job->inputs, job->model, &job->bindings.options);
     if (status == NNF_OK) status = nnf_session_new(&session, job->model, &options);
     if (status == NNF_OK) {

@@ -14,14 +14,13 @@ typedef struct verify_job {
 
 static int compare(verify_job *job) {
     const nnf_verify_options *options = &job->bindings.options;
-    nnf_fuse_report fusing = {0};
+    size_t n_fused = 0;
     nnf_status status = nnf_verify(&job->as_stored, job->a, job->b, options);
-    if (status == NNF_OK) status = nnf_fuse(job->b, NULL, &fusing);
-    if (status == NNF_OK && fusing.n_fused > 0) {
+    if (status == NNF_OK) status = model_fuse(job->b, NULL, &n_fused);
+    if (status == NNF_OK && n_fused > 0) {
         status = nnf_verify(&job->fused, job->a, job->b, options);
-        if (status == NNF_OK) job->n_fused = fusing.n_fused;
+        if (status == NNF_OK) job->n_fused = n_fused;
     }
-    nnf_fuse_report_clear(&fusing);
     return status == NNF_OK ? STATUS_DONE : fail_library(status);
 }
 

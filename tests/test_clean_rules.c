@@ -39,6 +39,37 @@ static void arithmetic_that_changes_nothing_goes(void **state) {
     }
 }
 
+/* ---- Pools ---- */
+
+static bool pool_goes(bool average, int64_t kernel, int64_t stride, int64_t padding, int64_t size) {
+    nnf_module *graph = new_graph(), *module;
+    nnf_pool_options options = nnf_pool_options_default(1, average, kernel);
+    nnf_clean_report report;
+    options.stride[0] = stride;
+    options.padding_begin[0] = padding;
+    nnf_value x = add_input(graph, 3, (const int64_t[]){2, 3, size});
+    assert_ok(nnf_pool_new(&module, &options));
+    add_module(graph, "pool", module);
+    assert_ok(nnf_activation_new(&module, NNF_SQRT));
+    add_module(graph, "sqrt", module);
+    assert_ok(nnf_graph_add_output(graph, call(graph, "sqrt", call(graph, "pool", x))));
+    nnf_module_eval(graph);
+    assert_ok(nnf_clean(graph, &report));
+    bool gone = nnf_graph_n_calls(graph) == 1;
+    nnf_module_release(graph);
+    return gone;
+}
+
+static void pools_of_single_elements_go(void **state) {
+    (void)state;
+    for (int average = 0; average < 2; average++) {
+        assert_true(pool_goes(average, 1, 1, 0, 5));
+        assert_true(pool_goes(average, 1, 3, 0, 1));
+        assert_false(pool_goes(average, 1, 2, 0, 5)); /* takes every other one */
+        assert_false(pool_goes(average, 2, 1, 1, 5)); /* the same shape */
+    }
+}
+
 /* ---- Slices ---- */
 
 static nnf_value add_list(nnf_module *graph, const int64_t *elements, int64_t n) {
@@ -132,4 +163,5 @@ static void a_relu_in_front_of_what_bounds_below_goes(void **state) {
 
 TEST_MAIN(cmocka_unit_test(a_relu_in_front_of_what_bounds_below_goes),
           cmocka_unit_test(slices_of_different_axes_are_one),
-          cmocka_unit_test(arithmetic_that_changes_nothing_goes))
+          cmocka_unit_test(arithmetic_that_changes_nothing_goes),
+          cmocka_unit_test(pools_of_single_elements_go))

@@ -155,6 +155,28 @@ expect 0 "written to y.npy" "$NNFUSE" run f.onnx --input "$images" --output scor
 "$NNFUSE" run f.onnx --no-fuse --input - --output - <"$images" >z.npy 2>err || fail "run - gives $?"
 [ "$(wc -c <y.npy)" -eq $((128 + 450 * 10 * 4)) ] || fail "y.npy has the wrong size"
 [ "$(wc -c <z.npy)" -eq "$(wc -c <y.npy)" ] || fail "through pipes the array differs"
+
+# What is written takes the place of what was there: its permissions stay, a link to it too, and
+# whoever guesses a temporary name has nothing of it
+mkdir outputs
+: >outputs/y.npy
+chmod 640 outputs/y.npy
+ln -s outputs/y.npy link.npy
+expect 0 "written to link.npy" "$NNFUSE" run f.onnx --input "$images" --output scores=link.npy
+cmp -s y.npy outputs/y.npy || fail "what a link leads to is not replaced"
+[ -L link.npy ] || fail "a link is replaced"
+[ "$(find outputs -perm 640)" = outputs/y.npy ] || fail "the permissions are not kept"
+(umask 027 && "$NNFUSE" run f.onnx --input "$images" --output scores=outputs/new.npy >out 2>err)
+[ "$(find outputs -name new.npy -perm 640)" = outputs/new.npy ] || fail "the umask is not heeded"
+echo precious >outputs/victim
+# shellcheck disable=SC2016 # the command has the same number as the shell that it replaces
+expect 0 "written" sh -c 'ln -s victim outputs/y.npy.$$.tmp && exec "$@"' sh \
+    "$NNFUSE" run f.onnx --input "$images" --output scores=outputs/y.npy
+[ "$(cat outputs/victim)" = precious ] || fail "a planted link's target is overwritten"
+chmod 444 outputs/y.npy
+[ -w outputs/y.npy ] ||
+    expect 4 "outputs/y.npy" "$NNFUSE" run f.onnx --input "$images" --output scores=outputs/y.npy
+rm -rf outputs link.npy
 expect 0 "BatchNorm1d" "$NNFUSE" inspect "$model"
 
 expect 0 "Upsample                 opset 9 to 9" "$NNFUSE" operators

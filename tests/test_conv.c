@@ -162,6 +162,39 @@ static void sizes_that_overflow_are_refused(void **state) {
     nnf_module_release(conv);
 }
 
+static void padding_that_overflows_a_transposed_convolution_is_refused(void **state) {
+    (void)state;
+    static const int64_t large[] = {INT64_MAX, INT64_MIN, INT64_MAX / 2 + 1};
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        nnf_conv_options options = nnf_conv_options_default(1, true, 1, 1, 3);
+        options.padding_begin[0] = options.padding_end[0] = large[i];
+        nnf_module *conv = NULL;
+        assert_ok(nnf_conv_new(&conv, &options, false, NNF_F32));
+        assert_error(INFER_STATUS(conv, 1, INFO(NNF_F32, D(1), D(1), D(9))), NNF_ERROR_SHAPE,
+                     "too large");
+        assert_error(INFER_STATUS(conv, 1, INFO(NNF_F32, D(1), D(1), SYM(1))), NNF_ERROR_SHAPE,
+                     "too large");
+        nnf_module_release(conv);
+    }
+}
+
+/* As an option, 0 leaves it to the weight; a weight that has a 0 is none. */
+static void an_empty_weight_is_refused(void **state) {
+    (void)state;
+    static const int64_t shapes[][4] = {{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}};
+    nnf_tensor *x = floats(4, (const int64_t[]){1, 1, 1, 1}, (const float[]){1}), *y = NULL;
+    for (size_t i = 0; i < 8; i++) {
+        nnf_conv_options options = nnf_conv_options_default(2, i % 2, 0, 0, 0);
+        nnf_module *conv = new_module(i % 2 ? "ConvTranspose2d" : "Conv2d", &options);
+        nnf_tensor *weight = floats(4, shapes[i / 2], (const float[]){0});
+        assert_ok(nnf_module_set_parameter(conv, "weight", weight));
+        assert_error(nnf_module_forward(conv, &x, 1, &y, 1), NNF_ERROR_SHAPE, "the empty weight");
+        nnf_tensor_release(weight);
+        nnf_module_release(conv);
+    }
+    nnf_tensor_release(x);
+}
+
 static void its_linear_map_names_its_axes(void **state) {
     (void)state;
     nnf_conv_options options = nnf_conv_options_default(2, false, 4, 6, 3);
@@ -189,4 +222,6 @@ TEST_MAIN(cmocka_unit_test(one_two_and_three_dimensions), cmocka_unit_test(group
           cmocka_unit_test(shapes_are_inferred_as_far_as_they_are_known),
           cmocka_unit_test(wrong_inputs_are_named), cmocka_unit_test(wrong_options_are_named),
           cmocka_unit_test(sizes_that_overflow_are_refused),
+          cmocka_unit_test(padding_that_overflows_a_transposed_convolution_is_refused),
+          cmocka_unit_test(an_empty_weight_is_refused),
           cmocka_unit_test(its_linear_map_names_its_axes))

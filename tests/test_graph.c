@@ -345,6 +345,36 @@ static void a_guess_does_not_change_what_a_name_finds(void **state) {
     nnf_module_release(module);
 }
 
+static void a_graph_does_not_call_itself(void **state) {
+    (void)state;
+    nnf_module *graph = new_graph();
+    nnf_value x, y;
+    assert_ok(nnf_graph_add_input(graph, &x, "x", NULL));
+    assert_error(nnf_graph_add_call(graph, "", &x, 1, NULL, &y, 1), NNF_ERROR_INVALID,
+                 "cannot call itself");
+    assert_int_equal(nnf_graph_n_calls(graph), 0);
+    nnf_module_release(graph);
+}
+
+static void graphs_that_are_nested_without_end_are_not_inferred(void **state) {
+    (void)state;
+    nnf_module *graph = new_scale(2);
+    for (int i = 0; i < 1100; i++) {
+        nnf_module *outer = new_graph();
+        nnf_value x;
+        set_and_release(outer, "in", graph);
+        assert_ok(nnf_graph_add_input(outer, &x, "x", NULL));
+        assert_ok(nnf_graph_add_output(outer, add_call(outer, "in", x, NULL)));
+        graph = outer;
+    }
+    nnf_type_info *infos;
+    size_t n;
+    for (int i = 0; i < 2; i++) /* also a second time */
+        assert_error(nnf_graph_infer(graph, NULL, &infos, &n), NNF_ERROR_UNSUPPORTED,
+                     "nested deeper than 1000");
+    nnf_module_release(graph);
+}
+
 TEST_MAIN(cmocka_unit_test(a_guess_does_not_change_what_a_name_finds),
           cmocka_unit_test(a_graph_says_what_it_was_built_of),
           cmocka_unit_test(a_module_that_is_no_graph_has_no_calls),
@@ -357,4 +387,6 @@ TEST_MAIN(cmocka_unit_test(a_guess_does_not_change_what_a_name_finds),
           cmocka_unit_test(inputs_that_do_not_fit_are_named),
           cmocka_unit_test(an_input_with_a_default_need_not_be_given),
           cmocka_unit_test(calls_follow_a_module_that_is_replaced),
-          cmocka_unit_test(a_graph_in_a_graph_infers_and_runs))
+          cmocka_unit_test(a_graph_in_a_graph_infers_and_runs),
+          cmocka_unit_test(a_graph_does_not_call_itself),
+          cmocka_unit_test(graphs_that_are_nested_without_end_are_not_inferred))

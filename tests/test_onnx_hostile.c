@@ -1,6 +1,8 @@
 /* Damaged and hostile files: one sentence, no crash, no leak. */
 #include "formats/onnx/schema.h"
 #include "formats/onnx/wire.h"
+#include "nnfuse/clean.h"
+#include "nnfuse/fuse.h"
 #include "onnx_support.h"
 
 static void assert_refused(const void *bytes, size_t size, const char *text) {
@@ -171,10 +173,44 @@ static void odd_names_do_not_fail_a_load(void **state) {
     nnfi_text_clear(&model);
 }
 
+/* Inferred, cleaned, fused and written; what cannot be inferred is refused with that text. */
+static void use_hostile_model(const char *name, const char *refused) {
+    nnf_module *graph = load_model(name), *again = NULL;
+    nnf_type_info *infos = NULL;
+    size_t n_infos = 0, size = 0;
+    void *bytes = NULL;
+    if (refused)
+        assert_error(nnf_graph_infer(graph, NULL, &infos, &n_infos), NNF_ERROR_SHAPE, refused);
+    else
+        assert_ok(nnf_graph_infer(graph, NULL, &infos, &n_infos));
+    nnf_graph_infer_free(infos, n_infos);
+    assert_ok(nnf_clean(graph, NULL));
+    assert_ok(nnf_fuse(graph, NULL, NULL));
+    assert_ok(nnf_onnx_save_memory(graph, &bytes, &size, NULL));
+    assert_ok(nnf_onnx_load_memory(&again, bytes, size, NULL));
+    assert_true(size < 1500); /* nothing was made of what is not there */
+    nnf_free(bytes);
+    nnf_module_release(again);
+    nnf_module_release(graph);
+}
+
+static void more_elements_than_are_known_are_not_made_up(void **state) {
+    (void)state;
+    use_hostile_model("hostile_reshape.onnx", NULL);
+    use_hostile_model("hostile_declared.onnx", NULL);
+}
+
+static void a_split_takes_no_more_than_there_is(void **state) {
+    (void)state;
+    use_hostile_model("hostile_split.onnx", "(Split): Split's parts have at least 60 of 10");
+}
+
 TEST_MAIN(cmocka_unit_test(other_files_are_told_apart),
           cmocka_unit_test(a_truncated_model_is_refused_at_every_length),
           cmocka_unit_test(no_changed_byte_breaks_anything),
           cmocka_unit_test(graphs_that_cannot_run_are_refused),
           cmocka_unit_test(sizes_that_do_not_fit_are_refused),
           cmocka_unit_test(external_data_cannot_leave_the_folder),
-          cmocka_unit_test(nesting_has_an_end), cmocka_unit_test(odd_names_do_not_fail_a_load))
+          cmocka_unit_test(nesting_has_an_end), cmocka_unit_test(odd_names_do_not_fail_a_load),
+          cmocka_unit_test(more_elements_than_are_known_are_not_made_up),
+          cmocka_unit_test(a_split_takes_no_more_than_there_is))

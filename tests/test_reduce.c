@@ -54,6 +54,39 @@ static void the_mean_of_nothing_is_nan(void **state) {
     nnf_module_release(module);
 }
 
+/* ONNX's "Reduction over an empty set of values": 0, minus infinity, the product 1 ... */
+static void a_reduction_of_nothing_gives_the_neutral_element(void **state) {
+    (void)state;
+    static const struct {
+        const char *type;
+        float expected;
+    } cases[] = {{"ReduceSum", 0},
+                 {"ReduceMax", -INFINITY},
+                 {"ReduceMin", INFINITY},
+                 {"ReduceProd", 1},
+                 {"ReduceMean", NAN},
+                 {"ReduceL1", 0},
+                 {"ReduceL2", 0},
+                 {"ReduceSumSquare", 0},
+                 {"ReduceLogSum", -INFINITY},
+                 {"ReduceLogSumExp", -INFINITY}};
+    static const int64_t shapes[][3] = {{3, 1, 0}, {3, 0, 1}, {3, 0, 0}, {3, 0, 5}, {3, 5, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+            nnf_axes_options options = {.n_axes = 2, .axes = {1, 2}};
+            nnf_module *module = new_module(cases[i].type, &options);
+            const float e = cases[i].expected;
+            nnf_tensor *x = floats(3, shapes[k], (const float[]){0}), *y = NULL;
+            nnf_tensor *expected = floats(1, (const int64_t[]){3}, (const float[]){e, e, e});
+            assert_ok(nnf_module_forward(module, &x, 1, &y, 1));
+            assert_tensors_close(y, expected, 0);
+            nnf_tensor_release(x);
+            nnf_tensor_release(y);
+            nnf_tensor_release(expected);
+            nnf_module_release(module);
+        }
+}
+
 static void infer_keeps_symbols(void **state) {
     (void)state;
     nnf_module *module = mean(2, (int64_t[]){2, -1}, true, false);
@@ -74,4 +107,6 @@ static void infer_keeps_symbols(void **state) {
 
 TEST_MAIN(cmocka_unit_test(every_choice_of_axes_gives_pytorchs_values),
           cmocka_unit_test(axes_as_an_input_and_none_at_all),
-          cmocka_unit_test(the_mean_of_nothing_is_nan), cmocka_unit_test(infer_keeps_symbols))
+          cmocka_unit_test(the_mean_of_nothing_is_nan),
+          cmocka_unit_test(a_reduction_of_nothing_gives_the_neutral_element),
+          cmocka_unit_test(infer_keeps_symbols))

@@ -44,6 +44,9 @@ static void reshape_follows_symbols(void **state) {
     CHECK_INFER(module, "float32 [?, ?]", INFO(NNF_F32, D(4)), INFO(NNF_I64, D(2)));
     CHECK_INFER(module, "float32 ?", INFO(NNF_F32, D(4)), INFO(NNF_I64, UNKNOWN));
     CHECK_INFER(module, "int64 [1, 2] = s1, 7", VALUES(SYM(1), D(7)), VALUES(D(1), D(-1)));
+    /* known elements stay where the shape is known */
+    CHECK_INFER(module, "int64 [s1]", VALUES(D(4), D(7)), VALUES(SYM(1)));
+    CHECK_INFER(module, "int64 [?, 1]", VALUES(D(4), D(7)), VALUES(UNKNOWN, D(1)));
     nnf_module_release(module);
 }
 

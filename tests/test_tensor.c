@@ -204,6 +204,20 @@ static void a_views_offset_counts_from_its_tensor(void **state) {
     nnf_tensor_release(tensor);
 }
 
+/* The other dimensions may multiply to more than there are numbers for. */
+static void a_view_without_elements_is_contiguous(void **state) {
+    (void)state;
+    nnf_tensor *tensor = NULL, *view = NULL;
+    const int64_t shape[] = {0, INT64_C(1) << 62, 4}, strides[] = {7, 5, 3};
+    assert_ok(nnf_tensor_new(&tensor, NNF_F32, 1, (const int64_t[]){0}));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(nnf_tensor_view(&view, tensor, 3, shape, i ? strides : NULL, 0));
+        assert_true(nnf_tensor_is_contiguous(view));
+        nnf_tensor_release(view);
+    }
+    nnf_tensor_release(tensor);
+}
+
 static void views_that_leave_the_storage_are_refused(void **state) {
     (void)state;
     nnf_tensor *tensor = count_to(12), *turned, *view = NULL;
@@ -354,6 +368,7 @@ TEST_MAIN(cmocka_unit_test(new_tensors_are_zeros),
           cmocka_unit_test(unaligned_bytes_become_aligned_once),
           cmocka_unit_test(views_have_strides),
           cmocka_unit_test(a_views_offset_counts_from_its_tensor),
+          cmocka_unit_test(a_view_without_elements_is_contiguous),
           cmocka_unit_test(views_that_leave_the_storage_are_refused),
           cmocka_unit_test(reading_past_the_end_is_refused),
           cmocka_unit_test(converting_packs_and_keeps_the_shape),

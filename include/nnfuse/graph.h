@@ -23,7 +23,7 @@ NNF_API nnf_status nnf_graph_add_input(nnf_module *graph, nnf_value *out, const 
 NNF_API nnf_status nnf_graph_add_constant(nnf_module *graph, nnf_value *out, const char *name,
                                           nnf_tensor *tensor);
 /* Appends a call of the module at `path` in the graph's tree. Outputs are new values with the given
- * names (NULL: unique ones are made). */
+ * names (NULL: unique ones are made). NNF_ERROR_INVALID for "", the graph itself. */
 NNF_API nnf_status nnf_graph_add_call(nnf_module *graph, const char *path, const nnf_value *inputs,
                                       size_t n_inputs, const char *const *output_names,
                                       nnf_value *outputs, size_t n_outputs);

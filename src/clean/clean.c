@@ -54,11 +54,11 @@ static nnf_status find_sources(nnfi_cleaner *cleaner) {
 /* Marks the calls whose module has other calls too. */
 static bool find_shared(nnfi_cleaner *cleaner) {
     const nnfi_graph *graph = cleaner->graph;
-    nnfi_pointers callers = {0}; /* the first call of each module that may hold tensors */
+    nnfi_pointers callers = {0}; /* the first call of each module that may have to change */
     bool room = true;
     for (size_t i = 0; i < graph->n_calls && room; i++) {
         const nnf_module *module = graph->calls[i]->module;
-        if (nnf_module_get_type(module)->n_slots == 0) continue;
+        if (nnf_module_get_type(module)->n_slots == 0 && !nnfi_clean_is_reduction(module)) continue;
         const size_t *first = nnfi_pointers_put(&callers, module, i);
         room = first != NULL;
         if (room && *first != i) cleaner->shared[*first] = cleaner->shared[i] = true;
@@ -84,11 +84,12 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
     cleaner->inputs = nnfi_alloc((n_inputs + 1) * sizeof *cleaner->inputs);
     cleaner->outcomes = nnfi_calloc(n + 1, sizeof *cleaner->outcomes);
     cleaner->shared = nnfi_calloc(n + 1, sizeof *cleaner->shared);
+    cleaner->instead = nnfi_calloc(n + 1, sizeof *cleaner->instead);
     cleaner->input_infos = nnfi_alloc(most_inputs * sizeof *cleaner->input_infos);
     cleaner->input_tensors = nnfi_alloc(most_inputs * sizeof(nnf_tensor *));
     cleaner->output_infos = nnfi_alloc(most_outputs * sizeof *cleaner->output_infos);
     if (!cleaner->first_input || !cleaner->values || !cleaner->inputs || !cleaner->outcomes ||
-        !cleaner->shared || !cleaner->input_infos || !cleaner->input_tensors ||
+        !cleaner->shared || !cleaner->instead || !cleaner->input_infos || !cleaner->input_tensors ||
         !cleaner->output_infos || !nnfi_index_reserve(&cleaner->constants, n_values) ||
         !nnfi_index_reserve(&cleaner->calls, n) || !find_shared(cleaner))
         return nnfi_error_memory(n_values * sizeof *cleaner->values, "cleaning a graph");
@@ -100,6 +101,8 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
 static void clear(nnfi_cleaner *cleaner) {
     for (size_t i = 0; cleaner->values && i < cleaner->graph->n_values; i++)
         nnf_tensor_release(cleaner->values[i].constant);
+    for (size_t i = 0; cleaner->instead && i < cleaner->graph->n_calls; i++)
+        nnf_module_release(cleaner->instead[i]);
     nnfi_known_clear(&cleaner->infos);
     nnf_session_release(cleaner->session);
     nnfi_pointers_clear(&cleaner->type_index);
@@ -111,6 +114,7 @@ static void clear(nnfi_cleaner *cleaner) {
     nnfi_free(cleaner->inputs);
     nnfi_free(cleaner->outcomes);
     nnfi_free(cleaner->shared);
+    nnfi_free((void *)cleaner->instead);
     nnfi_free(cleaner->input_infos);
     nnfi_free(cleaner->input_tensors);
     nnfi_free(cleaner->output_infos);
@@ -176,13 +180,12 @@ static void take_inputs(nnfi_cleaner *cleaner, nnfi_clean_call *at) {
 /* A layer that does not take its inputs is no error here: nothing is known of what it gives. */
 static nnf_status infer(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
     const nnfi_call *call = at->call;
-    const nnf_module_type *type = nnf_module_get_type(call->module);
     nnf_type_info *outputs = cleaner->output_infos;
-    if (!type->infer) return NNF_OK;
+    if (!nnf_module_get_type(call->module)->infer) return NNF_OK;
     for (size_t k = 0; k < call->n_outputs; k++)
         nnf_type_info_init(&outputs[k]);
     nnf_status status =
-        type->infer(call->module, at->infos, call->n_inputs, outputs, call->n_outputs);
+        nnfi_module_infer(call->module, at->infos, call->n_inputs, outputs, call->n_outputs);
     for (size_t k = 0; k < call->n_outputs; k++) {
         if (status == NNF_OK && call->outputs[k] != NNF_NO_VALUE)
             status = nnfi_known_set(&cleaner->infos, call->outputs[k], &outputs[k]);
@@ -217,25 +220,37 @@ static bool may_be_renamed(const nnfi_cleaner *cleaner, nnf_value value) {
            !in_graph->is_output && !in_graph->is_input;
 }
 
-static bool pass_on(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
-    if (!at->rule || !at->rule->same_as || at->call->n_inputs == 0 || at->inputs[0] == NNF_NO_VALUE)
-        return false;
-    nnf_value output = at->call->outputs[0], same = at->rule->same_as(cleaner, at);
-    if (same == NNF_NO_VALUE || cleaner->values[output].captured) return false;
-    if (cleaner->graph->values[output].is_output) {
-        if (cleaner->graph->values[output].is_hidden || !may_be_renamed(cleaner, same))
-            return false;
-        cleaner->values[same].renamed = output;
+bool nnfi_clean_may_pass_on(const nnfi_cleaner *cleaner, const nnfi_clean_call *at,
+                            nnf_value same) {
+    const nnf_value output = at->call->outputs[0];
+    const nnfi_value *in_graph = &cleaner->graph->values[output];
+    if (cleaner->values[output].captured) return false;
+    return !in_graph->is_output || (!in_graph->is_hidden && may_be_renamed(cleaner, same));
+}
+
+/* Where the call's output is `same`, or a reduction gives it without the axes that the call would
+ * drop. */
+static nnf_status pass_on(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool *passed) {
+    *passed = false;
+    if (!at->rule || at->call->n_inputs == 0 || at->inputs[0] == NNF_NO_VALUE) return NNF_OK;
+    const nnf_value output = at->call->outputs[0];
+    nnf_value same = at->rule->same_as ? at->rule->same_as(cleaner, at) : NNF_NO_VALUE;
+    *passed = same != NNF_NO_VALUE && nnfi_clean_may_pass_on(cleaner, at, same);
+    if (same == NNF_NO_VALUE) {
+        same = at->inputs[0];
+        NNFI_TRY(nnfi_clean_drop_axes(cleaner, at, passed));
     }
+    if (!*passed) return NNF_OK;
+    if (cleaner->graph->values[output].is_output) cleaner->values[same].renamed = output;
     drop(cleaner, at, NNFI_REMOVED);
     cleaner->values[output].same = same;
     cleaner->values[same].readers += cleaner->values[output].readers;
-    return true;
+    return NNF_OK;
 }
 
 static nnf_status make_constant(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool *made) {
     nnf_value output = at->call->outputs[0];
-    bool given = strcmp(nnf_module_type_name(at->call->module), "Constant") == 0;
+    bool given = nnfi_is_a(at->call->module, "Constant");
     nnf_tensor *tensor = NULL;
     *made = false;
     /* initializers stand in front of every node */
@@ -293,10 +308,11 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
     NNFI_TRY(find_type(cleaner, nnf_module_get_type(call->module), &type));
     if (!is_plain(call->module, &type)) return NNF_OK;
     if (call->n_outputs == 1 && call->outputs[0] != NNF_NO_VALUE) {
-        bool made;
+        bool passed, made;
         at.rule = type.rule;
         at.output = nnfi_known_get(&cleaner->infos, call->outputs[0]);
-        if (pass_on(cleaner, &at)) return NNF_OK;
+        NNFI_TRY(pass_on(cleaner, &at, &passed));
+        if (passed) return NNF_OK;
         NNFI_TRY(make_constant(cleaner, &at, &made));
         if (made) return NNF_OK;
         replace_first_input(cleaner, &at);

@@ -58,7 +58,8 @@ typedef struct nnfi_cleaner {
     size_t *first_input;      /* [n_calls]: into inputs */
     nnf_value *inputs;        /* what each call reads now */
     uint8_t *outcomes;        /* [n_calls]: nnfi_outcome */
-    bool *shared; /* [n_calls]: other calls have its module, which may hold tensors, too */
+    bool *shared; /* [n_calls]: other calls have its module, which may have to change, too */
+    nnf_module **instead;     /* [n_calls]: what comes in the place of its module, NULL: nothing */
     nnfi_pointers type_index; /* from a type to its number in types */
     nnfi_clean_type *types;
     size_t n_types, types_capacity;
@@ -96,6 +97,7 @@ size_t nnfi_clean_find_equal(nnfi_index *index, uint64_t hash, nnfi_index_is is,
 
 struct nnfi_clean_rule {
     const char *type;
+    bool reshapes; /* its result is its input's elements under another shape */
     /* Each may be NULL. */
     /* The value that its output is equal to, element by element; NNF_NO_VALUE: none. */
     nnf_value (*same_as)(const nnfi_cleaner *cleaner, const nnfi_clean_call *call);
@@ -124,6 +126,20 @@ void nnfi_clean_merge(nnfi_cleaner *cleaner, const nnfi_clean_call *call);
 /* Whether the tensor that the module holds in the slot of input `index` is the constant that the
  * call has there. */
 bool nnfi_clean_holds_input(const nnfi_cleaner *cleaner, const nnfi_call *call, size_t index);
+
+/* ---- clean.c ---- */
+
+/* Whether readers of the call's only output may read `same` instead, which takes its name where it
+ * is one of the graph's outputs. */
+bool nnfi_clean_may_pass_on(const nnfi_cleaner *cleaner, const nnfi_clean_call *at, nnf_value same);
+
+/* ---- reductions.c ---- */
+
+/* Whether the module may be one whose axes are dropped. */
+bool nnfi_clean_is_reduction(const nnf_module *module);
+/* *dropped: the call only drops axes that a reduction keeps for it, and that one gives what the
+ * call would, as cleaner->instead says. */
+nnf_status nnfi_clean_drop_axes(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool *dropped);
 
 /* ---- slices.c ---- */
 

@@ -72,8 +72,9 @@ static int64_t freed_bytes(const nnfi_cleaner *cleaner, const nnfi_clean_call *c
 
 /* ---- The three ways ---- */
 
-/* From inference, which knows the elements of small integer tensors. */
+/* From inference, which knows the elements of small integer tensors: as many as there are. */
 static nnf_status from_info(nnf_tensor **out, const nnf_type_info *info) {
+    if (n_bytes(info) != info->n_values * (int64_t)nnf_dtype_size(info->dtype)) return NNF_OK;
     int64_t shape[NNF_MAX_DIMS], elements[NNF_MAX_KNOWN_VALUES];
     for (int i = 0; i < info->n_values; i++) {
         if (!nnfi_dim_known(info->values[i])) return NNF_OK;

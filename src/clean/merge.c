@@ -33,8 +33,9 @@ static bool equal_calls(const void *payload, size_t i) {
     const size_t j = wanted->number;
     const nnfi_call *a = cleaner->graph->calls[i], *b = cleaner->graph->calls[j];
     const nnf_module_type *type = nnf_module_get_type(a->module);
-    if (cleaner->outcomes[i] != NNFI_STAYS || type != nnf_module_get_type(b->module) ||
-        a->n_inputs != b->n_inputs || a->n_outputs != b->n_outputs)
+    if (cleaner->outcomes[i] != NNFI_STAYS || cleaner->instead[i] ||
+        type != nnf_module_get_type(b->module) || a->n_inputs != b->n_inputs ||
+        a->n_outputs != b->n_outputs)
         return false;
     for (size_t k = 0; k < a->n_inputs; k++)
         if (cleaner->inputs[cleaner->first_input[i] + k] !=

@@ -74,9 +74,22 @@ static nnf_value where_nothing_is_added(const nnfi_cleaner *cleaner, const nnfi_
     (void)cleaner;
     const nnf_pad_options *pad = call->options;
     bool nothing = pad->n >= 0 || all_within(input_info(call, 1), 0, 0);
+    if (pad->n > 2 * NNF_MAX_DIMS) return NNF_NO_VALUE;
     for (int i = 0; i < pad->n; i++)
         nothing = nothing && pad->pads[i] == 0;
     return nothing ? call->inputs[0] : NNF_NO_VALUE;
+}
+
+/* Windows of one element, without padding, at as many places as there are elements. */
+static nnf_value where_windows_are_single(const nnfi_cleaner *cleaner,
+                                          const nnfi_clean_call *call) {
+    (void)cleaner;
+    const nnf_pool_options *pool = call->options;
+    bool single = call->call->n_outputs == 1 && same_shape(call->infos[0], call->output);
+    for (int i = 0; i < pool->spatial; i++)
+        single = single && pool->kernel_size[i] == 1 && pool->padding_begin[i] == 0 &&
+                 pool->padding_end[i] == 0;
+    return single ? call->inputs[0] : NNF_NO_VALUE;
 }
 
 /* A slice of the same shape has every element, in order if it goes forward. */
@@ -231,29 +244,35 @@ static nnf_status known_target(nnf_tensor **out, const nnfi_clean_call *call) {
 /* ---- The table ---- */
 
 static const nnfi_clean_rule rules[] = {
-    {"Add", where_number_does_nothing, NULL, NULL, NULL},
-    {"Cast", where_dtype_stays, NULL, NULL, NULL},
-    {"CastLike", where_dtypes_agree, NULL, NULL, NULL},
-    {"Clip", NULL, NULL, NULL, past_a_relu},
-    {"Concat", where_alone, NULL, NULL, NULL},
-    {"Div", where_number_does_nothing, NULL, NULL, NULL},
-    {"Dropout", always, NULL, NULL, NULL},
-    {"Flatten", where_shape_stays, view_reshaped, NULL, NULL},
-    {"Identity", always, NULL, NULL, NULL},
-    {"Max", where_alone, NULL, NULL, NULL},
-    {"Mean", where_alone, NULL, NULL, NULL},
-    {"Min", where_alone, NULL, NULL, NULL},
-    {"Mul", where_number_does_nothing, NULL, NULL, NULL},
-    {"Pad", where_nothing_is_added, NULL, NULL, NULL},
-    {"ReLU", NULL, NULL, NULL, past_a_relu},
-    {"ReLU6", NULL, NULL, NULL, past_a_relu},
-    {"Reshape", where_shape_stays, view_reshaped, known_target, NULL},
-    {"Slice", where_all_is_taken, NULL, NULL, NULL},
-    {"Squeeze", where_shape_stays, view_reshaped, NULL, NULL},
-    {"Sub", where_number_does_nothing, NULL, NULL, NULL},
-    {"Sum", where_alone, NULL, NULL, NULL},
-    {"Transpose", where_order_stays, view_transposed, NULL, NULL},
-    {"Unsqueeze", where_shape_stays, view_reshaped, NULL, NULL},
+    {"Add", false, where_number_does_nothing, NULL, NULL, NULL},
+    {"AvgPool1d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"AvgPool2d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"AvgPool3d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"Cast", false, where_dtype_stays, NULL, NULL, NULL},
+    {"CastLike", false, where_dtypes_agree, NULL, NULL, NULL},
+    {"Clip", false, NULL, NULL, NULL, past_a_relu},
+    {"Concat", false, where_alone, NULL, NULL, NULL},
+    {"Div", false, where_number_does_nothing, NULL, NULL, NULL},
+    {"Dropout", false, always, NULL, NULL, NULL},
+    {"Flatten", true, where_shape_stays, view_reshaped, NULL, NULL},
+    {"Identity", false, always, NULL, NULL, NULL},
+    {"Max", false, where_alone, NULL, NULL, NULL},
+    {"MaxPool1d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"MaxPool2d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"MaxPool3d", false, where_windows_are_single, NULL, NULL, NULL},
+    {"Mean", false, where_alone, NULL, NULL, NULL},
+    {"Min", false, where_alone, NULL, NULL, NULL},
+    {"Mul", false, where_number_does_nothing, NULL, NULL, NULL},
+    {"Pad", false, where_nothing_is_added, NULL, NULL, NULL},
+    {"ReLU", false, NULL, NULL, NULL, past_a_relu},
+    {"ReLU6", false, NULL, NULL, NULL, past_a_relu},
+    {"Reshape", true, where_shape_stays, view_reshaped, known_target, NULL},
+    {"Slice", false, where_all_is_taken, NULL, NULL, NULL},
+    {"Squeeze", true, where_shape_stays, view_reshaped, NULL, NULL},
+    {"Sub", false, where_number_does_nothing, NULL, NULL, NULL},
+    {"Sum", false, where_alone, NULL, NULL, NULL},
+    {"Transpose", false, where_order_stays, view_transposed, NULL, NULL},
+    {"Unsqueeze", true, where_shape_stays, view_reshaped, NULL, NULL},
 };
 
 const nnfi_clean_rule *nnfi_clean_rule_of(const char *type) {

@@ -26,7 +26,7 @@ typedef struct finder {
 /* ---- Chains ---- */
 
 static const char *type_of(const finder *find, size_t call) {
-    return nnf_module_type_before_parametrizations(find->plan->graph->calls[call]->module);
+    return nnfi_known_type(find->plan->graph->calls[call]->module);
 }
 
 /* The error of a failed attempt becomes the reason of those calls that have none yet. Memory that
@@ -187,7 +187,7 @@ static nnf_status no_row(const finder *find, size_t before, size_t call) {
     const nnfi_job *taken = job ? &find->batch.jobs[job - 1] : NULL;
     for (size_t i = 0; i < (taken ? taken->n : 1); i++) {
         const nnf_module *module = taken ? taken->modules[i] : graph->calls[before]->module;
-        const char *type = nnf_module_type_before_parametrizations(module);
+        const char *type = nnfi_known_type(module);
         if (used + strlen(type) + 3 > sizeof types) break;
         used += strlen(strcat(strcat(types + used, type), ", "));
     }

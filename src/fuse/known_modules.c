@@ -38,7 +38,7 @@ nnf_status nnfi_row_of_modules(nnfi_chain_row *row, nnf_module *const *modules, 
     const char **types = nnfi_calloc(n, sizeof *types);
     if (!types) return nnfi_error_memory(n * sizeof *types, "the types of a chain");
     for (size_t i = 0; i < n; i++)
-        types[i] = nnf_module_type_before_parametrizations(modules[i]);
+        types[i] = nnfi_known_type(modules[i]);
     nnf_status status = NNF_OK;
     if (!nnfi_mapping_find(row, types, n, additional)) /* for its message */
         status = nnf_get_fuser_method(&row->method, &row->payload, types, n, additional);

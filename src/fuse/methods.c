@@ -20,13 +20,9 @@ static bool is_affine(const nnf_module *module) {
 
 size_t nnfi_chain_base(nnf_module *const *modules, size_t n) {
     size_t base = 0;
-    while (base < n &&
-           nnfi_type_goes_before(nnf_module_type_before_parametrizations(modules[base])))
+    while (base < n && nnfi_type_goes_before(nnfi_known_type(modules[base])))
         base++;
-    return base < n &&
-                   nnfi_type_takes_before(nnf_module_type_before_parametrizations(modules[base]))
-               ? base
-               : 0;
+    return base < n && nnfi_type_takes_before(nnfi_known_type(modules[base])) ? base : 0;
 }
 
 /* The first affine map beside a linear one, which is what makes modes matter; or NULL. */
@@ -128,7 +124,7 @@ static nnf_status wrap(nnf_module **out, nnf_module *const *modules, size_t n) {
     }
     const char *types[MAX_SEQUENCE];
     for (size_t i = 0; i < n; i++)
-        types[i] = nnf_module_type_before_parametrizations(modules[i]);
+        types[i] = nnfi_known_type(modules[i]);
     const char *name = nnfi_fused_name_of(types, n);
     if (!name)
         return nnf_error(NNF_ERROR_NOT_FUSABLE,
@@ -164,7 +160,7 @@ static nnf_status fuse_named(nnf_module **fused, bool is_qat, nnf_module *const 
     bool all_known = true;
     for (size_t i = 0; i < n; i++) {
         if (!modules[i]) return nnf_error(NNF_ERROR_INVALID, "module %zu of the chain is NULL", i);
-        types[i] = nnf_module_type_before_parametrizations(modules[i]);
+        types[i] = nnfi_known_type(modules[i]);
         all_known = all_known && nnf_type(types[i]);
     }
     nnf_fuser_method method = nnfi_fuse_sequence;

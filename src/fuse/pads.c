@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "fuse/linear_map.h"
-#include "nn/nn_internal.h"
+#include "nn/window.h"
 #include "support/error.h"
 
 static nnf_status cannot_pad(const nnf_module *window, const char *why) {
@@ -37,7 +37,12 @@ static nnf_status add_pads(const paddings *to, const nnf_module *pad, const nnf_
             return cannot_pad(window, "it crops, or pads other axes than the spatial ones");
     for (int i = 0; i < to->spatial; i++) {
         int64_t begin = from->pads[2 + i], end = from->pads[ndim + 2 + i];
+        if (is_pool && to->dilation[i] != 1 && (begin > 0 || end > 0))
+            return cannot_pad(window, "its dilated window may step over the elements, and see "
+                                      "padding alone");
         if (*to->auto_pad == NNF_AUTO_PAD_VALID) to->begin[i] = to->end[i] = 0;
+        if (!nnfi_is_small(to->begin[i]) || !nnfi_is_small(to->end[i]))
+            return cannot_pad(window, "that has too large a padding");
         to->begin[i] += begin;
         to->end[i] += end;
         if (is_pool && (to->begin[i] >= to->kernel[i] || to->end[i] >= to->kernel[i]))

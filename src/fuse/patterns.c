@@ -193,7 +193,7 @@ static const char *inverse_of(const char *type) {
 /* Whether the call is of the type that the term asks for, with nothing to it that a formula does
  * not say. */
 static bool is_call_of(match *m, const char *term, size_t n_operands, const nnfi_call *call) {
-    const char *type = nnf_module_type_name(call->module);
+    const char *type = nnfi_known_type(call->module);
     const bool reduces = !strncmp(type, "Reduce", 6);
     if (!is_named(term, type)) return false;
     for (size_t i = n_operands; i < call->n_inputs; i++)
@@ -217,7 +217,7 @@ static bool add_call(match *m, size_t index) {
 /* A step with a number that is written as another one with its inverse. */
 static bool match_inverse(match *m, const char *term, const char *const *operands,
                           const nnfi_call *call) {
-    const char *type = nnf_module_type_name(call->module);
+    const char *type = nnfi_known_type(call->module);
     const char *step = inverse_of(type);
     return step && is_named(term, step) && isdigit((unsigned char)*operands[1]) &&
            is_number(m, call->inputs[1], operands[1], type) &&
@@ -411,14 +411,14 @@ typedef struct candidates {
     uint64_t patterns[N_CANDIDATES];
 } candidates;
 
-static uint64_t find_candidates(candidates *known, const nnf_module_type *type) {
+static uint64_t find_candidates(candidates *known, const nnf_module *module) {
+    const nnf_module_type *type = nnf_module_get_type(module);
     const size_t place = (size_t)nnfi_hash_pointer(type) % N_CANDIDATES;
     if (known->types[place] == type) return known->patterns[place];
-    const char *step = inverse_of(type->name);
+    const char *name = nnfi_known_type(module), *step = inverse_of(name);
     uint64_t found = 0;
     for (size_t p = 0; p < N_PATTERNS; p++)
-        if (is_named(patterns[p].formula, type->name) ||
-            (step && is_named(patterns[p].formula, step)))
+        if (is_named(patterns[p].formula, name) || (step && is_named(patterns[p].formula, step)))
             found |= UINT64_C(1) << p;
     known->types[place] = type;
     return known->patterns[place] = found;
@@ -428,8 +428,7 @@ static uint64_t find_candidates(candidates *known, const nnf_module_type *type) 
 static nnf_status find_patterns(nnfi_batch *batch, nnfi_plan *plan) {
     candidates known = {0};
     for (size_t c = plan->graph->n_calls; c-- > 0;) {
-        const nnf_module_type *type = nnf_module_get_type(plan->graph->calls[c]->module);
-        const uint64_t found = find_candidates(&known, type);
+        const uint64_t found = find_candidates(&known, plan->graph->calls[c]->module);
         for (size_t p = 0; found && p < N_PATTERNS && !plan->taken[c]; p++) {
             match m;
             if (found >> p & 1 && match_pattern(&m, plan, &patterns[p], c))

@@ -302,8 +302,7 @@ static nnf_status check_padded_pool(const nnfi_plan *plan, const nnfi_call *pad,
     static const char *const positive[] = {"ReLU",    "ReLU6", "Sigmoid", "Hardsigmoid",
                                            "Softmax", "Abs",   "Exp",     "Sqrt"};
     int64_t producer = plan->uses.producer[pad->inputs[0]];
-    const char *type =
-        producer < 0 ? "" : nnf_module_type_name(plan->graph->calls[producer]->module);
+    const char *type = producer < 0 ? "" : nnfi_known_type(plan->graph->calls[producer]->module);
     if (strncmp(nnf_module_type_name(pool->module), "MaxPool", 7)) return NNF_OK;
     for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
         if (!strcmp(positive[i], type)) return NNF_OK;

@@ -37,10 +37,10 @@ static bool is_plain(const nnfi_call *call) {
 
 /* The order of a Transpose that says it, or NULL. */
 static const nnf_transpose_options *order_of(const nnfi_call *call) {
-    if (strcmp(nnf_module_type_name(call->module), "Transpose") != 0 || !is_plain(call))
-        return NULL;
+    if (!nnfi_is_a(call->module, "Transpose") || !is_plain(call)) return NULL;
     const nnf_transpose_options *order = nnf_module_options(call->module);
     bool seen[NNF_MAX_DIMS] = {false};
+    if (order->n > NNF_MAX_DIMS) return NULL;
     for (int i = 0; i < order->n; i++) {
         if (order->perm[i] < 0 || order->perm[i] >= order->n || seen[order->perm[i]]) return NULL;
         seen[order->perm[i]] = true;
@@ -49,7 +49,7 @@ static const nnf_transpose_options *order_of(const nnfi_call *call) {
 }
 
 static bool is_concat(const nnfi_call *call) {
-    return !strcmp(nnf_module_type_name(call->module), "Concat");
+    return nnfi_is_a(call->module, "Concat");
 }
 
 /* Whether the layer computes each element from those at its place in the inputs, or is a Concat. */

@@ -128,7 +128,7 @@ const char *nnfi_view_type(const nnfi_graph *graph, const nnfi_call *call) {
     const nnfi_view *view = nnfi_view_of(graph, call);
     if (view && view->kind == ARITHMETIC) return nnfi_scale_type.name;
     if (view && view->kind == GEMM) return "Linear";
-    return nnf_module_type_before_parametrizations(call->module);
+    return nnfi_known_type(call->module);
 }
 
 size_t nnfi_view_data_input(const nnfi_view *view) {

@@ -73,6 +73,7 @@ nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *na
         graph->reuses_names = true;
     }
     graph->values[graph->n_values] = (nnfi_value){.name = copy};
+    graph->changes++;
     *out = (nnf_value)graph->n_values++;
     return NNF_OK;
 }
@@ -113,6 +114,7 @@ void nnfi_value_forget_info(nnfi_value *value) {
 
 /* Takes back the values from number `n` on, which nothing refers to yet. */
 void nnfi_graph_drop_values(nnfi_graph *graph, size_t n) {
+    graph->changes++;
     while (graph->n_values > n) {
         nnfi_value *value = &graph->values[--graph->n_values];
         nnfi_index_remove(find_name(graph, value->name, strlen(value->name)));
@@ -202,6 +204,7 @@ nnf_status nnf_graph_add_output(nnf_module *module, nnf_value value) {
     if (!at) return nnf_error(NNF_ERROR_INVALID, "the graph has no value number %d", (int)value);
     NNFI_TRY(append_value(&graph->outputs, &graph->n_outputs, &graph->outputs_capacity, value));
     at->is_output = true;
+    graph->changes++;
     return NNF_OK;
 }
 
@@ -228,7 +231,8 @@ nnf_status nnfi_call_new(nnfi_call **out, nnfi_graph *graph, const nnfi_call *mo
     return NNF_OK;
 }
 
-void nnfi_graph_forget_paths(nnfi_graph *graph) {
+void nnfi_graph_calls_changed(nnfi_graph *graph) {
+    graph->changes++;
     nnfi_free(graph->by_path);
     graph->by_path = NULL;
 }
@@ -255,7 +259,7 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
     NNFI_TRY(nnfi_call_new(&graph->calls[graph->n_calls], graph, &model));
     nnf_module_retain(called);
     graph->n_calls++;
-    nnfi_graph_forget_paths(graph);
+    nnfi_graph_calls_changed(graph);
     return NNF_OK;
 }
 
@@ -280,6 +284,8 @@ nnf_status nnf_graph_add_call(nnf_module *module, const char *path, const nnf_va
     NNFI_TRY(need_graph(&graph, module));
     nnf_module *called;
     NNFI_TRY(nnf_module_get(&called, module, path));
+    if (called == module) /* no module of the tree contains it, so that no other call is a cycle */
+        return nnf_error(NNF_ERROR_INVALID, "a graph cannot call itself");
     for (size_t i = 0; i < n_inputs; i++)
         if (inputs[i] != NNF_NO_VALUE && !value_at(graph, inputs[i]))
             return nnf_error(NNF_ERROR_INVALID, "input %zu of a call of '%s' is no value: %d", i,

@@ -47,6 +47,8 @@ typedef struct nnfi_graph {
     char **symbols; /* symbol n is symbols[n - 1] */
     size_t n_symbols, symbols_capacity;
     nnfi_map symbol_by_name;
+    uint64_t changes;  /* how often its values, calls, inputs or outputs changed: what was made from
+                          the graph is good for one number */
     uint64_t source;   /* the number of the file it was read from, 0: none */
     void *source_data; /* the reader's; what keeps it alive is retained and released by these */
     void (*source_retain)(void *source_data);

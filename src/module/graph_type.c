@@ -189,6 +189,7 @@ static void follow(nnfi_graph *graph, const nnf_module *module, size_t first, si
 void nnfi_graph_commit_set(nnf_module *module, const char *path) {
     nnfi_graph *graph = nnfi_graph_of(module);
     if (!graph->by_path) return; /* the place was empty before: nothing can have called it */
+    graph->changes++;
     path_range range = range_of(graph, path);
     follow(graph, module, range.at, range.at_end);
     follow(graph, module, range.below, range.below_end);

@@ -113,6 +113,7 @@ static void add_declared(const inference *state, nnf_value value, nnf_type_info 
         if (info->shape[i].symbol == NNF_DIM_UNKNOWN &&
             (declared->shape[i].symbol == 0 || state->own_symbols))
             info->shape[i] = declared->shape[i];
+    nnfi_info_settle(info); /* what is declared may not fit what is known of the elements */
 }
 
 static nnf_status infer_sources(inference *state, const nnf_type_info *const *inputs) {
@@ -131,6 +132,7 @@ static nnf_status infer_sources(inference *state, const nnf_type_info *const *in
             inputs ? inputs[i] : nnfi_value_info(&graph->values[graph->inputs[i]]);
         if (!known) continue;
         NNFI_TRY(nnf_type_info_copy(&info, known));
+        nnfi_info_settle(&info);
         NNFI_TRY(nnfi_known_set(&state->infos, value, &info));
     }
     return NNF_OK;
@@ -155,10 +157,8 @@ static nnf_status infer_call(inference *state, const nnfi_call *call, call_infos
             call->inputs[i] == NNF_NO_VALUE ? NULL : nnfi_known_get(&state->infos, call->inputs[i]);
     for (size_t i = 0; i < call->n_outputs; i++)
         nnf_type_info_init(&room->outputs[i]);
-    nnf_status status = NNF_OK;
-    if (type->infer)
-        status =
-            type->infer(call->module, room->inputs, call->n_inputs, room->outputs, call->n_outputs);
+    nnf_status status = nnfi_module_infer(call->module, room->inputs, call->n_inputs, room->outputs,
+                                          call->n_outputs);
     if (status != NNF_OK) status = nnfi_error_prefix(status, "'%s' (%s): ", call->path, type->name);
     for (size_t i = 0; i < call->n_outputs; i++) {
         if (status != NNF_OK || call->outputs[i] == NNF_NO_VALUE) {

@@ -264,7 +264,7 @@ nnf_status nnf_module_set_buffer(nnf_module *module, const char *name, nnf_tenso
 /* ---- Residuals ---- */
 
 bool nnfi_takes_residual(const nnf_module *module) {
-    return !strcmp(nnf_module_type_name(module), "Add");
+    return nnfi_is_a(module, "Add");
 }
 
 size_t nnfi_n_residuals(const nnf_module *container) {

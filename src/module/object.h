@@ -147,7 +147,7 @@ nnf_status nnfi_call_new(nnfi_call **out, nnfi_graph *graph, const nnfi_call *mo
 bool nnfi_graph_index_name(nnfi_graph *graph, size_t value);
 void nnfi_value_forget_info(nnfi_value *value);
 /* To be called where the graph's calls have changed. */
-void nnfi_graph_forget_paths(nnfi_graph *graph);
+void nnfi_graph_calls_changed(nnfi_graph *graph);
 
 /* When a tree under a Graph changes, its calls follow: `prepare` checks that every call at or below
  * `path` finds its module once `module` stands there; `commit`, which cannot fail, makes the calls

@@ -219,7 +219,7 @@ void nnfi_graph_remove(nnf_module *module, const bool *call_gone, const bool *va
     }
     graph->n_calls = n_calls;
     remove_values(graph, value_gone);
-    nnfi_graph_forget_paths(graph);
+    nnfi_graph_calls_changed(graph);
 }
 
 void nnfi_surgery_commit(nnfi_surgery *surgery) {
@@ -236,6 +236,6 @@ void nnfi_surgery_commit(nnfi_surgery *surgery) {
     }
     graph->n_calls = n_calls;
     remove_values(graph, surgery->value_gone);
-    nnfi_graph_forget_paths(graph);
+    nnfi_graph_calls_changed(graph);
     nnfi_surgery_discard(surgery);
 }

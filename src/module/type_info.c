@@ -61,6 +61,54 @@ nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor
     return NNF_OK;
 }
 
+/* The product of the dimensions; -1 where one is not known, or there are too many elements. */
+static int64_t static_numel(const nnf_type_info *info) {
+    int64_t n = 1;
+    if (info->ndim < 0) return -1;
+    for (int i = 0; i < info->ndim; i++)
+        if (info->shape[i].symbol != 0 || !nnfi_mul(n, info->shape[i].value, &n)) return -1;
+    return n;
+}
+
+void nnfi_info_settle(nnf_type_info *info) {
+    for (int i = 0; i < info->ndim; i++)
+        if (info->shape[i].symbol == 0 && info->shape[i].value < 0)
+            info->shape[i] = (nnf_dim){0, NNF_DIM_UNKNOWN};
+    if (info->n_values < 0 || info->n_values == static_numel(info)) return;
+    nnfi_free(info->values);
+    info->values = NULL;
+    info->n_values = -1;
+}
+
+/* Types call nnfi_module_infer again for what they contain. */
+static _Thread_local struct {
+    int depth;
+    bool too_deep; /* said on the way back by the outermost call: the paths of all that it is in
+                      leave no room for it in a message */
+} nesting;
+
+static nnf_status infer_nested(const nnf_module *module, const nnf_type_info *const *inputs,
+                               size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    nesting.depth++;
+    nnf_status status = NNF_ERROR_UNSUPPORTED;
+    if (nesting.depth > NNFI_MAX_NESTING)
+        nesting.too_deep = true;
+    else
+        status = nnf_module_get_type(module)->infer(module, inputs, n_inputs, outputs, n_outputs);
+    if (--nesting.depth > 0 || !nesting.too_deep) return status;
+    nesting.too_deep = false;
+    return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d", NNFI_MAX_NESTING);
+}
+
+nnf_status nnfi_module_infer(const nnf_module *module, const nnf_type_info *const *inputs,
+                             size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    if (!nnf_module_get_type(module)->infer) return NNF_OK;
+    NNFI_TRY(infer_nested(module, inputs, n_inputs, outputs, n_outputs));
+    for (size_t i = 0; i < n_outputs; i++)
+        nnfi_info_settle(&outputs[i]);
+    return NNF_OK;
+}
+
 void nnf_affine_map_clear(nnf_affine_map *map) {
     nnf_tensor_release(map->weight);
     nnf_tensor_release(map->bias);

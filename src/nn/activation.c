@@ -108,9 +108,8 @@ static nnf_status bound(double *out, nnf_tensor *const *inputs, size_t n_inputs,
 }
 
 bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_tensor *constant) {
-    const char *type = nnf_module_type_name(module);
-    if (!strcmp(type, "ReLU6")) return true;
-    if (strcmp(type, "Clip") || index < 1 || index > 2 || nnf_tensor_numel(constant) != 1)
+    if (nnfi_is_a(module, "ReLU6")) return true;
+    if (!nnfi_is_a(module, "Clip") || index < 1 || index > 2 || nnf_tensor_numel(constant) != 1)
         return false;
     const nnf_activation_options *options = nnf_module_options(module);
     uint64_t element = 0; /* of any float dtype */

@@ -13,6 +13,24 @@ static nnf_status copy_start(nnf_session *session, nnfi_copy *copy, const nnf_te
 
 /* ---- Split ---- */
 
+/* Sizes that are given, as far as they are known: each is a size, and together they are no more
+ * than there is, or as much where all are known. */
+static nnf_status check_sizes(const nnfi_ints *sizes, nnf_dim length) {
+    int64_t total = 0;
+    bool all = sizes->n >= 0;
+    for (int i = 0; i < sizes->n; i++) {
+        nnf_dim size = sizes->values[i];
+        all = all && nnfi_dim_known(size);
+        if (nnfi_dim_known(size) && (size.value < 0 || !nnfi_add(total, size.value, &total)))
+            return nnf_error(NNF_ERROR_SHAPE, "Split has a part of size %lld",
+                             (long long)size.value);
+    }
+    if (!nnfi_dim_known(length) || (all ? total == length.value : total <= length.value))
+        return NNF_OK;
+    return nnf_error(NNF_ERROR_SHAPE, "Split's parts have %s%lld of %lld elements together",
+                     all ? "" : "at least ", (long long)total, (long long)length.value);
+}
+
 /* The sizes as the call says them, or equal parts with a smaller last one where the options allow
  * it. Unknown ones are left so. */
 static nnf_status split_sizes(const nnf_module *module, const nnf_type_info *const *inputs,
@@ -22,8 +40,9 @@ static nnf_status split_sizes(const nnf_module *module, const nnf_type_info *con
     if (given)
         NNFI_TRY(nnfi_ints_of_info(out, module, "its sizes", given));
     else
-        nnfi_ints_of_option(out, options->sizes, options->n);
-    int64_t parts = (int64_t)n_outputs, total = 0;
+        NNFI_TRY(nnfi_ints_of_option(out, module, "its sizes", options->sizes,
+                                     NNFI_ROOM(options->sizes), options->n));
+    int64_t parts = (int64_t)n_outputs;
     if (!out->given) {
         if (options->num_outputs > 0 && options->num_outputs != parts)
             return nnf_error(NNF_ERROR_INVALID, "Split gives %lld outputs, not %zu",
@@ -33,7 +52,8 @@ static nnf_status split_sizes(const nnf_module *module, const nnf_type_info *con
             return nnf_error(NNF_ERROR_SHAPE, "Split cannot make %lld equal parts of %lld",
                              (long long)parts, (long long)length.value);
         out->n = parts <= NNF_MAX_KNOWN_VALUES ? (int)parts : -1;
-        int64_t part = known ? (length.value + parts - 1) / parts : 0, left = length.value;
+        int64_t part = known ? length.value / parts + (length.value % parts != 0) : 0;
+        int64_t left = length.value;
         for (int i = 0; i < out->n; i++, left -= part)
             out->values[i] = !known        ? nnfi_unknown_dim()
                              : left > part ? nnfi_dim(part)
@@ -42,16 +62,7 @@ static nnf_status split_sizes(const nnf_module *module, const nnf_type_info *con
     }
     if (out->n >= 0 && out->n != parts)
         return nnf_error(NNF_ERROR_SHAPE, "Split has %d sizes for %zu outputs", out->n, n_outputs);
-    bool known = nnfi_dim_known(length) && out->n >= 0;
-    for (int i = 0; i < out->n; i++) {
-        known = known && nnfi_dim_known(out->values[i]);
-        if (known && (out->values[i].value < 0 || !nnfi_add(total, out->values[i].value, &total)))
-            return nnf_error(NNF_ERROR_SHAPE, "Split has a part of size %lld",
-                             (long long)out->values[i].value);
-    }
-    if (!known || total == length.value) return NNF_OK;
-    return nnf_error(NNF_ERROR_SHAPE, "Split's parts have %lld of %lld elements together",
-                     (long long)total, (long long)length.value);
+    return check_sizes(out, length);
 }
 
 static nnf_status infer_split(const nnf_module *module, const nnf_type_info *const *inputs,
@@ -70,7 +81,8 @@ static nnf_status infer_split(const nnf_module *module, const nnf_type_info *con
         nnf_dim size = sizes.n >= 0 ? sizes.values[i] : nnfi_unknown_dim();
         nnfi_info_set_shape(&outputs[i], x->ndim, x->shape);
         outputs[i].shape[axis] = size;
-        if (x->ndim != 1 || x->n_values < 0 || at < 0 || !nnfi_dim_known(size)) {
+        bool known = x->ndim == 1 && x->n_values >= 0 && at >= 0 && nnfi_dim_known(size);
+        if (!known || size.value > x->n_values - at) {
             at = -1;
             continue;
         }

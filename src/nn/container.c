@@ -25,9 +25,7 @@ static nnf_status infer_child(const nnf_module *parent, size_t index,
                               const nnf_type_info *const *inputs, size_t n_inputs,
                               nnf_type_info *outputs, size_t n_outputs) {
     const nnf_module *child = nnf_module_child(parent, index);
-    const nnf_module_type *type = nnf_module_get_type(child);
-    nnf_status status =
-        type->infer ? type->infer(child, inputs, n_inputs, outputs, n_outputs) : NNF_OK;
+    nnf_status status = nnfi_module_infer(child, inputs, n_inputs, outputs, n_outputs);
     if (status == NNF_OK) return NNF_OK;
     return nnfi_error_prefix(status, "'%s': ", nnf_module_child_name(parent, index));
 }

@@ -54,6 +54,12 @@ static nnf_status check_transposed(const char *type, const nnf_conv_options *opt
     return NNF_OK;
 }
 
+static nnf_status check_spatial(const char *type, const nnf_conv_options *options) {
+    if (options->spatial >= 1 && options->spatial <= NNF_MAX_SPATIAL) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "%s has spatial = %d; it must be 1, 2 or 3", type,
+                     options->spatial);
+}
+
 /* Channels and kernel sizes of 0 (`least` 0) are still to be taken from the weight. */
 static nnf_status check_options(const char *type, const nnf_conv_options *options, int64_t least) {
     int n = options->spatial;
@@ -99,11 +105,14 @@ typedef struct conv_plan {
 static nnf_status fit(const nnf_module *module, int64_t *option, const char *what,
                       const nnf_type_info *weight, int axis, int64_t factor) {
     int64_t value;
+    char text[NNFI_INFO_TEXT];
     if (!nnfi_dim_known(weight->shape[axis])) return NNF_OK;
+    if (weight->shape[axis].value == 0) /* as an option, 0 says that nothing is known */
+        return nnf_error(NNF_ERROR_SHAPE, "%s cannot have the empty weight %s",
+                         nnf_module_type_name(module), nnfi_info_text(text, sizeof text, weight));
     bool fits = nnfi_mul(weight->shape[axis].value, factor, &value);
     if (fits && *option == 0) *option = value;
     if (fits && *option == value) return NNF_OK;
-    char text[NNFI_INFO_TEXT];
     return nnf_error(NNF_ERROR_SHAPE, "%s with %s %lld and %lld groups cannot have the weight %s",
                      nnf_module_type_name(module), what, (long long)*option, (long long)factor,
                      nnfi_info_text(text, sizeof text, weight));
@@ -147,8 +156,11 @@ static nnf_status slide_transposed(const nnf_module *module, conv_plan *plan, in
     nnfi_window window = {
         .kernel = o->kernel_size[i], .stride = o->stride[i], .dilation = o->dilation[i]};
     int64_t extent, full;
-    if (!nnfi_window_extent(&window, &extent) || !nnfi_add(extent, o->output_padding[i], &extent))
-        return nnf_error(NNF_ERROR_SHAPE, "%s has a kernel or dilation that is too large",
+    if (!nnfi_window_extent(&window, &extent) || !nnfi_add(extent, o->output_padding[i], &extent) ||
+        !nnfi_is_small(extent) || !nnfi_is_small(window.stride) || !nnfi_is_small(plan->begin[i]) ||
+        !nnfi_is_small(plan->end[i]))
+        return nnf_error(NNF_ERROR_SHAPE,
+                         "%s has a kernel, dilation, stride or padding that is too large",
                          nnf_module_type_name(module));
     if (o->auto_pad != NNF_AUTO_PAD_NOTSET) plan->begin[i] = plan->end[i] = 0;
     if (!nnfi_dim_known(in)) {
@@ -250,9 +262,7 @@ static nnf_status plan_call(conv_plan *plan, const nnf_module *module, const nnf
     const char *type = nnf_module_type_name(module);
     const nnf_conv_options *options = nnf_module_options(module);
     *plan = (conv_plan){.options = *options, .ndim = -1};
-    if (options->spatial < 1 || options->spatial > NNF_MAX_SPATIAL)
-        return nnf_error(NNF_ERROR_INVALID, "%s has spatial = %d; it must be 1, 2 or 3", type,
-                         options->spatial);
+    NNFI_TRY(check_spatial(type, options));
     memcpy(plan->begin, options->padding_begin, sizeof plan->begin);
     memcpy(plan->end, options->padding_end, sizeof plan->end);
     NNFI_TRY(check_options(type, options, 0));
@@ -355,6 +365,7 @@ static bool mixes_zeros(const nnf_conv_options *options) {
 static nnf_status conv_linear_map(const nnf_module *module, nnf_linear_map *out) {
     nnf_conv_options options = *(const nnf_conv_options *)nnf_module_options(module);
     nnfi_slot_info weight = nnfi_slot_info_of(module, WEIGHT, NULL, 0);
+    NNFI_TRY(check_spatial(nnf_module_type_name(module), &options));
     if (!weight.given)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the weight of %s is not a constant",
                          nnf_module_type_name(module));
@@ -394,9 +405,8 @@ static nnf_status set_weights(nnf_module *module, bool bias, nnf_dtype dtype) {
 
 nnf_status nnf_conv_new(nnf_module **out, const nnf_conv_options *options, bool bias,
                         nnf_dtype dtype) {
-    if (!options || options->spatial < 1 || options->spatial > NNF_MAX_SPATIAL)
-        return nnf_error(NNF_ERROR_INVALID, "a convolution has spatial = %d; it must be 1, 2 or 3",
-                         options ? options->spatial : 0);
+    if (!options) return nnf_error(NNF_ERROR_INVALID, "a convolution needs its options");
+    NNFI_TRY(check_spatial("a convolution", options));
     const nnf_module_type *type =
         &types[(options->transposed ? NNF_MAX_SPATIAL : 0) + options->spatial - 1];
     NNFI_TRY(check_options(type->name, options, 1));

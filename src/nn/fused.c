@@ -88,7 +88,7 @@ static nnf_status check_count(const fused_type *row, size_t n) {
 static nnf_status check_child(const fused_type *row, size_t index, const nnf_module *child) {
     if (!child)
         return nnf_error(NNF_ERROR_INVALID, "module %zu of a %s is NULL", index, row->type.name);
-    const char *given = nnf_module_type_before_parametrizations(child);
+    const char *given = nnfi_known_type(child);
     const char *wanted = row->children[index];
     if (is_made_of(wanted, given)) return NNF_OK;
     return nnf_error(NNF_ERROR_INVALID, "module %zu of a %s must be %s%s, not a %s", index,

@@ -18,13 +18,33 @@ static nnf_status check_scalar(const nnf_module *module, const char *what,
 
 /* ---- Range ---- */
 
-static nnf_status range_count(int64_t *out, double start, double limit, double delta) {
+static nnf_status count_floats(int64_t *out, double start, double limit, double delta) {
     double count = ceil((limit - start) / delta);
     if (!(fabs(count) < 0x1p53))
         return nnf_error(NNF_ERROR_INVALID, "Range from %g to %g by %g has no end", start, limit,
                          delta);
     *out = count > 0 ? (int64_t)count : 0;
     return NNF_OK;
+}
+
+/* Unsigned, as two int64 may lie further apart than an int64 can say. */
+static nnf_status count_integers(int64_t *out, int64_t start, int64_t limit, int64_t delta) {
+    bool down = delta < 0;
+    uint64_t step = down ? 0 - (uint64_t)delta : (uint64_t)delta, count = 0;
+    uint64_t span = down ? (uint64_t)start - (uint64_t)limit : (uint64_t)limit - (uint64_t)start;
+    if (step > 0 && (down ? start > limit : start < limit))
+        count = span / step + (span % step != 0);
+    if (step == 0 || count > INT64_MAX)
+        return nnf_error(NNF_ERROR_INVALID, "Range from %lld to %lld by %lld has %s",
+                         (long long)start, (long long)limit, (long long)delta,
+                         step == 0 ? "no end" : "too many elements");
+    *out = (int64_t)count;
+    return NNF_OK;
+}
+
+/* Element i, which lies between start and limit, where the product alone may not. */
+static int64_t integer_at(int64_t start, int64_t delta, int64_t i) {
+    return (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)delta);
 }
 
 static nnf_status infer_range(const nnf_module *module, const nnf_type_info *const *inputs,
@@ -41,7 +61,7 @@ static nnf_status infer_range(const nnf_module *module, const nnf_type_info *con
     }
     if (known) {
         int64_t n;
-        NNFI_TRY(range_count(&n, (double)of[0].value, (double)of[1].value, (double)of[2].value));
+        NNFI_TRY(count_integers(&n, of[0].value, of[1].value, of[2].value));
         count = nnfi_dim(n);
     } else if (nnfi_dim_is(of[0], 0) && nnfi_dim_is(of[2], 1)) {
         count = of[1]; /* as long as that axis */
@@ -49,7 +69,7 @@ static nnf_status infer_range(const nnf_module *module, const nnf_type_info *con
     nnfi_info_set_shape(out, 1, &count);
     if (!known || count.value > NNF_MAX_KNOWN_VALUES) return NNF_OK;
     for (int i = 0; i < count.value; i++)
-        values[i] = nnfi_dim(of[0].value + i * of[2].value);
+        values[i] = nnfi_dim(integer_at(of[0].value, of[2].value, i));
     return nnf_type_info_set_values(out, values, (int)count.value);
 }
 
@@ -67,12 +87,15 @@ static nnf_status forward_range(nnf_session *session, nnf_module *module, nnf_te
         of[i] = nnfi_load_f64(dtype, data, 0);
         integers[i] = nnfi_load_i64(dtype, data, 0);
     }
-    NNFI_TRY(range_count(&n, of[0], of[1], of[2]));
+    if (whole)
+        NNFI_TRY(count_integers(&n, integers[0], integers[1], integers[2]));
+    else
+        NNFI_TRY(count_floats(&n, of[0], of[1], of[2]));
     if (!outputs[0]) NNFI_TRY(nnf_session_new_tensor(session, &outputs[0], dtype, 1, &n));
     NNFI_TRY(nnf_tensor_mut_data(outputs[0], &y));
     for (int64_t i = 0; i < n; i++) {
         if (whole)
-            nnfi_store_i64(dtype, y, i, integers[0] + i * integers[2]);
+            nnfi_store_i64(dtype, y, i, integer_at(integers[0], integers[2], i));
         else
             nnfi_store_f64(dtype, y, i, of[0] + (double)i * of[2]);
     }
@@ -343,12 +366,16 @@ static nnf_status forward_non_zero(nnf_session *session, nnf_module *module,
 }
 
 static const nnf_module_type types[] = {
-    {.name = "Range", .infer = infer_range, .forward = forward_range},
+    {.name = "Range",
+     .infer = infer_range,
+     .forward = forward_range,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
     {.name = "Size", .infer = infer_size, .forward = forward_size},
     {.name = "OneHot",
      .options_size = sizeof(nnf_axis_options),
      .infer = infer_one_hot,
-     .forward = forward_one_hot},
+     .forward = forward_one_hot,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
     {.name = "EyeLike",
      .options_size = sizeof(nnf_eye_options),
      .infer = infer_eye,
@@ -357,7 +384,10 @@ static const nnf_module_type types[] = {
      .options_size = sizeof(nnf_trilu_options),
      .infer = infer_trilu,
      .forward = forward_trilu},
-    {.name = "NonZero", .infer = infer_non_zero, .forward = forward_non_zero},
+    {.name = "NonZero",
+     .infer = infer_non_zero,
+     .forward = forward_non_zero,
+     .flags = NNFI_TYPE_MAKES_OUTPUTS},
 };
 const nnfi_type_family nnfi_generate_family = NNFI_TYPE_FAMILY(types);
 

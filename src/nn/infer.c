@@ -182,11 +182,16 @@ nnf_status nnfi_infer_float_same(const nnf_module *module, const nnf_type_info *
 
 /* ---- Lists of integers ---- */
 
-void nnfi_ints_of_option(nnfi_ints *out, const int64_t *values, int n) {
+nnf_status nnfi_ints_of_option(nnfi_ints *out, const nnf_module *module, const char *what,
+                               const int64_t *values, int room, int n) {
+    if (n > room)
+        return nnf_error(NNF_ERROR_INVALID, "%s has %d entries in %s, which hold %d at most",
+                         nnf_module_type_name(module), n, what, room);
     out->given = n >= 0;
     out->n = n < 0 ? 0 : n;
     for (int i = 0; i < out->n; i++)
         out->values[i] = nnfi_dim(values[i]);
+    return NNF_OK;
 }
 
 nnf_status nnfi_ints_of_info(nnfi_ints *out, const nnf_module *module, const char *what,

@@ -51,7 +51,8 @@ static nnf_status transpose_axes(const nnf_module *module, int ndim, int *axes) 
         return nnf_error(NNF_ERROR_SHAPE,
                          "Transpose has a permutation of %d axes, but its input has %d dimensions",
                          options->n, ndim);
-    nnfi_ints_of_option(&perm, options->perm, options->n);
+    NNFI_TRY(nnfi_ints_of_option(&perm, module, "its permutation", options->perm,
+                                 NNFI_ROOM(options->perm), options->n));
     return nnfi_ints_axes(&perm, module, ndim, axes, &known);
 }
 
@@ -111,10 +112,11 @@ static nnf_status slice_lists(const nnf_module *module, const nnf_type_info *con
     static const char *const names[] = {"its starts", "its ends", "its axes", "its steps"};
     const nnf_slice_options *options = nnf_module_options(module);
     if (options->n >= 0) {
-        nnfi_ints_of_option(&lists[0], options->starts, options->n);
-        nnfi_ints_of_option(&lists[1], options->ends, options->n);
-        nnfi_ints_of_option(&lists[2], options->axes, options->n);
-        nnfi_ints_of_option(&lists[3], NULL, -1);
+        const int64_t *const given[] = {options->starts, options->ends, options->axes};
+        for (int i = 0; i < 3; i++)
+            NNFI_TRY(nnfi_ints_of_option(&lists[i], module, names[i], given[i],
+                                         NNFI_ROOM(options->starts), options->n));
+        lists[3] = (nnfi_ints){.given = false};
         return NNF_OK;
     }
     for (int i = 0; i < 4; i++)

@@ -16,10 +16,6 @@
 
 /* ---- Families: one for each file of rows; nnf_type searches them all ---- */
 
-typedef struct nnfi_type_family {
-    const nnf_module_type *first;
-    size_t n, stride; /* bytes from one row to the next: a row may be part of a larger struct */
-} nnfi_type_family;
 #define NNFI_TYPE_FAMILY(rows) \
     { (rows), sizeof(rows) / sizeof *(rows), sizeof *(rows) }
 
@@ -48,11 +44,6 @@ extern const nnfi_type_family nnfi_pad_family;
 extern const nnfi_type_family nnfi_dropout_family;
 extern const nnfi_type_family nnfi_container_family; /* Sequential, Module, Identity, Opaque */
 extern const nnfi_type_family nnfi_fused_family;
-
-/* Whether it is a row of the library's, and not a user's own type, which may have the same name. */
-bool nnfi_is_built_in(const nnf_module_type *type);
-/* Whether the module is of the built-in type of that name. */
-bool nnfi_is_a(const nnf_module *module, const char *type);
 
 /* ---- Fused containers ---- */
 
@@ -183,7 +174,11 @@ typedef struct nnfi_ints {
     int n;      /* -1: not even the length is known */
     nnf_dim values[NNF_MAX_KNOWN_VALUES];
 } nnfi_ints;
-void nnfi_ints_of_option(nnfi_ints *out, const int64_t *values, int n); /* n < 0: not given */
+/* Of an option (n < 0: not given), which has room for `room` of them. NNF_ERROR_INVALID where a
+ * program says that it holds more. */
+nnf_status nnfi_ints_of_option(nnfi_ints *out, const nnf_module *module, const char *what,
+                               const int64_t *values, int room, int n);
+#define NNFI_ROOM(array) ((int)(sizeof(array) / sizeof *(array)))
 /* Of an input (NULL: not given); a scalar is a list of one. NNF_ERROR_DTYPE unless i32 or i64. */
 nnf_status nnfi_ints_of_info(nnfi_ints *out, const nnf_module *module, const char *what,
                              const nnf_type_info *info);

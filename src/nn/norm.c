@@ -58,10 +58,12 @@ static nnf_status normalize(nnf_session *session, norm_call *call, const nnf_ten
 
 /* ---- Over the last axes ---- */
 
-/* scale and bias are broadcast to x. */
-static nnf_status check_factor(const nnf_module *module, const nnf_type_info *x,
+/* scale and bias have x's dtype and are broadcast to it. */
+static nnf_status check_factor(const nnf_module *module, nnf_dtype *dtype, const nnf_type_info *x,
                                const nnf_type_info *factor) {
-    if (!factor || factor->ndim < 0 || x->ndim < 0) return NNF_OK;
+    if (!factor) return NNF_OK;
+    NNFI_TRY(nnfi_merge_dtype(module, dtype, *dtype, factor->dtype));
+    if (factor->ndim < 0 || x->ndim < 0) return NNF_OK;
     nnf_type_info both;
     nnf_type_info_init(&both);
     NNFI_TRY(nnfi_broadcast(module, &both, x, factor));
@@ -82,9 +84,9 @@ static nnf_status infer_last_axes(const nnf_module *module, const nnf_type_info 
     NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, least, 3, n_outputs, 3));
     const nnf_type_info *x = inputs[0];
     NNFI_TRY(nnfi_check_float(module, x));
-    for (size_t i = 1; i < n_inputs; i++)
-        NNFI_TRY(check_factor(module, x, inputs[i]));
     nnfi_info_set_like(&outputs[0], x);
+    for (size_t i = 1; i < n_inputs; i++)
+        NNFI_TRY(check_factor(module, &outputs[0].dtype, x, inputs[i]));
     int axis = 0;
     if (x->ndim >= 0) NNFI_TRY(nnfi_normalize_axis(module, &axis, options->axis, x->ndim));
     for (size_t i = 1; i < n_outputs; i++) { /* Mean, InvStdDev */
@@ -144,7 +146,8 @@ static nnf_status infer_channels(const nnf_module *module, const nnf_type_info *
         return nnf_error(NNF_ERROR_SHAPE, "%s cannot split %lld channels into %lld groups",
                          nnf_module_type_name(module), (long long)channels.value,
                          (long long)options->groups);
-    nnf_dim wanted = options->scale_of_groups ? nnfi_dim(options->groups) : channels;
+    bool of_groups = options->scale_of_groups && options->groups > 0; /* 0: one for each channel */
+    nnf_dim wanted = of_groups ? nnfi_dim(options->groups) : channels;
     for (size_t i = 1; i < 3; i++) {
         if (inputs[i]->ndim < 0) continue;
         if (inputs[i]->ndim == 1 && !nnfi_dim_differ(inputs[i]->shape[0], wanted)) continue;

@@ -110,8 +110,9 @@ typedef struct pads {
 static nnf_status pads_lists(nnfi_ints *list, nnfi_ints *axes, const nnf_module *module,
                              const nnf_type_info *const *inputs, size_t n_inputs) {
     const nnf_pad_options *options = nnf_module_options(module);
-    nnfi_ints_of_option(list, options->pads, options->n);
-    nnfi_ints_of_option(axes, NULL, -1);
+    NNFI_TRY(nnfi_ints_of_option(list, module, "its pads", options->pads, NNFI_ROOM(options->pads),
+                                 options->n));
+    *axes = (nnfi_ints){.given = false};
     if (options->n >= 0) return NNF_OK;
     NNFI_TRY(nnfi_ints_of_info(list, module, "its pads", nnfi_input(inputs, n_inputs, 1)));
     if (!list->given) return nnf_error(NNF_ERROR_INVALID, "Pad is not given its pads");

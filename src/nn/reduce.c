@@ -42,7 +42,8 @@ static nnf_status reduced_axes(const nnf_module *module, const nnf_type_info *co
     if (given)
         NNFI_TRY(nnfi_ints_of_info(&list, module, "its axes", given));
     else
-        nnfi_ints_of_option(&list, options->axes, options->n_axes);
+        NNFI_TRY(nnfi_ints_of_option(&list, module, "its axes", options->axes,
+                                     NNFI_ROOM(options->axes), options->n_axes));
     NNFI_TRY(nnfi_ints_axes(&list, module, ndim, axes, known));
     for (int i = 0; i < ndim; i++)
         reduced[i] = list.n == 0 && !options->noop_with_empty_axes;
@@ -144,6 +145,7 @@ static const gather_function functions[NNF_DTYPE_COUNT][N_GATHER] = {
 typedef struct reduce_plan {
     nnfi_walk kept, reduced;
     int64_t lanes, run; /* one of them is the innermost axis, the other is 1 */
+    bool along_run;     /* it is the run, which may have no element */
     nnf_dtype dtype;
     gather_kind gather;
     finish_kind finish;
@@ -157,7 +159,7 @@ static void plan_axes(reduce_plan *plan, int ndim, const int64_t *shape, const b
     int last = ndim - 1;
     while (last >= 0 && shape[last] == 1)
         last--;
-    bool run = last < 0 || reduced[last];
+    bool run = plan->along_run = last < 0 || reduced[last];
     for (; last >= 0 && reduced[last] == run; last--)
         *(run ? &plan->run : &plan->lanes) *= shape[last];
     for (int i = 0; i <= last; i++)
@@ -220,9 +222,10 @@ static void run_plan(reduce_plan *plan, const char *x, void *y) {
                 integers[i] = whole_start;
             }
             void *gathered = whole ? (void *)integers : (void *)floats;
-            functions[plan->dtype][plan->gather](gathered, x + (plan->kept.offset + first) * size,
-                                                 &plan->reduced, plan->run > 1 ? plan->run : lanes,
-                                                 plan->run == 1);
+            if (plan->run > 0)
+                functions[plan->dtype][plan->gather](
+                    gathered, x + (plan->kept.offset + first) * size, &plan->reduced,
+                    plan->along_run ? plan->run : lanes, !plan->along_run);
             store_lanes(plan, y, out, lanes, floats, integers);
             out += lanes;
         }
@@ -234,6 +237,7 @@ static nnf_status reduce(const nnf_tensor *x, nnf_tensor *y, const bool *reduced
     plan_axes(&plan, nnf_tensor_ndim(x), nnf_tensor_shape(x), reduced);
     const void *from;
     void *to;
+    if (nnf_tensor_numel(y) == 0) return NNF_OK;
     NNFI_TRY(nnf_tensor_data(x, &from));
     NNFI_TRY(nnf_tensor_mut_data(y, &to));
     run_plan(&plan, from, to);

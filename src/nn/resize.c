@@ -26,7 +26,8 @@ static nnf_status resized_axes(const nnf_module *module, int ndim, int *axes, in
     for (int i = 0; i < ndim; i++)
         axes[i] = i;
     if (options->n_axes < 0) return NNF_OK;
-    nnfi_ints_of_option(&list, options->axes, options->n_axes);
+    NNFI_TRY(nnfi_ints_of_option(&list, module, "its axes", options->axes, NNFI_ROOM(options->axes),
+                                 options->n_axes));
     *n = list.n;
     return nnfi_ints_axes(&list, module, ndim, axes, &known);
 }
@@ -37,33 +38,56 @@ static nnf_status check_length(const nnf_module *module, const char *what, int64
                      (long long)given, what, n);
 }
 
+/* No axis gets longer than this: far from where a size is no whole number as a double any more. */
+#define LARGEST_SIZE 0x1p40
+
+/* The size of an axis that has `from` elements now: one that is within bounds, and something is not
+ * made of nothing. */
+static nnf_status check_size(const nnf_module *module, int axis, nnf_dim from, double size) {
+    if (!(size >= 0 && size <= LARGEST_SIZE))
+        return nnf_error(NNF_ERROR_SHAPE, "%s is to give %.15g elements along axis %d",
+                         nnf_module_type_name(module), size, axis);
+    if (nnfi_dim_is(from, 0) && size > 0)
+        return nnf_error(NNF_ERROR_SHAPE,
+                         "%s is to give %.15g elements along axis %d, which has "
+                         "none",
+                         nnf_module_type_name(module), size, axis);
+    return NNF_OK;
+}
+
+/* One scale for all axes that are resized. */
+static nnf_status plan_policy(resize_plan *plan, const nnf_module *module, const nnf_type_info *x,
+                              int n, const int *axes, bool known, double scale) {
+    for (int i = 0; i < n; i++) {
+        nnf_dim from = x->shape[axes[i]];
+        plan->scale[axes[i]] = scale;
+        plan->size[axes[i]] = nnfi_unknown_dim();
+        if (!known) continue;
+        double size = floor(scale * (double)from.value + 0.5);
+        NNFI_TRY(check_size(module, axes[i], from, size));
+        plan->size[axes[i]] = nnfi_dim((int64_t)size);
+    }
+    return NNF_OK;
+}
+
 /* Sizes, as far as they are known; with a policy they are bounds for one scale of all. */
 static nnf_status plan_sizes(resize_plan *plan, const nnf_module *module, const nnf_type_info *x,
                              const nnfi_ints *sizes, const int *axes) {
     const nnf_resize_options *options = nnf_module_options(module);
     bool larger = options->policy == NNF_RESIZE_NOT_SMALLER, known = true;
-    double scale = 0;
+    double scale = NAN; /* no axis has told one yet */
     for (int i = 0; i < sizes->n; i++) {
         nnf_dim size = sizes->values[i], from = x->shape[axes[i]];
         known = known && nnfi_dim_known(size) && nnfi_dim_known(from);
-        if (nnfi_dim_known(size) && size.value < 0)
-            return nnf_error(NNF_ERROR_SHAPE, "Resize is to give %lld elements along axis %d",
-                             (long long)size.value, axes[i]);
+        if (nnfi_dim_known(size)) NNFI_TRY(check_size(module, axes[i], from, (double)size.value));
         plan->size[axes[i]] = size;
-        if (!known) continue;
+        if (!known || from.value == 0) continue;
         double own = (double)size.value / (double)from.value;
         plan->scale[axes[i]] = own;
-        if (i == 0 || (larger ? own > scale : own < scale)) scale = own;
+        if (isnan(scale) || (larger ? own > scale : own < scale)) scale = own;
     }
-    if (options->policy == NNF_RESIZE_STRETCH) return NNF_OK;
-    for (int i = 0; i < sizes->n; i++) {
-        int axis = axes[i];
-        plan->scale[axis] = scale;
-        plan->size[axis] =
-            known ? nnfi_dim((int64_t)floor(scale * (double)x->shape[axis].value + 0.5))
-                  : nnfi_unknown_dim();
-    }
-    return NNF_OK;
+    if (options->policy == NNF_RESIZE_STRETCH || (known && isnan(scale))) return NNF_OK;
+    return plan_policy(plan, module, x, sizes->n, axes, known, scale);
 }
 
 /* Sizes that follow from scales, which are floats: only a tensor tells them. */
@@ -72,9 +96,10 @@ static nnf_status plan_scales(resize_plan *plan, const nnf_module *module, const
     for (int i = 0; i < n; i++) {
         nnf_dim from = x->shape[axes[i]];
         double size = nnfi_dim_known(from) ? floor((double)from.value * scales[i]) : 0;
-        if (!(scales[i] > 0) || size > 0x1p40)
+        if (!(scales[i] > 0 && isfinite(scales[i])))
             return nnf_error(NNF_ERROR_SHAPE, "%s has scale %g for axis %d",
                              nnf_module_type_name(module), scales[i], axes[i]);
+        NNFI_TRY(check_size(module, axes[i], from, size));
         plan->scale[axes[i]] = scales[i];
         plan->size[axes[i]] = scales[i] == 1.0       ? from
                               : nnfi_dim_known(from) ? nnfi_dim((int64_t)size)
@@ -419,6 +444,6 @@ static const nnf_module_type types[] = {{
     .options_size = sizeof(nnf_resize_options),
     .infer = infer_resize,
     .forward = forward_resize,
-    .flags = NNF_TYPE_WIDENS_16_BIT,
+    .flags = NNF_TYPE_WIDENS_16_BIT | NNFI_TYPE_MAKES_OUTPUTS, /* scales are read as it runs */
 }};
 const nnfi_type_family nnfi_resize_family = NNFI_TYPE_FAMILY(types);

@@ -8,10 +8,14 @@ static nnf_status forward_copy(nnf_session *session, nnf_module *module, nnf_ten
     return nnfi_copy_elements(outputs[0], inputs[0]);
 }
 
-/* What stays of the input: dtype and known elements. */
+/* What stays of the input: dtype, and known elements where the output is known to hold them. */
 static nnf_status keep_elements(nnf_type_info *out, const nnf_type_info *in) {
+    nnf_dim n;
     out->dtype = in->dtype;
-    return in->n_values < 0 ? NNF_OK : nnf_type_info_set_values(out, in->values, in->n_values);
+    if (in->n_values < 0 || out->ndim < 0) return NNF_OK;
+    NNFI_TRY(nnfi_dim_product(&n, out->shape, 0, out->ndim));
+    if (!nnfi_info_is_static(out) || !nnfi_dim_is(n, in->n_values)) return NNF_OK;
+    return nnf_type_info_set_values(out, in->values, in->n_values);
 }
 
 /* ---- Shape ---- */
@@ -111,6 +115,10 @@ static nnf_status fit(const nnf_type_info *x, nnf_dim *shape, int n, int inferre
     int n_from, n_to;
     int64_t have, want;
     NNFI_TRY(split_product(x->shape, x->ndim, -1, &have, from, &n_from));
+    if (x->n_values >= 0) { /* elements that are known are counted */
+        have = x->n_values;
+        n_from = 0;
+    }
     NNFI_TRY(split_product(shape, n, inferred, &want, to, &n_to));
     cancel(from, &n_from, to, &n_to);
     bool all = n_from == 0 && n_to == 0;
@@ -215,8 +223,8 @@ static nnf_status axes_of(nnfi_ints *out, const nnf_module *module,
     const nnf_axes_options *options = nnf_module_options(module);
     const nnf_type_info *given = nnfi_input(inputs, n_inputs, 1);
     if (given) return nnfi_ints_of_info(out, module, "its axes", given);
-    nnfi_ints_of_option(out, options->axes, options->n_axes);
-    return NNF_OK;
+    return nnfi_ints_of_option(out, module, "its axes", options->axes, NNFI_ROOM(options->axes),
+                               options->n_axes);
 }
 
 /* Which axes go; false where that cannot be told. */

@@ -11,8 +11,7 @@ void nnfi_split_padding(nnf_auto_pad auto_pad, int64_t total, int64_t *begin, in
     *end = total - *begin;
 }
 
-/* Padding may be negative, so nnfi_add does not serve; the bound leaves room for a few sums. */
-static bool is_small(int64_t value) {
+bool nnfi_is_small(int64_t value) {
     return value > -(INT64_MAX / 8) && value < INT64_MAX / 8;
 }
 
@@ -51,8 +50,9 @@ nnf_status nnfi_window_slide(const nnf_module *module, nnfi_window *window, nnf_
                              nnf_dim *out) {
     int64_t extent;
     if (window->auto_pad == NNF_AUTO_PAD_VALID) window->begin = window->end = 0;
-    if (!nnfi_window_extent(window, &extent) || !is_small(extent) || !is_small(window->begin) ||
-        !is_small(window->end) || !is_small(window->stride))
+    if (!nnfi_window_extent(window, &extent) || !nnfi_is_small(extent) ||
+        !nnfi_is_small(window->begin) || !nnfi_is_small(window->end) ||
+        !nnfi_is_small(window->stride))
         return too_large(module);
     if (!nnfi_dim_known(in)) {
         bool same = window->stride == 1 && (nnfi_auto_pad_is_same(window->auto_pad) ||
@@ -60,7 +60,7 @@ nnf_status nnfi_window_slide(const nnf_module *module, nnfi_window *window, nnf_
         *out = same ? in : nnfi_unknown_dim();
         return NNF_OK;
     }
-    if (!is_small(in.value)) return too_large(module);
+    if (!nnfi_is_small(in.value)) return too_large(module);
     *out = nnfi_dim(0);
     if (nnfi_auto_pad_is_same(window->auto_pad)) {
         out->value = slide_same(window, in.value, extent);

@@ -21,6 +21,9 @@ nnf_status nnfi_window_slide(const nnf_module *module, nnfi_window *window, nnf_
 /* The elements that the window spans with its dilation; false on overflow. */
 bool nnfi_window_extent(const nnfi_window *window, int64_t *extent);
 
+/* Padding may be negative, so nnfi_add does not serve; this bound leaves room for a few sums. */
+bool nnfi_is_small(int64_t value);
+
 /* Whether the output is to be the input by stride, rounded up. */
 static inline bool nnfi_auto_pad_is_same(nnf_auto_pad auto_pad) {
     return auto_pad == NNF_AUTO_PAD_SAME_UPPER || auto_pad == NNF_AUTO_PAD_SAME_LOWER;

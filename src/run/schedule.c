@@ -14,21 +14,32 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
     return hash ^ hash >> 29;
 }
 
+static uint64_t mix_bytes(uint64_t hash, const unsigned char *bytes, size_t n) {
+    for (uint64_t word; n > 0;) {
+        size_t part = n < sizeof word ? n : sizeof word;
+        word = 0;
+        memcpy(&word, bytes, part);
+        hash = mix(hash, word);
+        bytes += part;
+        n -= part;
+    }
+    return hash;
+}
+
+static uint64_t mix_tensor(uint64_t hash, const nnf_tensor *tensor) {
+    hash = mix(hash, (uint64_t)(uintptr_t)tensor);
+    return tensor ? mix(hash, nnfi_tensor_version(tensor)) : hash;
+}
+
 static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
     const nnf_module_type *type = nnf_module_get_type(module);
-    const unsigned char *options = nnf_module_options(module);
+    const void *options = nnf_module_options(module);
     hash = mix(hash, (uint64_t)(uintptr_t)module * 2 + nnf_module_training(module));
+    hash = mix(hash, (uint64_t)(uintptr_t)type);
     hash = mix(hash, nnf_module_n_forward_hooks(module) + nnf_module_n_forward_pre_hooks(module));
-    for (size_t i = 0; options && i + 8 <= type->options_size; i += 8) {
-        uint64_t word;
-        memcpy(&word, options + i, sizeof word);
-        hash = mix(hash, word);
-    }
-    for (size_t i = 0; i < nnf_module_n_tensors(module); i++) {
-        const nnf_tensor *tensor = nnf_module_tensor(module, nnf_module_tensor_name(module, i));
-        hash = mix(hash, (uint64_t)(uintptr_t)tensor);
-        if (tensor) hash = mix(hash, nnfi_tensor_version(tensor));
-    }
+    if (options) hash = mix_bytes(hash, options, type->options_size);
+    for (size_t i = 0; i < nnf_module_n_tensors(module); i++)
+        hash = mix_tensor(hash, nnf_module_tensor(module, nnf_module_tensor_name(module, i)));
     for (size_t i = 0; i < nnf_module_n_children(module); i++)
         hash = module_fingerprint(hash, nnf_module_child(module, i));
     return hash;
@@ -36,14 +47,18 @@ static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
 
 uint64_t nnfi_schedule_fingerprint(const nnf_module *graph) {
     const nnfi_graph *self = nnfi_graph_of(graph);
-    uint64_t hash = mix(self->n_calls, self->n_values);
+    uint64_t hash = mix(0, self->changes);
     for (size_t i = 0; i < self->n_calls; i++)
         hash = module_fingerprint(hash, self->calls[i]->module);
+    for (size_t i = 0; i < self->n_values; i++)
+        if (self->values[i].constant) hash = mix_tensor(hash, self->values[i].constant);
     return hash;
 }
 
 bool nnfi_schedule_fits(const nnfi_schedule *schedule, nnf_tensor *const *inputs, size_t n_inputs) {
-    if (n_inputs != schedule->n_inputs) return false;
+    if (n_inputs != schedule->n_inputs ||
+        nnf_graph_n_outputs(schedule->graph) != schedule->n_outputs)
+        return false;
     for (size_t i = 0; i < n_inputs; i++) {
         const nnfi_operand *made_for = &schedule->inputs[i];
         if (!inputs[i] || nnf_tensor_dtype(inputs[i]) != made_for->dtype ||

@@ -238,10 +238,10 @@ static bool is_view(const nnfi_call *call) {
     const nnf_module *module = call->module;
     const nnf_module_type *type = nnf_module_get_type(module);
     if (call->n_outputs != 1) return false;
-    if (call->n_inputs == 1 && !strcmp(type->name, "Concat")) return true;
+    if (call->n_inputs == 1 && nnfi_is_a(module, "Concat")) return true;
     if (type->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(type->name, names[i])) return true;
+        if (nnfi_is_a(module, names[i])) return true;
     return false;
 }
 

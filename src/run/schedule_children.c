@@ -36,12 +36,10 @@ static size_t set_inputs(const nnfi_builder *b, children *c, const nnfi_call_wor
 /* A new value for the child's output, which the next child reads. */
 static nnf_status new_between(nnfi_builder *b, children *c, const nnfi_call *call,
                               int32_t *output) {
-    const nnf_module_type *type = nnf_module_get_type(call->module);
     nnfi_operand operand = {0};
     nnf_type_info info;
     nnf_type_info_init(&info);
-    nnf_status status =
-        type->infer ? type->infer(call->module, c->given, call->n_inputs, &info, 1) : NNF_OK;
+    nnf_status status = nnfi_module_infer(call->module, c->given, call->n_inputs, &info, 1);
     nnf_type_info_clear(&c->info);
     c->info = info;
     if (status) return status;

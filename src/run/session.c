@@ -13,9 +13,6 @@
 #include "support/memory.h"
 #include "support/text.h"
 
-/* Modules that call modules take C stack: a tree that is nested deeper than this does not run. */
-#define MAX_NESTING 1000
-
 int nnfi_default_threads(void) {
 #ifdef _OPENMP
     return omp_get_max_threads();
@@ -92,8 +89,9 @@ void nnfi_profile_end(const nnf_session *session, const char *path, const char *
 /* ---- Paths in errors ---- */
 
 static nnf_status push_name(nnf_session *session, const char *name) {
-    if (session->n_names >= MAX_NESTING)
-        return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d", MAX_NESTING);
+    if (session->n_names >= NNFI_MAX_NESTING)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "modules are nested deeper than %d",
+                         NNFI_MAX_NESTING);
     if (!nnfi_reserve(&session->names, &session->names_capacity, session->n_names + 1,
                       sizeof *session->names))
         return nnfi_error_memory(sizeof *session->names, "a path");
@@ -129,7 +127,7 @@ static nnf_status cannot_run(nnf_session *session, const nnf_module *module) {
     const char *type = nnf_module_type_name(module), *why = "";
     const nnf_opaque_options *node = nnf_module_options(module);
     nnfi_text path = current_path(session), what = {0};
-    if (!strcmp(type, "Opaque") && node->op_type) {
+    if (nnfi_is_a(module, "Opaque") && node->op_type) {
         nnfi_text_add(&what, "operator %s%s%s", node->domain, *node->domain ? "." : "",
                       node->op_type);
         why = ": nnfuse does not compute this operator, or not with these attributes and inputs";
@@ -255,8 +253,8 @@ static nnf_status infer_outputs(call_frame *frame) {
         frame->known[i] = frame->given[i] ? &frame->infos[i] : NULL;
         if (frame->given[i]) NNFI_TRY(nnf_type_info_of_tensor(&frame->infos[i], frame->given[i]));
     }
-    return frame->type->infer(frame->module, frame->known, frame->n_inputs,
-                              frame->infos + frame->n_inputs, frame->n_outputs);
+    return nnfi_module_infer(frame->module, frame->known, frame->n_inputs,
+                             frame->infos + frame->n_inputs, frame->n_outputs);
 }
 
 /* Allocates an output where inference told all of it. */
@@ -271,6 +269,22 @@ static nnf_status allocate_output(call_frame *frame, size_t index) {
     bool widens = frame->type->flags & NNF_TYPE_WIDENS_16_BIT;
     nnf_dtype dtype = widens && is_narrow(info->dtype) ? NNF_F32 : info->dtype;
     return nnf_session_new_tensor(frame->session, &frame->outputs[index], dtype, info->ndim, shape);
+}
+
+/* A program's own type may make any output itself; the library's rely on infer. */
+static bool makes_outputs(const nnf_module_type *type) {
+    return type->flags & NNFI_TYPE_MAKES_OUTPUTS || runs_children(type) ||
+           nnf_type(type->name) != type;
+}
+
+static nnf_status allocate_outputs(call_frame *frame) {
+    for (size_t i = 0; i < frame->n_outputs; i++) {
+        NNFI_TRY(allocate_output(frame, i));
+        if (!frame->outputs[i] && !makes_outputs(frame->type))
+            return nnf_error(NNF_ERROR_SHAPE,
+                             "its inputs and options do not tell what its output number %zu is", i);
+    }
+    return NNF_OK;
 }
 
 /* The dtype that an output is to have: what infer told, else that of a 16-bit input. */
@@ -294,8 +308,7 @@ static nnf_status narrow_output(const call_frame *frame, size_t index) {
 
 static nnf_status run_forward(call_frame *frame) {
     NNFI_TRY(infer_outputs(frame));
-    for (size_t i = 0; i < frame->n_outputs; i++)
-        NNFI_TRY(allocate_output(frame, i));
+    NNFI_TRY(allocate_outputs(frame));
     for (size_t i = 0; i < frame->n_inputs; i++) {
         frame->inputs[i] = frame->given[i];
         if (frame->given[i])

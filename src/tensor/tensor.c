@@ -191,8 +191,9 @@ static bool lies_inside(int ndim, const int64_t *shape, const int64_t *strides, 
 static bool has_contiguous_strides(const nnf_tensor *tensor) {
     const int64_t *strides = nnf_tensor_strides(tensor);
     int64_t stride = 1;
+    if (tensor->numel == 0) return true; /* whose dimensions may multiply to any number */
     for (int d = tensor->ndim - 1; d >= 0; d--) {
-        if (tensor->shape[d] != 1 && strides[d] != stride) return tensor->numel == 0;
+        if (tensor->shape[d] != 1 && strides[d] != stride) return false;
         stride *= tensor->shape[d];
     }
     return true;

@@ -215,7 +215,7 @@ static nnf_status compare_outputs(nnf_verify_report *report, const nnf_module *a
  * found before anything is computed. */
 static nnf_status check_runnable(const nnf_module *graph) {
     for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
-        if (strcmp(nnf_module_type_name(nnf_graph_call_module(graph, i)), "Opaque") != 0) continue;
+        if (!nnfi_is_a(nnf_graph_call_module(graph, i), "Opaque")) continue;
         return nnf_error(NNF_ERROR_UNSUPPORTED, "nnfuse cannot run the node '%s'",
                          nnf_graph_call_path(graph, i));
     }

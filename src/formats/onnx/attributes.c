@@ -68,6 +68,13 @@ static nnf_status read_numbers(const attribute *a, uint32_t number, uint32_t wir
     }
 }
 
+/* How many numbers a list in the options struct has room for. */
+static int room_of(const nnfi_attribute_row *row) {
+    return row->kind == NNFI_ATTRIBUTE_PAD_LIST ? 2 * NNF_MAX_DIMS
+           : row->kind == NNFI_ATTRIBUTE_LIST   ? NNF_MAX_DIMS
+                                                : NNF_MAX_SPATIAL;
+}
+
 /* Every list of a kernel's geometry has one number for each spatial axis. */
 static bool agree_on_spatial(nnfi_node_call *call, int n) {
     if (n < 1 || n > NNF_MAX_SPATIAL || (call->spatial != 0 && call->spatial != n)) return false;
@@ -91,8 +98,7 @@ static bool store_ints(nnfi_node_call *call, char *options, const nnfi_attribute
         return true;
     default: {
         int *count = (int *)(void *)(options + row->count);
-        int room = row->kind == NNFI_ATTRIBUTE_PAD_LIST ? 2 * NNF_MAX_DIMS : NNF_MAX_DIMS;
-        if (list->n > room || (*count >= 0 && *count != list->n)) return false;
+        if (list->n > room_of(row) || (*count >= 0 && *count != list->n)) return false;
         *count = list->n;
         memcpy(to, list->values, (size_t)list->n * sizeof *to);
         return true;
@@ -342,27 +348,24 @@ static bool differ(const int64_t *values, const int64_t *defaults, int n) {
     return false;
 }
 
-/* Lists: writes nothing, and gives 0, where they are the default. */
-static int64_t write_list(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
-                          const char *defaults) {
+/* Lists: writes nothing where they are the default. A count that a program set may be any. */
+static nnf_status write_list(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
+                             const char *defaults, int64_t *type) {
     const int64_t *values = (const int64_t *)(const void *)(options + row->offset);
     const int64_t *usual = (const int64_t *)(const void *)(defaults + row->offset);
-    if (row->kind == NNFI_ATTRIBUTE_LIST || row->kind == NNFI_ATTRIBUTE_PAD_LIST) {
-        int n = *(const int *)(const void *)(options + row->count);
-        if (n < 0) return ATTRIBUTE_TYPE_UNDEFINED;
-        write_ints(to, values, n);
-        return ATTRIBUTE_TYPE_INTS;
-    }
-    int spatial = *(const int *)(const void *)options;
     bool pads = row->kind == NNFI_ATTRIBUTE_PADS;
-    bool changed = differ(values, usual, spatial);
-    if (pads) {
-        changed = changed || differ(values + NNF_MAX_SPATIAL, usual + NNF_MAX_SPATIAL, spatial);
-    }
-    if (!changed) return ATTRIBUTE_TYPE_UNDEFINED;
-    write_ints(to, values, spatial);
-    if (pads) write_ints(to, values + NNF_MAX_SPATIAL, spatial);
-    return ATTRIBUTE_TYPE_INTS;
+    bool counted = row->kind == NNFI_ATTRIBUTE_LIST || row->kind == NNFI_ATTRIBUTE_PAD_LIST;
+    int n = *(const int *)(const void *)(options + (counted ? row->count : 0)); /* or `spatial` */
+    if (n > room_of(row))
+        return nnf_error(NNF_ERROR_INVALID, "the attribute '%s' has %d numbers; it has %d at most",
+                         row->name, n, room_of(row));
+    bool changed = counted ? n >= 0 : differ(values, usual, n);
+    if (pads) changed = changed || differ(values + NNF_MAX_SPATIAL, usual + NNF_MAX_SPATIAL, n);
+    if (!changed) return NNF_OK;
+    write_ints(to, values, n);
+    if (pads) write_ints(to, values + NNF_MAX_SPATIAL, n);
+    *type = ATTRIBUTE_TYPE_INTS;
+    return NNF_OK;
 }
 
 static int64_t write_word(nnfi_text *to, const nnfi_attribute_row *row, const char *options,
@@ -427,8 +430,8 @@ static nnf_status write_from(nnfi_text *to, const nnfi_attribute_row *row, const
         if (strcmp(row->name, "value") == 0) return write_value(to, module, type);
         break;
     default:
-        *type = is_word(row->kind) ? write_word(to, row, options, defaults)
-                                   : write_list(to, row, options, defaults);
+        if (!is_word(row->kind)) return write_list(to, row, options, defaults, type);
+        *type = write_word(to, row, options, defaults);
         break;
     }
     return NNF_OK;
@@ -450,5 +453,6 @@ nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, const 
         }
         nnfi_text_clear(&text);
     }
+    if (status != NNF_OK) nnfi_text_clear(node);
     return status;
 }

@@ -127,7 +127,8 @@ const nnfi_onnx_op *nnfi_onnx_op_of_type(const char *type, int64_t opset);
  * that the options cannot say. */
 nnf_status nnfi_attributes_read(bool *known, nnfi_options *options, nnfi_node_call *call,
                                 const nnfi_onnx_op *op, nnfi_reader node, nnfi_source *source);
-/* Appends the attributes that differ from the operator's defaults to a NodeProto. */
+/* Appends the attributes that differ from the operator's defaults to a NodeProto, which is empty
+ * after an error. */
 nnf_status nnfi_attributes_write(nnfi_text *node, const nnfi_onnx_op *op, const void *options,
                                  const nnf_module *module);
 

@@ -180,16 +180,12 @@ static nnf_status make_module(const builder *b, nnf_module **out, const nnfi_nod
 /* Inference says more than the file, which may be wrong; a layer that does not take its inputs is
  * no error here: the file may be fine for what it is used for. */
 static nnf_status infer_outputs(builder *b, const nnf_module *module, const nnfi_node *node) {
-    const nnf_module_type *type = nnf_module_get_type(module);
     const nnf_value *outputs = b->list->links + node->links + node->n_inputs;
-    bool fits = true;
     for (size_t i = 0; i < node->n_outputs; i++) {
         nnf_type_info_init(&b->output_infos[i]);
     }
-    if (type->infer) {
-        fits = type->infer(module, b->input_infos, node->n_inputs, b->output_infos,
-                           node->n_outputs) == NNF_OK;
-    }
+    bool fits = nnfi_module_infer(module, b->input_infos, node->n_inputs, b->output_infos,
+                                  node->n_outputs) == NNF_OK;
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < node->n_outputs; i++) {
         nnf_type_info *inferred = &b->output_infos[i];

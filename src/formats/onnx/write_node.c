@@ -50,6 +50,19 @@ static nnf_status add_constant(nnfi_write_plan *plan, const char **name, const n
     return status;
 }
 
+/* The same with a list of integers. */
+static nnf_status add_list(nnfi_write_plan *plan, const char **name, const nnfi_leaf *leaf,
+                           const char *what, const int64_t *values, int64_t n) {
+    nnf_tensor *tensor;
+    NNFI_TRY(nnf_tensor_from_data(&tensor, NNF_I64, 1, &n, values));
+    char *wish = nnfi_join(leaf->path, what);
+    nnf_status status = wish ? nnfi_write_plan_tensor(plan, name, tensor, wish, -1)
+                             : nnfi_error_memory(strlen(leaf->path), "a name");
+    nnfi_free(wish);
+    nnf_tensor_release(tensor);
+    return status;
+}
+
 /* What is known of the leaf's first input; its dtype is float32 where that is not. */
 static nnf_status input_info(nnfi_write_plan *plan, nnf_type_info *out, const nnfi_leaf *leaf) {
     const nnfi_call *call = plan->graph->calls[leaf->call];
@@ -158,7 +171,7 @@ static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi
 static nnf_status encode_adaptive(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_adaptive_pool_options *pool = nnf_module_options(leaf->module);
     (void)plan;
-    for (int i = 0; i < pool->spatial; i++) {
+    for (int i = 0; i < pool->spatial && i < NNF_MAX_SPATIAL; i++) {
         if (pool->output_size[i] != 1) return cannot(leaf, "ONNX only has it with output size 1");
     }
     nnfi_node_encode(to, "GlobalAveragePool", leaf->path, leaf->inputs, 1, leaf->outputs, 1, NULL);
@@ -242,20 +255,35 @@ static const char *unsayable(const nnfi_onnx_op *op, const void *options, int64_
     if (strcmp(op->op_type, "Pad") == 0 && (opset < 11) != (o->pad.n >= 0)) {
         return "Pad has its paddings elsewhere in this opset";
     }
-    bool reduces = strncmp(op->op_type, "Reduce", 6) == 0;
-    bool since_13 = !reduces || strcmp(op->op_type, "ReduceSum") == 0;
-    bool axes_are_inputs = opset >= (since_13 ? 13 : 18);
-    bool has_axes =
-        reduces || strcmp(op->op_type, "Squeeze") == 0 || strcmp(op->op_type, "Unsqueeze") == 0;
-    if (has_axes && axes_are_inputs && o->axes.n_axes >= 0) {
-        return "the axes are an input in this opset";
-    }
     if (strcmp(op->op_type, "AveragePool") == 0 && opset < 19) {
-        for (int i = 0; i < o->pool.spatial; i++) {
+        for (int i = 0; i < o->pool.spatial && i < NNF_MAX_SPATIAL; i++) {
             if (o->pool.dilation[i] != 1) return "AveragePool has no dilation in this opset";
         }
     }
     return NULL;
+}
+
+/* Whether the operator has its axes as input 1 in this opset. */
+static bool axes_are_an_input(const char *op_type, int64_t opset) {
+    bool reduces = strncmp(op_type, "Reduce", 6) == 0;
+    bool since_13 = strcmp(op_type, "ReduceSum") == 0 || strcmp(op_type, "Squeeze") == 0 ||
+                    strcmp(op_type, "Unsqueeze") == 0;
+    return since_13 ? opset >= 13 : reduces && opset >= 18;
+}
+
+/* Axes of the module's own where ONNX has them as an input. */
+static nnf_status encode_axes(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf,
+                              const nnfi_onnx_op *op) {
+    nnf_axes_options options = *(const nnf_axes_options *)nnf_module_options(leaf->module);
+    const char *inputs[2] = {leaf->inputs[0], ""};
+    nnfi_text rest = {0};
+    if (options.n_axes > NNF_MAX_DIMS)
+        return cannot(leaf, "it has more axes than a tensor can have");
+    NNFI_TRY(add_list(plan, &inputs[1], leaf, "axes", options.axes, options.n_axes));
+    options.n_axes = -1;
+    NNFI_TRY(nnfi_attributes_write(&rest, op, &options, leaf->module));
+    nnfi_node_encode(to, op->op_type, leaf->path, inputs, 2, leaf->outputs, 1, &rest);
+    return NNF_OK;
 }
 
 static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
@@ -270,18 +298,20 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nn
     }
     const char *why = options ? unsayable(op, options, plan->opset) : NULL;
     if (why) return cannot(leaf, why);
-    nnf_status status = nnfi_attributes_write(&rest, op, options, leaf->module);
-    if (status != NNF_OK) {
-        nnfi_text_clear(&rest);
-        return status;
-    }
+    if (axes_are_an_input(op->op_type, plan->opset) && leaf->n_inputs < 2 &&
+        ((const nnf_axes_options *)options)->n_axes >= 0)
+        return encode_axes(to, plan, leaf, op);
+    NNFI_TRY(nnfi_attributes_write(&rest, op, options, leaf->module));
     nnfi_node_encode(to, op->op_type, leaf->path, leaf->inputs, leaf->n_inputs, leaf->outputs,
                      leaf->n_outputs, &rest);
     return NNF_OK;
 }
 
 nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
-    const char *type = nnf_module_type_name(leaf->module);
+    const char *type = nnfi_known_type(leaf->module);
+    if (strcmp(type, nnf_module_type_name(leaf->module)) != 0) {
+        return cannot(leaf, "it is of a type of the program's own, whatever its name");
+    }
     if (leaf->n_inputs == 0 && strcmp(type, "Constant") != 0) {
         return cannot(leaf, "it has no input");
     }

@@ -71,7 +71,7 @@ static int32_t origin_node(const nnfi_write_plan *plan, const nnf_module *module
 
 static bool is_sequence(const nnf_module *module) {
     const nnf_module_type *type = nnf_module_get_type(module);
-    return (type->flags & NNF_TYPE_FUSED) || strcmp(type->name, "Sequential") == 0 ||
+    return (type->flags & NNF_TYPE_FUSED) || nnfi_is_a(module, "Sequential") ||
            nnfi_is_lifted(module);
 }
 

@@ -60,6 +60,21 @@ int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
     case NNF_MISH:
         out[0] = (nnfi_eltwise){dnnl_eltwise_mish, 0, 0};
         return 1;
+    case NNF_EXP:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_exp, 0, 0};
+        return 1;
+    case NNF_LOG:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_log, 0, 0};
+        return 1;
+    case NNF_ABS:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_abs, 0, 0};
+        return 1;
+    case NNF_NEG:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_linear, -1, 0};
+        return 1;
+    case NNF_SOFTPLUS:
+        out[0] = (nnfi_eltwise){dnnl_eltwise_soft_relu, 1, 0};
+        return 1;
     case NNF_SQRT:
         out[0] = (nnfi_eltwise){dnnl_eltwise_sqrt, 0, 0};
         return 1;
@@ -69,12 +84,12 @@ int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
 }
 
 static bool is_activation(const nnf_module *module) {
-    return nnfi_onednn_handler(nnf_module_type_name(module)) == nnfi_onednn_activation;
+    return nnfi_onednn_handler(module) == nnfi_onednn_activation;
 }
 
 bool nnfi_has_residual(const nnf_module *fused) {
     return fused && nnf_module_n_children(fused) > 1 &&
-           !strcmp(nnf_module_type_name(nnf_module_child(fused, 1)), "Add");
+           nnfi_is_a(nnf_module_child(fused, 1), "Add");
 }
 
 static bool is_silu(const nnf_module *module) {
@@ -129,7 +144,7 @@ nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused
 nnf_status nnfi_onednn_activation(nnfi_job *job) {
     nnfi_eltwise eltwise[2];
     /* bounds that are inputs are not known yet; ReLU6's are its type */
-    bool dynamic = job->n_inputs > 1 && !strcmp(nnf_module_type_name(job->module), "Clip");
+    bool dynamic = job->n_inputs > 1 && nnfi_is_a(job->module, "Clip");
     bool supported;
     nnfi_md md;
     if (dynamic || nnfi_eltwise_of(job->module, eltwise) != 1) return NNF_OK;

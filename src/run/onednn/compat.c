@@ -22,6 +22,16 @@ static dnnl_alg_kind_t algorithm_of(nnfi_convolution kind) {
     return algorithms[kind];
 }
 
+static unsigned norm_flags(bool scale, bool shift) {
+    return (scale ? (unsigned)dnnl_use_scale : 0) | (shift ? (unsigned)dnnl_use_shift : 0);
+}
+
+/* oneDNN asks where each axis goes to, not where it comes from. */
+static void invert(int *inverse, int ndims, const int *perm) {
+    for (int i = 0; i < ndims; i++)
+        inverse[perm[i]] = i;
+}
+
 #if DNNL_VERSION_MAJOR >= 3
 
 dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
@@ -36,6 +46,12 @@ dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md) {
 
 dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims) {
     return dnnl_memory_desc_create_with_tag(out, ndims, dims, dnnl_f32, blocked_tag(ndims));
+}
+
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm) {
+    int inverse[DNNL_MAX_NDIMS];
+    invert(inverse, ndims, perm);
+    return dnnl_memory_desc_permute_axes(out, md, inverse);
 }
 
 void nnfi_md_release(nnfi_md md) {
@@ -106,9 +122,11 @@ dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 }
 
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis) {
-    return dnnl_softmax_forward_primitive_desc_create(pd, engine, FORWARD, dnnl_softmax_accurate,
-                                                      data, data, axis, attr);
+                              const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,
+                              int axis) {
+    return dnnl_softmax_forward_primitive_desc_create(
+        pd, engine, FORWARD, log ? dnnl_softmax_log : dnnl_softmax_accurate, data, data, axis,
+        attr);
 }
 
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -118,6 +136,35 @@ dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
     if (relu) flags |= dnnl_fuse_norm_relu;
     return dnnl_batch_normalization_forward_primitive_desc_create(pd, engine, FORWARD, data, data,
                                                                   eps, flags, attr);
+}
+
+dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool scale, bool shift) {
+    return dnnl_layer_normalization_forward_primitive_desc_create(
+        pd, engine, FORWARD, data, data, NULL, eps, norm_flags(scale, shift), attr);
+}
+
+dnnl_status_t nnfi_pd_reduction(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                nnfi_const_md src, nnfi_const_md dst, float p) {
+    return dnnl_reduction_primitive_desc_create(pd, engine, algorithm, src, dst, p, 0, attr);
+}
+
+dnnl_status_t nnfi_pd_resampling(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                 const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                 nnfi_const_md src, nnfi_const_md dst) {
+    return dnnl_resampling_forward_primitive_desc_create(pd, engine, FORWARD, algorithm, NULL, src,
+                                                         dst, attr);
+}
+
+dnnl_status_t nnfi_pd_sum(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                          const_dnnl_primitive_attr_t attr, int n, const nnfi_const_md *sources,
+                          nnfi_const_md dst) {
+    float ones[NNFI_MOST_SOURCES];
+    for (int i = 0; i < n; i++)
+        ones[i] = 1;
+    return dnnl_sum_primitive_desc_create(pd, engine, dst, n, ones, sources, attr);
 }
 
 dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -155,6 +202,14 @@ dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dim
     dnnl_memory_desc_t md;
     TRY_DNNL(dnnl_memory_desc_init_by_tag(&md, ndims, dims, dnnl_f32, blocked_tag(ndims)));
     return nnfi_md_clone(out, &md);
+}
+
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm) {
+    int inverse[DNNL_MAX_NDIMS];
+    dnnl_memory_desc_t transposed;
+    invert(inverse, ndims, perm);
+    TRY_DNNL(dnnl_memory_desc_permute_axes(&transposed, md, inverse));
+    return nnfi_md_clone(out, &transposed);
 }
 
 void nnfi_md_release(nnfi_md md) {
@@ -227,9 +282,11 @@ dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 }
 
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis) {
-    MAKE(dnnl_softmax_v2_desc_t, dnnl_softmax_v2_forward_desc_init(
-                                     &desc, FORWARD, dnnl_softmax_accurate, data, data, axis));
+                              const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,
+                              int axis) {
+    const dnnl_alg_kind_t algorithm = log ? dnnl_softmax_log : dnnl_softmax_accurate;
+    MAKE(dnnl_softmax_v2_desc_t,
+         dnnl_softmax_v2_forward_desc_init(&desc, FORWARD, algorithm, data, data, axis));
 }
 
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -241,16 +298,46 @@ dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
          dnnl_batch_normalization_forward_desc_init(&desc, FORWARD, data, eps, flags));
 }
 
+dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool scale, bool shift) {
+    MAKE(dnnl_layer_normalization_desc_t,
+         dnnl_layer_normalization_forward_desc_init(&desc, FORWARD, data, NULL, eps,
+                                                    norm_flags(scale, shift)));
+}
+
+dnnl_status_t nnfi_pd_reduction(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                nnfi_const_md src, nnfi_const_md dst, float p) {
+    MAKE(dnnl_reduction_desc_t, dnnl_reduction_desc_init(&desc, algorithm, src, dst, p, 0));
+}
+
+dnnl_status_t nnfi_pd_resampling(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                 const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                 nnfi_const_md src, nnfi_const_md dst) {
+    MAKE(dnnl_resampling_desc_t,
+         dnnl_resampling_forward_desc_init(&desc, FORWARD, algorithm, NULL, src, dst));
+}
+
+dnnl_status_t nnfi_pd_sum(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                          const_dnnl_primitive_attr_t attr, int n, const nnfi_const_md *sources,
+                          nnfi_const_md dst) {
+    dnnl_memory_desc_t all[NNFI_MOST_SOURCES];
+    float ones[NNFI_MOST_SOURCES];
+    for (int i = 0; i < n; i++) {
+        all[i] = *sources[i];
+        ones[i] = 1;
+    }
+    return dnnl_sum_primitive_desc_create(pd, dst, n, ones, all, attr, engine);
+}
+
 dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                              const_dnnl_primitive_attr_t attr, int n, int axis,
                              const nnfi_const_md *sources, nnfi_const_md dst) {
-    dnnl_memory_desc_t *all = nnfi_calloc((size_t)n, sizeof *all);
-    if (!all) return dnnl_out_of_memory;
+    dnnl_memory_desc_t all[NNFI_MOST_SOURCES];
     for (int i = 0; i < n; i++)
         all[i] = *sources[i];
-    dnnl_status_t status = dnnl_concat_primitive_desc_create(pd, dst, n, axis, all, attr, engine);
-    nnfi_free(all);
-    return status;
+    return dnnl_concat_primitive_desc_create(pd, dst, n, axis, all, attr, engine);
 }
 
 dnnl_status_t nnfi_post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t algorithm, float alpha,

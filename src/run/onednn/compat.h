@@ -15,12 +15,17 @@ typedef dnnl_memory_desc_t *nnfi_md;
 typedef const dnnl_memory_desc_t *nnfi_const_md;
 #endif
 
+/* A sum or a concatenation has at most so many sources. */
+enum { NNFI_MOST_SOURCES = 64 };
+
 /* Memory descriptors; they own themselves. f32. strides NULL: any layout. */
 dnnl_status_t nnfi_md_new(nnfi_md *out, int ndims, const dnnl_dims_t dims,
                           const dnnl_dims_t strides);
 dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
 /* Channels (axis 1) in blocks of 16, as AVX-512 kernels have them; 3 to 5 axes. */
 dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims);
+/* The same memory with its axes in another order: axis i is axis perm[i] of `md`. */
+dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm);
 void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
 /* Whether the elements stand in row-major order, whatever the strides of axes with one element. */
@@ -64,12 +69,30 @@ dnnl_status_t nnfi_pd_eltwise(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
                              nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst);
+/* `log`: its logarithm. */
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                              const_dnnl_primitive_attr_t attr, nnfi_const_md data, int axis);
+                              const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,
+                              int axis);
 /* Batch norm with given statistics, scale and shift; `relu`: followed by one. */
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                 const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
                                 bool relu);
+/* Over the last axis, with the data's own statistics. */
+dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool scale, bool shift);
+/* dst is 1 long where it reduces; p is the norm's. */
+dnnl_status_t nnfi_pd_reduction(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                nnfi_const_md src, nnfi_const_md dst, float p);
+/* Spatial axes resized to dst's. */
+dnnl_status_t nnfi_pd_resampling(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                                 const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
+                                 nnfi_const_md src, nnfi_const_md dst);
+/* The sum of values of one shape. */
+dnnl_status_t nnfi_pd_sum(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                          const_dnnl_primitive_attr_t attr, int n, const nnfi_const_md *sources,
+                          nnfi_const_md dst);
 dnnl_status_t nnfi_pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                              const_dnnl_primitive_attr_t attr, int n, int axis,
                              const nnfi_const_md *sources, nnfi_const_md dst);

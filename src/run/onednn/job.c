@@ -6,14 +6,17 @@ nnf_status nnfi_onednn_error(dnnl_status_t status, const char *what) {
     return nnf_error(NNF_ERROR_UNSUPPORTED, "oneDNN gave status %d for %s", (int)status, what);
 }
 
+void nnfi_job_drop_step(nnfi_job *job) {
+    nnfi_step *step = nnfi_job_take_step(job);
+    if (step) step->release(step);
+}
+
 void nnfi_job_clear(nnfi_job *job) {
-    if (job->step)
-        nnfi_primitive_step_base(job->step)->release(nnfi_primitive_step_base(job->step));
+    nnfi_job_drop_step(job);
     if (job->pd) dnnl_primitive_desc_destroy(job->pd);
     if (job->attr) dnnl_primitive_attr_destroy(job->attr);
     while (job->n_mds > 0)
         nnfi_md_release(job->mds[--job->n_mds]);
-    job->step = NULL;
     job->pd = NULL;
     job->attr = NULL;
 }
@@ -36,6 +39,12 @@ nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl
                                const dnnl_dims_t strides) {
     NNFI_TRY(check_room(job));
     return keep(job, nnfi_md_new(out, ndim, dims, strides), out);
+}
+
+nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md, int ndim,
+                                  const int *perm) {
+    NNFI_TRY(check_room(job));
+    return keep(job, nnfi_md_transposed(out, md, ndim, perm), out);
 }
 
 nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {

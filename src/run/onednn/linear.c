@@ -20,27 +20,26 @@ static bool is_f32(const nnf_tensor *tensor) {
     return nnf_tensor_dtype(tensor) == NNF_F32 && nnf_tensor_is_contiguous(tensor);
 }
 
-nnf_status nnfi_onednn_linear(nnfi_job *job) {
-    const nnf_linear_options *options = nnf_module_options(job->module);
-    nnf_tensor *weight = nnf_module_tensor(job->module, "weight");
-    nnf_tensor *bias = nnf_module_tensor(job->module, "bias");
-    const dnnl_dims_t dims = {options->out_features, options->in_features};
-    const dnnl_dims_t rows = {options->in_features, 1}, columns = {1, options->out_features};
+/* A matrix that a layer holds, [out, in] or transposed, and its bias or NULL. */
+typedef struct held_product {
+    nnf_tensor *weight, *bias;
+    int64_t in, out;
+    bool transposed;
+} held_product;
+
+static nnf_status inner_product(nnfi_job *job, const held_product *held) {
+    const dnnl_dims_t dims = {held->out, held->in};
+    const dnnl_dims_t rows = {held->in, 1}, columns = {1, held->out};
     nnfi_md src, dst, weights, plain_weights, biases = NULL;
     bool supported;
-    if (!weight || !is_f32(weight) || job->n_inputs > 3 ||
-        (job->n_inputs == 3 && job->inputs[2] && !bias) ||
-        (bias && (!is_f32(bias) || nnf_tensor_numel(bias) != options->out_features)))
-        return NNF_OK;
     NNFI_TRY(rows_md(job, &src, job->inputs[0]));
     NNFI_TRY(rows_md(job, &dst, job->output));
-    NNFI_TRY(nnfi_job_strided_md(job, &plain_weights, 2, dims,
-                                 options->weight_transposed ? columns : rows));
+    NNFI_TRY(nnfi_job_strided_md(job, &plain_weights, 2, dims, held->transposed ? columns : rows));
     /* Each weight of one row's product is read once: as they stand is as fast, and takes no memory.
      */
     weights = plain_weights;
     if (rows_of(job->inputs[0]) > 1) NNFI_TRY(nnfi_job_strided_md(job, &weights, 2, dims, NULL));
-    if (bias) NNFI_TRY(nnfi_job_plain_md(job, &biases, 1, &options->out_features));
+    if (held->bias) NNFI_TRY(nnfi_job_plain_md(job, &biases, 1, &held->out));
     NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
     if (!supported || nnfi_pd_inner_product(&job->pd, job->engine->engine, job->attr, src, weights,
                                             biases, dst) != dnnl_success)
@@ -48,9 +47,23 @@ nnf_status nnfi_onednn_linear(nnfi_job *job) {
     NNFI_TRY(nnfi_job_start(job));
     NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, src));
     NNFI_TRY(nnfi_job_output(job, dst));
-    NNFI_TRY(nnfi_job_constant(job, DNNL_ARG_WEIGHTS, weight, plain_weights,
+    NNFI_TRY(nnfi_job_constant(job, DNNL_ARG_WEIGHTS, held->weight, plain_weights,
                                nnfi_job_md(job, dnnl_query_weights_md)));
-    return bias ? nnfi_job_constant(job, DNNL_ARG_BIAS, bias, biases, biases) : NNF_OK;
+    return held->bias ? nnfi_job_constant(job, DNNL_ARG_BIAS, held->bias, biases, biases) : NNF_OK;
+}
+
+nnf_status nnfi_onednn_linear(nnfi_job *job) {
+    const nnf_linear_options *options = nnf_module_options(job->module);
+    const held_product held = {.weight = nnf_module_tensor(job->module, "weight"),
+                               .bias = nnf_module_tensor(job->module, "bias"),
+                               .in = options->in_features,
+                               .out = options->out_features,
+                               .transposed = options->weight_transposed};
+    if (!held.weight || !is_f32(held.weight) || job->n_inputs > 3 ||
+        (job->n_inputs == 3 && job->inputs[2] && !held.bias) ||
+        (held.bias && (!is_f32(held.bias) || nnf_tensor_numel(held.bias) != held.out)))
+        return NNF_OK;
+    return inner_product(job, &held);
 }
 
 /* A row-major operand with ones in front, as matmul wants ranks equal. */
@@ -76,6 +89,10 @@ nnf_status nnfi_onednn_matmul(nnfi_job *job) {
         b = &constant;
     }
     if (!b || b->dtype != NNF_F32 || a->ndim < 2 || b->ndim < 2 || job->fused) return NNF_OK;
+    if (weight && b->ndim == 2 && is_f32(weight))
+        return inner_product(
+            job, &(held_product){
+                     .weight = weight, .in = b->shape[0], .out = b->shape[1], .transposed = true});
     NNFI_TRY(padded_md(job, &src, a, y->ndim));
     NNFI_TRY(padded_md(job, &weights, b, y->ndim));
     NNFI_TRY(padded_md(job, &dst, y, y->ndim));

@@ -2,6 +2,7 @@
 #ifndef NNFI_ONEDNN_INTERNAL_H
 #define NNFI_ONEDNN_INTERNAL_H
 
+#include "module/module_internal.h"
 #include "nnfuse/nn.h"
 #include "run/kernel_set.h"
 #include "run/onednn/compat.h"
@@ -29,7 +30,7 @@ struct nnfi_engine {
     size_t buffer_size;
 };
 
-enum { NNFI_MOST_ARGS = 72 }; /* a Concat has one for each input */
+enum { NNFI_MOST_ARGS = NNFI_MOST_SOURCES + 8 };
 
 typedef struct nnfi_primitive_step nnfi_primitive_step;
 
@@ -53,8 +54,8 @@ typedef struct nnfi_job {
 /* Makes the job's step, or leaves it NULL where oneDNN has no good way to run the module. */
 typedef nnf_status (*nnfi_handler)(nnfi_job *job);
 
-/* The handler for a type of that name; NULL where there is none. */
-nnfi_handler nnfi_onednn_handler(const char *type_name);
+/* The handler for the module's type; NULL where there is none. */
+nnfi_handler nnfi_onednn_handler(const nnf_module *module);
 nnf_status nnfi_onednn_conv(nnfi_job *job);
 nnf_status nnfi_onednn_linear(nnfi_job *job);
 nnf_status nnfi_onednn_matmul(nnfi_job *job);
@@ -65,6 +66,14 @@ nnf_status nnfi_onednn_binary(nnfi_job *job);
 nnf_status nnfi_onednn_softmax(nnfi_job *job);
 nnf_status nnfi_onednn_batchnorm(nnfi_job *job);
 nnf_status nnfi_onednn_concat(nnfi_job *job);
+nnf_status nnfi_onednn_sum(nnfi_job *job);
+nnf_status nnfi_onednn_layernorm(nnfi_job *job);
+nnf_status nnfi_onednn_reduce(nnfi_job *job);
+nnf_status nnfi_onednn_resize(nnfi_job *job);
+nnf_status nnfi_onednn_transpose(nnfi_job *job);
+
+/* A pooling over all spatial axes of input 0; the output may be without them. */
+nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm);
 
 /* Whether Winograd's algorithm is the better one for a Conv2d of those operands. */
 bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
@@ -91,6 +100,9 @@ nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *oper
 nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
 nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
                                const dnnl_dims_t strides);
+/* The same memory with axis perm[i] as axis i. */
+nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md, int ndim,
+                                  const int *perm);
 
 /* What the options of convolutions and pools say of their windows. */
 typedef struct nnfi_sliding {
@@ -108,7 +120,8 @@ void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi
  * before them.
  * *supported is false where one of them is not an activation that oneDNN has. */
 nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
-/* Makes the step around the primitive of job->pd, whose arguments are said next. */
+/* Makes the step around the primitive of job->pd, whose arguments are said next; without one, a
+ * step that does nothing. */
 nnf_status nnfi_job_start(nnfi_job *job);
 /* A descriptor of the primitive that was made. */
 nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what);
@@ -122,6 +135,8 @@ nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_co
 /* The output is to be the memory of input number i. */
 void nnfi_job_inplace(nnfi_job *job, size_t i);
 nnfi_step *nnfi_job_take_step(nnfi_job *job);
+/* Releases the step: the module runs by its forward after all. */
+void nnfi_job_drop_step(nnfi_job *job);
 
 /* x / (1 + e^-x) for each of n values. */
 void nnfi_silu(float *x, int64_t n);

@@ -50,8 +50,23 @@ nnf_status nnfi_onednn_pool(nnfi_job *job) {
     return pool_step(job, options->average ? average : dnnl_pooling_max, &window);
 }
 
-nnf_status nnfi_onednn_global_pool(nnfi_job *job) {
-    const nnf_global_pool_options *options = nnf_module_options(job->module);
+/* Whatever the layout, [N, C, 1, 1] without padding is [N, C] in row-major order. */
+static nnf_status without_space(nnfi_job *job, dnnl_alg_kind_t algorithm,
+                                const nnfi_window *window) {
+    nnfi_operand *y = job->output, pooled = *job->inputs[0];
+    size_t bytes = sizeof(float) * (size_t)(pooled.shape[0] * pooled.shape[1]);
+    for (int i = 2; i < pooled.ndim; i++)
+        pooled.shape[i] = 1;
+    job->output = &pooled;
+    nnf_status status = pool_step(job, algorithm, window);
+    job->output = y;
+    if (status == NNF_OK && job->step && pooled.bytes != bytes) nnfi_job_drop_step(job);
+    y->layout = NULL;
+    y->bytes = bytes;
+    return status;
+}
+
+nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm) {
     const nnfi_operand *x = job->inputs[0];
     nnfi_window window;
     memset(&window, 0, sizeof window);
@@ -60,6 +75,12 @@ nnf_status nnfi_onednn_global_pool(nnfi_job *job) {
         window.kernel[i] = x->shape[2 + i];
         window.strides[i] = 1;
     }
-    return pool_step(job, options->average ? dnnl_pooling_avg_exclude_padding : dnnl_pooling_max,
-                     &window);
+    if (job->output->ndim == x->ndim) return pool_step(job, algorithm, &window);
+    return without_space(job, algorithm, &window);
+}
+
+nnf_status nnfi_onednn_global_pool(nnfi_job *job) {
+    const nnf_global_pool_options *options = nnf_module_options(job->module);
+    return nnfi_onednn_pool_all(job, options->average ? dnnl_pooling_avg_exclude_padding
+                                                      : dnnl_pooling_max);
 }

@@ -126,17 +126,35 @@ static const struct {
     {"Swish", nnfi_onednn_activation},
     {"Mish", nnfi_onednn_activation},
     {"Sqrt", nnfi_onednn_activation},
+    {"Exp", nnfi_onednn_activation},
+    {"Log", nnfi_onednn_activation},
+    {"Abs", nnfi_onednn_activation},
+    {"Neg", nnfi_onednn_activation},
+    {"Softplus", nnfi_onednn_activation},
     {"Add", nnfi_onednn_binary},
     {"Sub", nnfi_onednn_binary},
     {"Mul", nnfi_onednn_binary},
     {"Div", nnfi_onednn_binary},
     {"Softmax", nnfi_onednn_softmax},
+    {"LogSoftmax", nnfi_onednn_softmax},
+    {"LayerNorm", nnfi_onednn_layernorm},
+    {"ReduceMean", nnfi_onednn_reduce},
+    {"ReduceSum", nnfi_onednn_reduce},
+    {"ReduceMax", nnfi_onednn_reduce},
+    {"ReduceMin", nnfi_onednn_reduce},
+    {"ReduceL1", nnfi_onednn_reduce},
+    {"ReduceL2", nnfi_onednn_reduce},
+    {"ReduceSumSquare", nnfi_onednn_reduce},
+    {"Resize", nnfi_onednn_resize},
+    {"Transpose", nnfi_onednn_transpose},
     {"Concat", nnfi_onednn_concat},
+    {"Sum", nnfi_onednn_sum},
 };
 
-nnfi_handler nnfi_onednn_handler(const char *type_name) {
+nnfi_handler nnfi_onednn_handler(const nnf_module *module) {
+    const char *type = nnfi_known_type(module);
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
-        if (!strcmp(handlers[i].type, type_name)) return handlers[i].handler;
+        if (!strcmp(handlers[i].type, type)) return handlers[i].handler;
     return NULL;
 }
 
@@ -151,9 +169,11 @@ static bool is_bare(const nnf_module *module) {
     return true;
 }
 
-/* Not where a parameter is given by the call: it may be another at each run. */
-static bool holds_parameters(const nnfi_job *job) {
+/* Not where a parameter is given by the call: it may be another at each run. A MatMul's second
+ * operand may be either. */
+static bool holds_parameters(const nnfi_job *job, nnfi_handler handler) {
     const nnf_module_type *type = nnf_module_get_type(job->module);
+    if (handler == nnfi_onednn_matmul) return true;
     size_t n = job->n_inputs - nnfi_has_residual(job->fused);
     for (size_t i = 0; i < type->n_slots && i + 1 < n; i++)
         if (job->inputs[i + 1] && !nnf_module_tensor(job->module, type->slots[i].name))
@@ -175,7 +195,7 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
                    nnfi_operand *outputs, size_t n_outputs) {
     bool fused = nnf_module_get_type(module)->flags & NNF_TYPE_FUSED;
     const nnf_module *base = fused ? nnf_module_child(module, 0) : module;
-    *handler = nnfi_onednn_handler(nnf_module_type_name(base));
+    *handler = nnfi_onednn_handler(base);
     if (!*handler || !is_bare(module) || n_outputs != 1 || n_inputs == 0 || !inputs[0] ||
         !operands_fit(inputs[0]) || !operands_fit(&outputs[0]))
         return false;
@@ -185,7 +205,7 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
                       .inputs = inputs,
                       .n_inputs = n_inputs,
                       .output = &outputs[0]};
-    return holds_parameters(job);
+    return holds_parameters(job, *handler);
 }
 
 /* Winograd's convolutions are blocked, and what stands between them had better be so too. */

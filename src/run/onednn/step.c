@@ -32,7 +32,7 @@ static void release(nnfi_step *step) {
         nnfi_packed_release(self->sources[i].packed);
         nnfi_packing_release(self->sources[i].packing);
     }
-    dnnl_primitive_destroy(self->primitive);
+    if (self->primitive) dnnl_primitive_destroy(self->primitive);
     nnfi_free(self);
 }
 
@@ -58,6 +58,7 @@ static nnf_status pack(const step_arg *source) {
 
 static nnf_status run(nnfi_step *step) {
     nnfi_primitive_step *self = (nnfi_primitive_step *)step;
+    if (!self->primitive) return NNF_OK;
     for (int i = 0; i < self->n_args; i++)
         if (self->sources[i].packing) NNFI_TRY(pack(&self->sources[i]));
     NNFI_DNNL(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
@@ -113,7 +114,7 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
                                    const_dnnl_primitive_desc_t pd) {
     nnfi_primitive_step *step = nnfi_calloc(1, sizeof *step);
     if (!step) return nnfi_error_memory(sizeof *step, "a step of a run");
-    dnnl_status_t status = dnnl_primitive_create(&step->primitive, pd);
+    dnnl_status_t status = pd ? dnnl_primitive_create(&step->primitive, pd) : dnnl_success;
     if (status != dnnl_success) {
         nnfi_free(step);
         return nnfi_onednn_error(status, "a primitive");
@@ -121,7 +122,7 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
     step->engine = engine->engine;
     step->stream = engine->stream;
     step->step = (nnfi_step){.bind = bind, .run = run, .release = release, .inplace = -1};
-    nnfi_const_md scratch = nnfi_pd_md(pd, dnnl_query_scratchpad_md, 0);
+    nnfi_const_md scratch = pd ? nnfi_pd_md(pd, dnnl_query_scratchpad_md, 0) : NULL;
     size_t scratch_bytes = scratch ? nnfi_md_bytes(scratch) : 0;
     nnf_status failed =
         scratch_bytes ? nnfi_primitive_step_arg(step, DNNL_ARG_SCRATCHPAD, scratch,

@@ -1,0 +1,58 @@
+"""Writes the models that the test of hostile files reads: tests/goldens/onnx/hostile_<name>.onnx.
+Each is a well-formed file whose shapes contradict each other only where a value of the run, or
+what the file declares, comes in."""
+import numpy as np
+from make_onnx import F, T, h, numpy_helper, save
+
+X = h.make_tensor_value_info("x", F, ["s"])
+TEN = numpy_helper.from_array(np.arange(10, dtype=np.int64), "ten")
+
+
+def integers(name, *values):
+    return numpy_helper.from_array(np.array(values, np.int64), name)
+
+
+def output(shape):
+    return [h.make_tensor_value_info("y", T.INT64, shape)]
+
+
+def node(op, inputs, outputs, **attributes):
+    return h.make_node(op, inputs, outputs, name=outputs[0], **attributes)
+
+
+def hostile_reshape():
+    """Ten known elements in a shape that only the run tells, and then in one of a thousand."""
+    save("hostile_reshape", [node("Shape", ["x"], ["shape"]), node("Reshape", ["ten", "shape"], ["r1"]),
+                             node("Reshape", ["r1", "target"], ["r2"]), node("Neg", ["r2"], ["y"])],
+         [TEN, integers("target", 1000)], inputs=[X], outputs=output([1000]))
+
+
+def hostile_split():
+    """A part of 60 of ten known elements, beside one that only the run tells."""
+    save("hostile_split", [node("Shape", ["x"], ["shape"]),
+                           node("Concat", ["sixty", "shape"], ["sizes"], axis=0),
+                           node("Split", ["ten", "sizes"], ["y", "rest"])],
+         [TEN, integers("sixty", 60)], inputs=[X], outputs=output([60]))
+
+
+def hostile_declared():
+    """The file declares 60 elements for a value that has ten, which are known."""
+    save("hostile_declared", [node("Shape", ["x"], ["shape"]),
+                              node("Reshape", ["ten", "shape"], ["r"]),
+                              node("Unsqueeze", ["ten", "shape"], ["u"]),
+                              node("Concat", ["r", "ones"], ["c"], axis=0),
+                              node("Slice", ["r", "from", "to"], ["s"]),
+                              node("Add", ["s", "ones"], ["a"]),
+                              node("Expand", ["u", "wide"], ["e"]),
+                              node("Concat", ["c", "a"], ["y"], axis=0)],
+         [TEN, integers("ones", *[1] * 4), integers("from", 50), integers("to", 54),
+          integers("wide", 60)], inputs=[X],
+         outputs=output(None),
+         value_info=[h.make_tensor_value_info("r", T.INT64, [60]),
+                     h.make_tensor_value_info("u", T.INT64, [1, 60])])
+
+
+if __name__ == "__main__":
+    hostile_reshape()
+    hostile_split()
+    hostile_declared()
