@@ -319,6 +319,33 @@ static void a_graph_in_a_graph_infers_and_runs(void **state) {
     nnf_module_release(outer);
 }
 
+/* Also where a value that is gone has the name too. */
+static void a_guess_does_not_change_what_a_name_finds(void **state) {
+    (void)state;
+    nnf_module *module;
+    nnf_value a, b, again;
+    assert_ok(nnf_graph_new(&module));
+    nnfi_graph *graph = nnfi_graph_of(module);
+    assert_ok(nnfi_graph_add_value(graph, &a, "a"));
+    assert_ok(nnfi_graph_add_value(graph, &b, "b"));
+    for (nnf_value guess = -1; guess < 4; guess++) {
+        assert_int_equal(nnfi_graph_find_near(graph, guess, "a", 1), a);
+        assert_int_equal(nnfi_graph_find_near(graph, guess, "b", 1), b);
+        assert_int_equal(nnfi_graph_find_near(graph, guess, "ab", 2), NNF_NO_VALUE);
+    }
+    nnfi_graph_remove(module, NULL, (const bool[]){true, false});
+    assert_int_equal(nnfi_graph_find_near(graph, a, "a", 1), NNF_NO_VALUE);
+    assert_int_equal(nnfi_graph_find_any(graph, "a", 1), a);
+    assert_ok(nnfi_graph_add_value(graph, &again, "a"));
+    for (nnf_value guess = -1; guess < 4; guess++)
+        assert_int_equal(nnfi_graph_find_near(graph, guess, "a", 1), again);
+    nnf_module *copy;
+    assert_ok(nnf_module_copy(&copy, module));
+    assert_int_equal(nnfi_graph_find_near(nnfi_graph_of(copy), a, "a", 1), again);
+    nnf_module_release(copy);
+    nnf_module_release(module);
+}
+
 static void a_graph_does_not_call_itself(void **state) {
     (void)state;
     nnf_module *graph = new_graph();
@@ -349,7 +376,8 @@ static void graphs_that_are_nested_without_end_are_not_inferred(void **state) {
     nnf_module_release(graph);
 }
 
-TEST_MAIN(cmocka_unit_test(a_graph_says_what_it_was_built_of),
+TEST_MAIN(cmocka_unit_test(a_guess_does_not_change_what_a_name_finds),
+          cmocka_unit_test(a_graph_says_what_it_was_built_of),
           cmocka_unit_test(a_module_that_is_no_graph_has_no_calls),
           cmocka_unit_test(a_bad_call_leaves_the_graph_as_it_was),
           cmocka_unit_test(symbols_are_numbered_by_name),

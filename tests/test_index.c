@@ -57,6 +57,26 @@ static void removed_numbers_do_not_hide_others(void **state) {
     nnfi_index_clear(&index);
 }
 
+static void a_number_is_found_or_added_at_once(void **state) {
+    (void)state;
+    nnfi_index index = {0};
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < MANY; i++) {
+            size_t square = i * i;
+            bool added;
+            struct nnfi_index_slot *slot = nnfi_index_find_or_add(
+                &index, nnfi_hash(0, &square, sizeof square), is_square, &square, i, &added);
+            assert_non_null(slot);
+            assert_int_equal(nnfi_index_number(slot), i);
+            assert_int_equal(added, round == 0);
+        }
+    assert_int_equal(index.n_used, MANY);
+    bool added;
+    size_t square = 4;
+    assert_null(nnfi_index_find_or_add(&index, 7, is_square, &square, NNFI_INDEX_MOST, &added));
+    nnfi_index_clear(&index);
+}
+
 static void a_hash_depends_on_every_byte(void **state) {
     (void)state;
     char text[20] = "batchnorm_1234567890";
@@ -94,6 +114,9 @@ static void pieces_of_a_pile_are_aligned_and_apart(void **state) {
     assert_int_equal((uintptr_t)large % 64, 0);
     memset(large, 1, 1000000);
     assert_null(nnfi_pile_alloc(&pile, SIZE_MAX, 1));
+    char *newest = nnfi_pile_strndup(&pile, "abc", 3);
+    nnfi_pile_take_back(&pile, newest);
+    assert_ptr_equal(nnfi_pile_strndup(&pile, "abcdef", 6), newest);
     nnfi_pile_clear(&pile);
 }
 
@@ -101,6 +124,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_found_by_what_they_stand_for),
         cmocka_unit_test(removed_numbers_do_not_hide_others),
+        cmocka_unit_test(a_number_is_found_or_added_at_once),
         cmocka_unit_test(a_hash_depends_on_every_byte),
         cmocka_unit_test(pieces_of_a_pile_are_aligned_and_apart),
     };

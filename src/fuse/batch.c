@@ -1,5 +1,7 @@
 #include "fuse/batch.h"
 
+#include <string.h>
+
 #include "fuse/known_modules.h"
 #include "fuse/methods.h"
 #include "support/error.h"
@@ -29,14 +31,13 @@ nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph
 
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
     nnfi_job job = {.n = n};
-    job.names = nnfi_calloc(n, sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
-                                   sizeof *job.calls + sizeof *job.stays);
+    const size_t each = sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
+                        sizeof *job.calls + sizeof *job.stays;
+    if (n <= SIZE_MAX / each) job.names = nnfi_pile_alloc(&batch->pile, n * each, _Alignof(char *));
     bool room = job.names && nnfi_reserve(&batch->jobs, &batch->jobs_capacity, batch->n_jobs + 1,
                                           sizeof *batch->jobs);
-    if (!room) {
-        nnfi_free((void *)job.names);
-        return nnfi_error_memory(n * sizeof *job.names, "a chain");
-    }
+    if (!room) return nnfi_error_memory(n * each, "a chain");
+    memset((void *)job.names, 0, n * each);
     job.modules = (nnf_module **)(job.names + n);
     job.fused = job.modules + n;
     job.calls = (size_t *)(job.fused + n);
@@ -50,33 +51,36 @@ static void release_job(nnfi_job *job) {
     for (size_t i = 0; job->saved && i < job->n; i++)
         nnfi_saved_hooks_clear(&job->saved[i]);
     nnfi_free(job->saved);
-    nnfi_free(job->reads.inputs);
     for (size_t i = 0; i < job->n; i++) {
         nnf_module_release(job->fused[i]);
         nnf_module_release(job->modules[i]);
     }
-    nnfi_free((void *)job->names);
 }
 
 void nnfi_batch_drop_last(nnfi_batch *batch) {
-    release_job(&batch->jobs[--batch->n_jobs]);
+    nnfi_job *job = &batch->jobs[--batch->n_jobs];
+    release_job(job);
+    nnfi_pile_take_back(&batch->pile, (const void *)job->names);
 }
 
 void nnfi_batch_clear(nnfi_batch *batch) {
     while (batch->n_jobs > 0)
-        nnfi_batch_drop_last(batch);
+        release_job(&batch->jobs[--batch->n_jobs]);
     for (size_t i = 0; i < batch->n_plans; i++) {
         nnfi_plan_clear(batch->plans[i]);
         nnfi_free(batch->plans[i]);
     }
     nnfi_free(batch->jobs);
     nnfi_free(batch->plans);
+    nnfi_pile_clear(&batch->pile);
     *batch = (nnfi_batch){0};
 }
 
 static nnf_status fuse_and_check(nnfi_job *job, nnf_module *const *views, const nnfi_chain_row *row,
                                  bool is_qat) {
-    NNFI_TRY(nnfi_fuse_by_row(job->fused, views, job->n, is_qat, row));
+    NNFI_TRY(nnfi_call_method(&job->fused[0], views, job->n, is_qat, row));
+    for (size_t i = 1; i < job->n; i++)
+        NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[i], nnf_module_training(views[0])));
     nnf_module *fused = job->fused[0];
     if (row->folds) job->base = nnfi_chain_base(views, job->n);
     NNFI_TRY(nnfi_plan_check(job->plan, job->calls, views, job->n, job->base, fused));
@@ -158,21 +162,18 @@ void nnf_fuse_report_clear(nnf_fuse_report *report) {
 
 typedef struct surgery {
     nnfi_replacement *replacements; /* owns their modules until they are committed */
-    nnfi_reads *reads;              /* [n]: what they read */
     size_t n;
     nnfi_surgery *prepared;
 } surgery;
 
-static nnf_status add_replacement(surgery *to, nnfi_job *job) {
+static nnf_status add_replacement(surgery *to, nnfi_pile *pile, nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
     const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
-    nnfi_reads *reads = &to->reads[to->n];
+    nnfi_reads *reads = &job->reads;
     nnfi_replacement *replacement = &to->replacements[to->n];
-    if (!job->reads.inputs)
+    if (!reads->inputs)
         NNFI_TRY(nnfi_plan_reads(job->plan, job->calls, job->absorbs ? job->base + 1 : job->n,
-                                 job->base, job->fused[job->base], &job->reads));
-    *reads = job->reads;
-    job->reads = (nnfi_reads){0};
+                                 job->base, job->fused[job->base], pile, reads));
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
@@ -189,36 +190,28 @@ static nnf_status add_replacement(surgery *to, nnfi_job *job) {
     return NNF_OK;
 }
 
-static nnf_status prepare_surgery(surgery *out, const nnfi_batch *batch, const nnfi_plan *plan) {
+static nnf_status prepare_surgery(surgery *out, nnfi_batch *batch, const nnfi_plan *plan) {
     size_t n = 0;
     for (size_t j = 0; j < batch->n_jobs; j++)
         n += batch->jobs[j].plan == plan;
     out->replacements = nnfi_calloc(n, sizeof *out->replacements);
-    out->reads = nnfi_calloc(n, sizeof *out->reads);
-    if (!out->replacements || !out->reads)
-        return nnfi_error_memory(n * sizeof *out->replacements, "chains");
+    if (!out->replacements) return nnfi_error_memory(n * sizeof *out->replacements, "chains");
     for (size_t j = 0; j < batch->n_jobs; j++)
-        if (batch->jobs[j].plan == plan) NNFI_TRY(add_replacement(out, &batch->jobs[j]));
+        if (batch->jobs[j].plan == plan)
+            NNFI_TRY(add_replacement(out, &batch->pile, &batch->jobs[j]));
     return nnfi_surgery_prepare(&out->prepared, plan->module, out->replacements, out->n);
-}
-
-static void surgery_clear(surgery *work) {
-    for (size_t i = 0; i < work->n; i++)
-        nnfi_free(work->reads[i].inputs);
-    nnfi_free(work->reads);
-    nnfi_free(work->replacements);
 }
 
 static void discard_surgery(surgery *work) {
     if (work->prepared) nnfi_surgery_discard(work->prepared);
     for (size_t i = 0; i < work->n; i++)
         nnf_module_release(work->replacements[i].module);
-    surgery_clear(work);
+    nnfi_free(work->replacements);
 }
 
 static void commit_surgery(surgery *work) {
     nnfi_surgery_commit(work->prepared);
-    surgery_clear(work);
+    nnfi_free(work->replacements);
 }
 
 /* ---- The tree ---- */

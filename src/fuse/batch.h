@@ -6,6 +6,7 @@
 #include "fuse/mapping.h"
 #include "fuse/plan.h"
 #include "nnfuse/fuse.h"
+#include "support/pile.h"
 
 /* One chain: n names, modules, and what comes in their place. */
 typedef struct nnfi_job {
@@ -18,7 +19,8 @@ typedef struct nnfi_job {
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
     bool absorbs;         /* what the first call reads as data is all that the calls read */
-    nnfi_reads reads;     /* what the new call reads; inputs NULL: what nnfi_plan_reads says */
+    nnfi_reads reads;     /* what the new call reads, in the batch's pile; inputs NULL: what
+                             nnfi_plan_reads says */
     bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them, and */
     nnfi_saved_hooks *saved; /* [n] where they were before that; NULL: not noted */
 } nnfi_job;
@@ -29,6 +31,7 @@ typedef struct nnfi_batch {
     size_t n_jobs, jobs_capacity;
     nnfi_plan **plans; /* one for each Graph that jobs are in */
     size_t n_plans, plans_capacity;
+    nnfi_pile pile; /* the jobs' arrays and what they read */
 } nnfi_batch;
 
 /* The plan of a Graph: made where there is none. */

@@ -19,7 +19,7 @@ typedef struct finder {
     nnfi_plan *plan;
     nnfi_sequences sequences;
     const char **why;      /* [n_calls]: why the longest chain that a call was in cannot be fused */
-    size_t *job_of;        /* [n_calls]: number of the job that took the call, plus 1 */
+    uint32_t *job_of;      /* [n_calls]: number of the job that took the call, plus 1 */
     nnfi_chain_list *list; /* holds the strings */
 } finder;
 
@@ -154,19 +154,26 @@ static void sort_jobs(nnfi_batch *batch) {
     if (i < batch->n_jobs) qsort(batch->jobs, batch->n_jobs, sizeof *batch->jobs, by_first_call);
 }
 
+static bool has_residuals(const nnfi_graph *graph) {
+    for (size_t call = 0; call < graph->n_calls; call++)
+        if (nnfi_takes_residual(graph->calls[call]->module)) return true;
+    return false;
+}
+
 /* Residuals first, and from the end: where both inputs of an Add are convolutions, it belongs to
  * the one that runs last, whose output is then still at hand. */
 static nnf_status find_jobs(finder *find) {
     const nnfi_plan *plan = find->plan;
     size_t n_calls = plan->graph->n_calls;
-    for (size_t call = n_calls; call-- > 0;)
+    const bool residuals = has_residuals(plan->graph);
+    for (size_t call = n_calls; residuals && call-- > 0;)
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, true));
     for (size_t call = 0; call < n_calls; call++)
         if (!plan->taken[call]) NNFI_TRY(find_chain(find, call, false));
     sort_jobs(&find->batch);
     for (size_t j = 0; j < find->batch.n_jobs; j++)
         for (size_t i = 0; i < find->batch.jobs[j].n; i++)
-            find->job_of[find->batch.jobs[j].calls[i]] = j + 1;
+            find->job_of[find->batch.jobs[j].calls[i]] = (uint32_t)j + 1;
     return NNF_OK;
 }
 
@@ -253,11 +260,13 @@ static nnf_status make_list(finder *find) {
 
 /* ---- Searching ---- */
 
-static void finder_clear(finder *find) {
-    nnfi_batch_clear(&find->batch);
+/* All but the jobs. */
+static void forget_search(finder *find) {
     nnfi_sequences_clear(&find->sequences);
     nnfi_free((void *)find->why);
     nnfi_free(find->job_of);
+    find->why = NULL;
+    find->job_of = NULL;
 }
 
 static nnf_status check_graph(const nnf_module *graph) {
@@ -266,7 +275,7 @@ static nnf_status check_graph(const nnf_module *graph) {
                      graph ? nnf_module_type_name(graph) : "null pointer");
 }
 
-/* Finds the jobs; finder_clear afterwards, whatever comes of it. */
+/* Finds the jobs; to be cleared afterwards, whatever comes of it. */
 static nnf_status find_all(finder *find, nnf_module *graph, const nnf_mapping *additional) {
     find->batch.root = graph;
     NNFI_TRY(nnfi_batch_plan(&find->batch, &find->plan, graph));
@@ -289,12 +298,13 @@ static nnf_status run_finder(nnf_chain_list **found, nnf_module *graph,
     size_t n_merged = 0;
     nnf_status status = check_graph(graph);
     if (status == NNF_OK)
-        status = nnfi_merge_layers(&work, additional, fuses, find.list, &n_merged);
+        status = nnfi_merge_layers(&work, &find.batch, additional, fuses, find.list, &n_merged);
     if (status == NNF_OK) status = find_all(&find, work, additional);
     if (status == NNF_OK && found) status = make_list(&find);
+    forget_search(&find);
     if (status == NNF_OK && fuses) status = nnfi_batch_commit(&find.batch, report);
     if (status == NNF_OK && fuses && report) report->n_fused += n_merged;
-    finder_clear(&find);
+    nnfi_batch_clear(&find.batch);
     nnf_module_release(work);
     if (status == NNF_OK && found)
         *found = nnfi_chain_list_public(find.list);

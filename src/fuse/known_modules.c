@@ -11,13 +11,18 @@ static nnf_status new_identity(nnf_module **out, bool training) {
     return NNF_OK;
 }
 
+nnf_status nnfi_call_method(nnf_module **out, nnf_module *const *modules, size_t n, bool is_qat,
+                            const nnfi_chain_row *row) {
+    *out = NULL;
+    NNFI_TRY(row->method(out, modules, n, is_qat, row->payload));
+    if (*out) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "the fuser method gave no module");
+}
+
 nnf_status nnfi_fuse_by_row(nnf_module **fused, nnf_module *const *modules, size_t n, bool is_qat,
                             const nnfi_chain_row *row) {
     size_t made = 0;
-    fused[0] = NULL;
-    nnf_status status = row->method(&fused[0], modules, n, is_qat, row->payload);
-    if (status == NNF_OK && !fused[0])
-        status = nnf_error(NNF_ERROR_INVALID, "the fuser method gave no module");
+    nnf_status status = nnfi_call_method(&fused[0], modules, n, is_qat, row);
     if (status == NNF_OK) made = 1;
     for (; status == NNF_OK && made < n; made += status == NNF_OK)
         status = new_identity(&fused[made], nnf_module_training(modules[0]));

@@ -4,6 +4,9 @@
 
 #include "fuse/mapping.h"
 
+/* The module that a row's method makes of a chain: never NULL where it succeeds. */
+nnf_status nnfi_call_method(nnf_module **out, nnf_module *const *modules, size_t n, bool is_qat,
+                            const nnfi_chain_row *row);
 /* nnf_fuse_known_modules with the row found, without moving hooks: n references in `fused`. */
 nnf_status nnfi_fuse_by_row(nnf_module **fused, nnf_module *const *modules, size_t n, bool is_qat,
                             const nnfi_chain_row *row);

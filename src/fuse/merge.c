@@ -27,7 +27,7 @@ typedef struct branch {
 } branch;
 
 typedef struct merger {
-    nnfi_batch batch;
+    nnfi_batch *batch;
     nnfi_plan *plan;
     nnfi_chain_list *list;
     const nnf_mapping *mapping;
@@ -216,7 +216,7 @@ static int ascending(const void *a, const void *b) {
  * the call `base`. */
 static nnf_status add_job(merger *m, nnf_module *fused, size_t base, double saved) {
     nnfi_job *job;
-    nnf_status status = nnfi_batch_add(&m->batch, &job, m->n_calls);
+    nnf_status status = nnfi_batch_add(m->batch, &job, m->n_calls);
     if (status != NNF_OK) {
         nnf_module_release(fused);
         return status;
@@ -234,7 +234,7 @@ static nnf_status add_job(merger *m, nnf_module *fused, size_t base, double save
     }
     job->fused[job->base] = fused;
     for (size_t i = 0; i < job->n; i++)
-        if (i != job->base) NNFI_TRY(nnf_identity_new(&job->fused[i]));
+        if (i != job->base) NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[i], true));
     return nnfi_chain_list_add(m->list, job, saved);
 }
 
@@ -400,36 +400,37 @@ static nnf_status find_jobs(merger *m) {
     return NNF_OK;
 }
 
-static nnf_status do_round(nnf_module **graph, const nnf_mapping *mapping, bool *may_change,
-                           nnfi_chain_list *list, size_t *n_jobs) {
+static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapping *mapping,
+                           bool *may_change, nnfi_chain_list *list, size_t *n_jobs) {
     nnf_chain_list *found = nnfi_chain_list_public(list);
     size_t n_chains = found->n_chains, n_left = found->n_left;
-    merger m = {.batch = {.root = *graph}, .list = list, .mapping = mapping};
-    nnf_status status = nnfi_batch_plan(&m.batch, &m.plan, *graph);
+    merger m = {.batch = batch, .list = list, .mapping = mapping};
+    batch->root = *graph;
+    nnf_status status = nnfi_batch_plan(batch, &m.plan, *graph);
     if (status == NNF_OK) status = find_jobs(&m);
-    *n_jobs = m.batch.n_jobs;
+    *n_jobs = batch->n_jobs;
     if (status == NNF_OK && *n_jobs > 0 && !*may_change) {
         nnf_module *copy;
-        nnfi_batch_clear(&m.batch);
+        nnfi_batch_clear(batch);
         found->n_chains = n_chains;
         found->n_left = n_left;
         NNFI_TRY(nnf_module_copy(&copy, *graph));
         nnf_module_release(*graph);
         *graph = copy;
         *may_change = true;
-        return do_round(graph, mapping, may_change, list, n_jobs);
+        return do_round(graph, batch, mapping, may_change, list, n_jobs);
     }
-    if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(&m.batch, NULL);
+    if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(batch, NULL);
     if (*n_jobs > 0) found->n_left = n_left; /* the last round's reasons are those that hold */
-    nnfi_batch_clear(&m.batch);
+    if (status != NNF_OK || *n_jobs > 0) nnfi_batch_clear(batch);
     return status;
 }
 
-nnf_status nnfi_merge_layers(nnf_module **graph, const nnf_mapping *mapping, bool may_change,
-                             nnfi_chain_list *list, size_t *n_merged) {
+nnf_status nnfi_merge_layers(nnf_module **graph, nnfi_batch *batch, const nnf_mapping *mapping,
+                             bool may_change, nnfi_chain_list *list, size_t *n_merged) {
     size_t n_jobs = 1;
     for (int round = 0; n_jobs > 0 && round < MOST_ROUNDS; round++) {
-        NNFI_TRY(do_round(graph, mapping, &may_change, list, &n_jobs));
+        NNFI_TRY(do_round(graph, batch, mapping, &may_change, list, &n_jobs));
         *n_merged += n_jobs;
     }
     return NNF_OK;

@@ -9,6 +9,7 @@
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
+#include "support/hash.h"
 #include "tensor/numbers.h"
 
 /* A formula is made of calls, Type(operand, ...), of numbers, which are constants of that value,
@@ -70,7 +71,8 @@ static const pattern patterns[] = {
     BOTH_WAYS(RMS_NORM, "x", "Pow(x, 2)"),
     BOTH_WAYS(RMS_NORM, "x", "Mul(x, x)"),
 };
-enum { N_PATTERNS = sizeof patterns / sizeof *patterns, N_LETTERS = 5 };
+enum { N_PATTERNS = sizeof patterns / sizeof *patterns, N_LETTERS = 5, N_CANDIDATES = 32 };
+_Static_assert(N_PATTERNS <= 64, "a pattern is a bit of a uint64_t");
 static const char letters[N_LETTERS + 1] = "xaewb";
 enum { X, ALPHA, EPSILON, SCALE, BIAS };
 
@@ -280,7 +282,7 @@ static bool stands_alone(const match *m) {
         const nnfi_call *call = plan->graph->calls[m->calls[k]];
         const nnf_value out = call->outputs[0];
         const bool shared = nnfi_plan_last_call(plan, call->module) != m->calls[k] ||
-                            plan->previous[m->calls[k]] != NNFI_NO_CALL;
+                            plan->previous[m->calls[k]] >= 0;
         if (shared || nnf_module_n_forward_hooks(call->module) ||
             nnf_module_n_forward_pre_hooks(call->module))
             return false;
@@ -336,9 +338,10 @@ static int8_t wire_of(const match *m, const nnfi_call *call, size_t k) {
 }
 
 /* What the new call reads, and what its nodes do. */
-static nnf_status add_reads(nnfi_reads *out, nnfi_lifted_options *options, const match *m) {
+static nnf_status add_reads(nnfi_reads *out, nnfi_lifted_options *options, nnfi_pile *pile,
+                            const match *m) {
     const size_t most = N_LETTERS + m->n_calls * NNFI_LIFTED_INPUTS;
-    out->inputs = nnfi_alloc(most * sizeof *out->inputs);
+    out->inputs = nnfi_pile_alloc(pile, most * sizeof *out->inputs, _Alignof(nnf_value));
     if (!out->inputs) return nnfi_error_memory(most * sizeof *out->inputs, "a pattern's inputs");
     out->captures = out->inputs + N_LETTERS;
     const int inputs[] = {X, SCALE, BIAS};
@@ -395,23 +398,40 @@ static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match 
         m->plan->taken[m->calls[k]] = true;
     }
     set_options(&options, wanted, m);
-    NNFI_TRY(add_reads(&job->reads, &options, m));
+    NNFI_TRY(add_reads(&job->reads, &options, &batch->pile, m));
     NNFI_TRY(make_lifted(&job->fused[0], wanted, &options, job->modules, job->n));
     for (size_t k = 1; k < job->n; k++)
-        NNFI_TRY(nnf_identity_new(&job->fused[k]));
+        NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[k], true));
     return NNF_OK;
+}
+
+/* The patterns whose last call is of a type, as bits: of those that were asked for last. */
+typedef struct candidates {
+    const nnf_module_type *types[N_CANDIDATES];
+    uint64_t patterns[N_CANDIDATES];
+} candidates;
+
+static uint64_t find_candidates(candidates *known, const nnf_module *module) {
+    const nnf_module_type *type = nnf_module_get_type(module);
+    const size_t place = (size_t)nnfi_hash_pointer(type) % N_CANDIDATES;
+    if (known->types[place] == type) return known->patterns[place];
+    const char *name = nnfi_known_type(module), *step = inverse_of(name);
+    uint64_t found = 0;
+    for (size_t p = 0; p < N_PATTERNS; p++)
+        if (is_named(patterns[p].formula, name) || (step && is_named(patterns[p].formula, step)))
+            found |= UINT64_C(1) << p;
+    known->types[place] = type;
+    return known->patterns[place] = found;
 }
 
 /* From the end, so that a pattern is found before those that are part of it. */
 static nnf_status find_patterns(nnfi_batch *batch, nnfi_plan *plan) {
+    candidates known = {0};
     for (size_t c = plan->graph->n_calls; c-- > 0;) {
-        const char *type = nnfi_known_type(plan->graph->calls[c]->module);
-        const char *step = inverse_of(type);
-        for (size_t p = 0; p < N_PATTERNS && !plan->taken[c]; p++) {
-            const char *formula = patterns[p].formula;
+        const uint64_t found = find_candidates(&known, plan->graph->calls[c]->module);
+        for (size_t p = 0; found && p < N_PATTERNS && !plan->taken[c]; p++) {
             match m;
-            if ((is_named(formula, type) || (step && is_named(formula, step))) &&
-                match_pattern(&m, plan, &patterns[p], c))
+            if (found >> p & 1 && match_pattern(&m, plan, &patterns[p], c))
                 NNFI_TRY(add_job(batch, &patterns[p], &m));
         }
     }

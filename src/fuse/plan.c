@@ -7,7 +7,31 @@
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
+#include "support/hash.h"
 #include "support/memory.h"
+
+typedef struct wanted_call {
+    const nnfi_graph *graph;
+    const nnf_module *module;
+} wanted_call;
+
+static bool calls_module(const void *payload, size_t number) {
+    const wanted_call *wanted = payload;
+    return wanted->graph->calls[number]->module == wanted->module;
+}
+
+/* Enters a call as the last one of its module. */
+static bool add_call(nnfi_plan *plan, size_t call) {
+    const wanted_call wanted = {plan->graph, plan->graph->calls[call]->module};
+    bool added;
+    struct nnfi_index_slot *slot = nnfi_index_find_or_add(
+        &plan->last_calls, nnfi_hash_pointer(wanted.module), calls_module, &wanted, call, &added);
+    if (!slot) return false;
+    plan->previous[call] = added ? -1 : (int32_t)nnfi_index_number(slot);
+    if (!added) plan->again[nnfi_index_number(slot)] = true;
+    if (!added) nnfi_index_replace(slot, call);
+    return true;
+}
 
 nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
     *out = (nnfi_plan){.module = graph, .graph = nnfi_graph_of(graph)};
@@ -17,16 +41,10 @@ nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
     out->previous = nnfi_calloc(n, sizeof *out->previous);
     out->again = nnfi_calloc(n, sizeof *out->again);
     out->taken = nnfi_calloc(n, sizeof *out->taken);
-    bool room = out->previous && out->again && out->taken;
-    for (size_t i = 0; room && i < n; i++) {
-        size_t *last =
-            nnfi_pointers_put(&out->last_call, out->graph->calls[i]->module, NNFI_NO_CALL);
-        room = last != NULL;
-        if (!room) break;
-        if (*last != NNFI_NO_CALL) out->again[*last] = true;
-        out->previous[i] = *last;
-        *last = i;
-    }
+    bool room =
+        out->previous && out->again && out->taken && nnfi_index_reserve(&out->last_calls, n);
+    for (size_t i = 0; room && i < n; i++)
+        room = add_call(out, i);
     if (room) return NNF_OK;
     nnfi_plan_clear(out);
     return nnfi_error_memory(n * sizeof *out->previous, "the calls of a graph");
@@ -34,7 +52,9 @@ nnf_status nnfi_plan_open(nnfi_plan *out, nnf_module *graph) {
 
 void nnfi_plan_clear(nnfi_plan *plan) {
     nnfi_uses_clear(&plan->uses);
-    nnfi_pointers_clear(&plan->last_call);
+    nnfi_index_clear(&plan->last_calls);
+    nnf_module_release(plan->identities[0]);
+    nnf_module_release(plan->identities[1]);
     nnfi_free(plan->previous);
     nnfi_free(plan->again);
     nnfi_free(plan->taken);
@@ -43,9 +63,24 @@ void nnfi_plan_clear(nnfi_plan *plan) {
 }
 
 size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module) {
-    size_t call = NNFI_NO_CALL;
-    nnfi_pointers_get(&plan->last_call, module, &call);
-    return call;
+    const struct nnfi_index_slot *slot =
+        nnfi_index_find(&plan->last_calls, nnfi_hash_pointer(module), calls_module,
+                        &(wanted_call){plan->graph, module});
+    return slot ? nnfi_index_number(slot) : NNFI_NO_CALL;
+}
+
+size_t nnfi_plan_call_before(const nnfi_plan *plan, size_t call) {
+    return plan->previous[call] < 0 ? NNFI_NO_CALL : (size_t)plan->previous[call];
+}
+
+nnf_status nnfi_plan_identity(nnfi_plan *plan, nnf_module **out, bool training) {
+    nnf_module **identity = &plan->identities[training];
+    if (!*identity) {
+        NNFI_TRY(nnf_identity_new(identity));
+        nnf_module_set_training(*identity, training);
+    }
+    *out = nnf_module_retain(*identity);
+    return NNF_OK;
 }
 
 static bool is_elementwise(const nnf_module *module) {
@@ -53,14 +88,14 @@ static bool is_elementwise(const nnf_module *module) {
 }
 
 bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call) {
-    if (!plan->again[call] && plan->previous[call] == NNFI_NO_CALL) return false;
+    if (!plan->again[call] && plan->previous[call] < 0) return false;
     return !is_elementwise(plan->graph->calls[call]->module);
 }
 
 bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module) {
     size_t call = nnfi_plan_last_call(plan, module);
     while (call != NNFI_NO_CALL && plan->taken[call])
-        call = plan->previous[call];
+        call = nnfi_plan_call_before(plan, call);
     return call != NNFI_NO_CALL;
 }
 
@@ -200,7 +235,7 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
                            size_t *calls) {
     nnf_status status = nnf_error(NNF_ERROR_NOT_FUSABLE, "the first module is never called");
     size_t first = nnfi_plan_last_call(plan, modules[0]);
-    for (; first != NNFI_NO_CALL; first = plan->previous[first]) {
+    for (; first != NNFI_NO_CALL; first = nnfi_plan_call_before(plan, first)) {
         calls[0] = first;
         status = trace_from(plan, modules, n, calls);
         if (status == NNF_OK || nnfi_plan_is_shared(plan, first)) break;
@@ -404,7 +439,7 @@ static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, n
 }
 
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
-                           nnf_module *fused, nnfi_reads *out) {
+                           nnf_module *fused, nnfi_pile *pile, nnfi_reads *out) {
     const nnfi_call *first = plan->graph->calls[calls[0]], *layer = plan->graph->calls[calls[base]];
     size_t n_inputs = layer->n_inputs, most = layer->n_captures;
     for (size_t i = base + 1; i < n; i++) {
@@ -412,7 +447,8 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
         n_inputs += residual_of(plan, call, plan->graph->calls[calls[i - 1]]->outputs[0]) >= 0;
         most += call->n_inputs + call->n_captures;
     }
-    nnf_value *inputs = nnfi_alloc((n_inputs + most + 1) * sizeof *inputs);
+    nnf_value *inputs =
+        nnfi_pile_alloc(pile, (n_inputs + most + 1) * sizeof *inputs, _Alignof(nnf_value));
     if (!inputs) return nnfi_error_memory((n_inputs + most) * sizeof *inputs, "a chain's inputs");
     *out = (nnfi_reads){.inputs = inputs, .captures = inputs + n_inputs};
     for (; out->n_inputs < layer->n_inputs; out->n_inputs++)

@@ -4,18 +4,18 @@
 #define NNFI_PLAN_H
 
 #include "module/known.h"
-#include "module/pointers.h"
 
 typedef struct nnfi_plan {
     nnf_module *module; /* the Graph, borrowed */
     nnfi_graph *graph;
     nnfi_uses uses;
-    nnfi_pointers last_call; /* of a module */
-    size_t *previous; /* [n_calls]: the call of the same module before this one, or NNFI_NO_CALL */
-    bool *again;      /* [n_calls]: the module is called again after this call */
-    bool *taken;      /* [n_calls] */
-    nnfi_known infos; /* inferred when somebody asks for the first time */
-    bool inferred;    /* or tried to, if infos.of is NULL */
+    nnfi_index last_calls; /* the last call of each module */
+    int32_t *previous;     /* [n_calls]: the call of the same module before this one, -1: none */
+    bool *again;           /* [n_calls]: the module is called again after this call */
+    bool *taken;           /* [n_calls] */
+    nnf_module *identities[2]; /* in eval and in training mode; NULL until they are needed */
+    nnfi_known infos;          /* inferred when somebody asks for the first time */
+    bool inferred;             /* or tried to, if infos.of is NULL */
 } nnfi_plan;
 #define NNFI_NO_CALL SIZE_MAX
 
@@ -25,8 +25,13 @@ void nnfi_plan_clear(nnfi_plan *plan);
 /* Fills plan->infos where nobody has; an error where that cannot be done. */
 nnf_status nnfi_plan_infer(nnfi_plan *plan);
 
-/* The last call of a module, or NNFI_NO_CALL; those before it are in plan->previous. */
+/* The last call of a module, or NNFI_NO_CALL; those before it: nnfi_plan_call_before. */
 size_t nnfi_plan_last_call(const nnfi_plan *plan, const nnf_module *module);
+/* The call of the same module before a call, or NNFI_NO_CALL. */
+size_t nnfi_plan_call_before(const nnfi_plan *plan, size_t call);
+/* A reference to the Identity that comes in the places of the graph's modules that become part of
+ * another. Nothing calls them, so one object does for all: there may be a million. */
+nnf_status nnfi_plan_identity(nnfi_plan *plan, nnf_module **out, bool training);
 /* Whether other calls use the module's state too, so that none of them can be changed alone. */
 bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call);
 /* Whether a call of the module is left when those that are taken are gone. */
@@ -61,12 +66,12 @@ nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
 
 /* What one call of `fused` for all of these reads: the first one's data, what the module that the
  * others are folded into (calls[base]) reads beside its own, then the residual; and what the nodes
- * of later ones that are still there name beside that. Both are in one block: free `inputs`. */
+ * of later ones that are still there name beside that. Both are in one block of the pile. */
 typedef struct nnfi_reads {
     nnf_value *inputs, *captures;
     size_t n_inputs, n_captures;
 } nnfi_reads;
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
-                           nnf_module *fused, nnfi_reads *out);
+                           nnf_module *fused, nnfi_pile *pile, nnfi_reads *out);
 
 #endif

@@ -60,7 +60,7 @@ static bool does_without(const finder *find, size_t index) {
     const char *type = nnf_module_type_name(call->module);
     if (!is_plain(call) || call->n_inputs == 0) return false;
     if (is_concat(call)) /* its axis becomes another one */
-        return !find->plan.again[index] && find->plan.previous[index] == NNFI_NO_CALL;
+        return !find->plan.again[index] && find->plan.previous[index] < 0;
     if (nnf_module_get_type(call->module)->flags & NNF_TYPE_ELEMENTWISE) return true;
     for (size_t i = 0; i < sizeof arithmetic / sizeof *arithmetic; i++)
         if (!strcmp(type, arithmetic[i])) return true;
@@ -452,9 +452,16 @@ static nnf_status cancel(nnf_module *graph, bool *changed) {
     return status;
 }
 
+/* Most graphs have none, and are left at once. */
+static bool has_transposes(const nnfi_graph *graph) {
+    for (size_t c = 0; c < graph->n_calls; c++)
+        if (order_of(graph->calls[c])) return true;
+    return false;
+}
+
 nnf_status nnfi_cancel_transposes(nnf_module *graph) {
     enum { MOST_ROUNDS = 8 }; /* each passes regions on to those behind them */
-    bool changed = true;
+    bool changed = has_transposes(nnfi_graph_of(graph));
     for (int round = 0; changed && round < MOST_ROUNDS; round++)
         NNFI_TRY(cancel(graph, &changed));
     return NNF_OK;

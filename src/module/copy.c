@@ -14,17 +14,19 @@ static nnf_status copy_tensors(nnf_module *to, const nnf_module *from) {
 }
 
 static nnf_status copy_children(nnf_module *to, const nnf_module *from) {
-    for (size_t i = 0; i < from->n_children; i++)
-        NNFI_TRY(nnfi_append_child(to, from->children[i].name, from->children[i].module));
+    for (size_t i = 0; i < nnfi_n_children(from); i++)
+        NNFI_TRY(
+            nnfi_append_child(to, from->children->items[i].name, from->children->items[i].module));
     return NNF_OK;
 }
 
 /* A new module that shares everything with `from`; with copies of the hooks that are asked for. */
 static nnf_status copy_module(nnf_module **out, const nnf_module *from, bool pre, bool forward) {
     nnf_module *to;
-    NNFI_TRY(nnf_module_new(&to, from->type, from->options));
+    NNFI_TRY(nnf_module_new(&to, from->type, nnfi_options_of(from)));
     to->training = from->training;
-    to->origin = from->origin;
+    to->origin_source = from->origin_source;
+    to->origin_index = from->origin_index;
     nnf_status status = copy_tensors(to, from);
     if (status == NNF_OK) status = copy_children(to, from);
     if (status == NNF_OK) status = nnfi_parametrized_copy(to, from);
@@ -57,7 +59,7 @@ size_t nnfi_module_n_cells(const nnf_module *module) {
 nnf_tensor **nnfi_module_cell(const nnf_module *module, size_t index) {
     const nnfi_more *more = nnfi_more_of(module);
     size_t n_slots = module->type->n_slots;
-    if (index < n_slots) return &module->slots[index];
+    if (index < n_slots) return (nnf_tensor **)(uintptr_t)&module->slots[index];
     index -= n_slots;
     if (index < more->n_extras) return &more->extras[index].tensor;
     return &nnfi_graph_of(module)->values[index - more->n_extras].constant;
@@ -131,11 +133,12 @@ static nnf_status copy_tensor(nnf_tensor **out, nnf_tensor *tensor, void *payloa
 static void relink(const nnfi_walk *originals, nnf_module *const *copies) {
     for (size_t i = 0; i < originals->n; i++) {
         nnf_module *copy = copies[i];
-        for (size_t c = 0; c < copy->n_children; c++) {
+        for (size_t c = 0; c < nnfi_n_children(copy); c++) {
             size_t index = 0;
-            nnf_module *original = copy->children[c].module;
+            nnfi_child *child = &copy->children->items[c];
+            nnf_module *original = child->module;
             nnfi_pointers_get(&originals->index, original, &index);
-            copy->children[c].module = nnf_module_retain(copies[index]);
+            child->module = nnf_module_retain(copies[index]);
             nnf_module_release(original);
         }
         if (nnf_module_is_graph(copy)) nnfi_graph_relink(copy, originals, copies);

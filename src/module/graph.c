@@ -13,7 +13,7 @@ bool nnf_module_is_graph(const nnf_module *module) {
 }
 
 nnfi_graph *nnfi_graph_of(const nnf_module *module) {
-    return nnf_module_is_graph(module) ? module->options : NULL;
+    return nnf_module_is_graph(module) ? nnfi_options_of(module) : NULL;
 }
 
 static nnf_status need_graph(nnfi_graph **out, nnf_module *module) {
@@ -37,6 +37,12 @@ static bool has_name(const void *payload, size_t number) {
     return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
 }
 
+bool nnfi_graph_is_named(const nnfi_graph *graph, nnf_value value, const char *name,
+                         size_t length) {
+    return value >= 0 && (size_t)value < graph->n_values &&
+           has_name(&(wanted_name){graph, name, length}, (size_t)value);
+}
+
 static struct nnfi_index_slot *find_name(const nnfi_graph *graph, const char *name, size_t length) {
     return nnfi_index_find(&graph->value_by_name, nnfi_hash(0, name, length), has_name,
                            &(wanted_name){graph, name, length});
@@ -50,18 +56,23 @@ bool nnfi_graph_index_name(nnfi_graph *graph, size_t value) {
 nnf_status nnfi_graph_add_name(nnfi_graph *graph, nnf_value *out, const char *name, size_t length) {
     if (graph->n_values >= INT32_MAX)
         return nnf_error(NNF_ERROR_UNSUPPORTED, "a graph has more than %d values", INT32_MAX);
-    struct nnfi_index_slot *known = find_name(graph, name, length);
-    if (known && !graph->values[nnfi_index_number(known)].gone)
-        return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'",
-                         graph->values[nnfi_index_number(known)].name);
     const char *copy = NULL;
+    struct nnfi_index_slot *slot = NULL;
+    bool added;
     if (nnfi_reserve(&graph->values, &graph->values_capacity, graph->n_values + 1,
                      sizeof *graph->values))
         copy = nnfi_pile_strndup(&graph->pile, name, length);
-    if (copy) graph->values[graph->n_values] = (nnfi_value){.name = copy};
-    if (!copy || (!known && !nnfi_graph_index_name(graph, graph->n_values)))
-        return nnfi_error_memory(sizeof *graph->values, "a graph's values");
-    if (known) nnfi_index_replace(known, graph->n_values);
+    if (copy)
+        slot = nnfi_index_find_or_add(&graph->value_by_name, nnfi_hash(0, name, length), has_name,
+                                      &(wanted_name){graph, name, length}, graph->n_values, &added);
+    if (!slot) return nnfi_error_memory(sizeof *graph->values, "a graph's values");
+    if (!added && !graph->values[nnfi_index_number(slot)].gone)
+        return nnf_error(NNF_ERROR_INVALID, "the graph has two values named '%s'", copy);
+    if (!added) {
+        nnfi_index_replace(slot, graph->n_values);
+        graph->reuses_names = true;
+    }
+    graph->values[graph->n_values] = (nnfi_value){.name = copy};
     graph->changes++;
     *out = (nnf_value)graph->n_values++;
     return NNF_OK;
@@ -112,10 +123,30 @@ void nnfi_graph_drop_values(nnfi_graph *graph, size_t n) {
     }
 }
 
-nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
+nnf_value nnfi_graph_find_any(const nnfi_graph *graph, const char *name, size_t length) {
     const struct nnfi_index_slot *slot = find_name(graph, name, length);
-    if (!slot || graph->values[nnfi_index_number(slot)].gone) return NNF_NO_VALUE;
-    return (nnf_value)nnfi_index_number(slot);
+    return slot ? (nnf_value)nnfi_index_number(slot) : NNF_NO_VALUE;
+}
+
+nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length) {
+    nnf_value value = nnfi_graph_find_any(graph, name, length);
+    return value == NNF_NO_VALUE || graph->values[value].gone ? NNF_NO_VALUE : value;
+}
+
+nnf_value nnfi_graph_find_near(const nnfi_graph *graph, nnf_value guess, const char *name,
+                               size_t length) {
+    if (!nnfi_graph_is_named(graph, guess, name, length))
+        return nnfi_graph_find_name(graph, name, length);
+    if (!graph->values[guess].gone) return guess;
+    return graph->reuses_names ? nnfi_graph_find_name(graph, name, length) : NNF_NO_VALUE;
+}
+
+nnf_status nnfi_graph_reserve(nnfi_graph *graph, size_t n_values, size_t n_calls) {
+    if (nnfi_reserve(&graph->values, &graph->values_capacity, n_values, sizeof *graph->values) &&
+        nnfi_reserve(&graph->calls, &graph->calls_capacity, n_calls, sizeof *graph->calls) &&
+        nnfi_index_reserve(&graph->value_by_name, n_values))
+        return NNF_OK;
+    return nnfi_error_memory(n_values * sizeof *graph->values, "a graph's values");
 }
 
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name) {

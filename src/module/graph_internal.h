@@ -38,6 +38,7 @@ typedef struct nnfi_graph {
     nnfi_value *values;
     size_t n_values, values_capacity;
     nnfi_index value_by_name; /* gone ones are here too, until their names are used again */
+    bool reuses_names;        /* some were */
     nnfi_pile pile;           /* names, calls and their lists, also of those that are gone */
     nnfi_call **calls;        /* in execution order */
     size_t n_calls, calls_capacity;
@@ -78,6 +79,15 @@ void nnfi_graph_drop_values(nnfi_graph *graph, size_t n_values);
 /* The value of that name, or NNF_NO_VALUE. */
 nnf_value nnfi_graph_find_value(const nnfi_graph *graph, const char *name);
 nnf_value nnfi_graph_find_name(const nnfi_graph *graph, const char *name, size_t length);
+/* The same, also one that is gone (a copy of a graph has forgotten the names of these). */
+nnf_value nnfi_graph_find_any(const nnfi_graph *graph, const char *name, size_t length);
+/* The same as find_name with a guess, which is looked at first: names are often asked for in their
+ * values' order, and looking one up in a million takes the time of a visit to main memory. */
+bool nnfi_graph_is_named(const nnfi_graph *graph, nnf_value value, const char *name, size_t length);
+nnf_value nnfi_graph_find_near(const nnfi_graph *graph, nnf_value guess, const char *name,
+                               size_t length);
+/* Room for that many values and calls in all. */
+nnf_status nnfi_graph_reserve(nnfi_graph *graph, size_t n_values, size_t n_calls);
 /* Appends a call; the module must be in the tree at `path` already. outputs are values. */
 nnf_status nnfi_graph_append_call(nnf_module *graph, const char *path, nnf_module *module,
                                   const nnf_value *inputs, size_t n_inputs,
@@ -87,8 +97,8 @@ nnf_status nnfi_graph_append_call(nnf_module *graph, const char *path, nnf_modul
 /* Who reads and gives each value: one pass over the calls. Call numbers are indices into
  * graph->calls at that time. */
 typedef struct nnfi_uses {
-    int32_t *producer;     /* [n_values]: the call that gives it, -1 none */
-    int64_t *first_reader; /* [n_values + 1]: into readers */
+    int32_t *producer;      /* [n_values]: the call that gives it, -1 none */
+    uint32_t *first_reader; /* [n_values + 1]: into readers */
     int32_t *readers; /* call numbers, ascending; a call that reads a value twice is there twice;
                          captures count; being a graph output does not */
 } nnfi_uses;

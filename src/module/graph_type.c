@@ -87,7 +87,7 @@ static bool copy_symbols(nnfi_graph *to, const nnfi_graph *from) {
 
 static nnf_status copy_graph(void *to, const void *from) {
     const nnfi_graph *model = from;
-    nnfi_graph graph = {.source = model->source};
+    nnfi_graph graph = {.source = model->source, .reuses_names = model->reuses_names};
     if (!copy_values(&graph, model) || !copy_calls(&graph, model) || !copy_symbols(&graph, model) ||
         !copy_list(&graph.inputs, &graph.inputs_capacity, model->inputs, model->n_inputs) ||
         !copy_list(&graph.outputs, &graph.outputs_capacity, model->outputs, model->n_outputs)) {

@@ -1,21 +1,13 @@
 /* The module object: making and freeing it, its options, its tensors. */
-#include <stddef.h>
 #include <string.h>
 
 #include "module/object.h"
 
 /* The module with its options and slots behind it, all zero. */
 static nnf_module *allocate(const nnf_module_type *type) {
-    const size_t unit = _Alignof(max_align_t);
-    size_t slots = sizeof(nnf_module), room = type->n_slots;
-    if (room > (SIZE_MAX / 2 - slots) / sizeof(nnf_tensor *) || type->options_size > SIZE_MAX / 4)
+    if (type->n_slots > SIZE_MAX / 4 / sizeof(nnf_tensor *) || type->options_size > SIZE_MAX / 4)
         return NULL;
-    size_t options = (slots + room * sizeof(nnf_tensor *) + unit - 1) / unit * unit;
-    nnf_module *module = nnfi_calloc(1, options + type->options_size);
-    if (!module) return NULL;
-    module->slots = (nnf_tensor **)(module + 1);
-    module->options = (unsigned char *)module + options;
-    return module;
+    return nnfi_calloc(1, nnfi_options_offset(type) + type->options_size);
 }
 
 nnf_status nnf_module_new(nnf_module **out, const nnf_module_type *type, const void *options) {
@@ -28,8 +20,8 @@ nnf_status nnf_module_new(nnf_module **out, const nnf_module_type *type, const v
     module->training = true;
     nnf_status status = NNF_OK;
     if (options && type->options_size > 0) {
-        memcpy(module->options, options, type->options_size);
-        if (type->copy_options) status = type->copy_options(module->options, options);
+        memcpy(nnfi_options_of(module), options, type->options_size);
+        if (type->copy_options) status = type->copy_options(nnfi_options_of(module), options);
     }
     if (status != NNF_OK) { /* there are no options yet that destroy_options could free */
         nnfi_free(module);
@@ -56,6 +48,7 @@ static void free_more(nnfi_more *more) {
         nnfi_free(more->extras[i].name);
     }
     nnfi_free(more->extras);
+    nnfi_pile_clear(&more->child_names);
     nnfi_index_clear(&more->child_by_name);
     nnfi_hooks_clear(&more->pre_hooks);
     nnfi_hooks_clear(&more->forward_hooks);
@@ -77,13 +70,12 @@ static void drop(nnf_module *module, nnf_module **doomed) {
 }
 
 static void free_module(nnf_module *module, nnf_module **doomed) {
-    if (module->type->destroy_options) module->type->destroy_options(module->options);
+    if (module->type->destroy_options) module->type->destroy_options(nnfi_options_of(module));
     for (size_t i = 0; i < module->type->n_slots; i++)
         nnf_tensor_release(module->slots[i]);
-    for (size_t i = 0; i < module->n_children; i++) {
-        drop(module->children[i].module, doomed);
-        nnfi_free(module->children[i].name);
-    }
+    for (size_t i = 0; i < nnfi_n_children(module); i++)
+        drop(module->children->items[i].module, doomed);
+    nnfi_children_free_names(module);
     nnfi_free(module->children);
     free_more(module->more);
     nnfi_free(module);
@@ -113,24 +105,27 @@ const char *nnf_module_type_before_parametrizations(const nnf_module *module) {
 }
 
 const void *nnf_module_options(const nnf_module *module) {
-    return module->type->options_size > 0 ? module->options : NULL;
+    return module->type->options_size > 0 ? nnfi_options_of(module) : NULL;
 }
 
 void *nnf_module_mut_options(nnf_module *module) {
-    module->origin = (nnfi_origin){0};
+    module->origin_source = 0;
+    module->origin_index = 0;
     return nnfi_module_state(module);
 }
 
 void *nnfi_module_state(nnf_module *module) {
-    return module->type->options_size > 0 ? module->options : NULL;
+    return module->type->options_size > 0 ? nnfi_options_of(module) : NULL;
 }
 
 nnfi_origin nnfi_module_origin(const nnf_module *module) {
-    return module->origin;
+    return (nnfi_origin){module->origin_source, module->origin_index};
 }
 
 void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin) {
-    module->origin = origin;
+    if (!nnfi_origin_fits(origin)) origin = (nnfi_origin){0};
+    module->origin_source = origin.source & NNFI_SOURCE_MASK;
+    module->origin_index = (int32_t)origin.index;
 }
 
 bool nnf_module_training(const nnf_module *module) {
@@ -143,9 +138,8 @@ void nnf_module_set_training(nnf_module *module, bool training) {
 
 /* ---- Tensors ---- */
 
-/* The place of a set tensor by its index among the set ones; *extra NULL where it is a slot. */
-static nnf_tensor *nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
-                              const nnfi_extra **extra) {
+nnf_tensor *nnfi_nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
+                            const nnfi_extra **extra) {
     for (size_t i = 0; i < module->type->n_slots; i++) {
         if (!module->slots[i] || index-- > 0) continue;
         *slot = &module->type->slots[i];
@@ -169,14 +163,14 @@ size_t nnf_module_n_tensors(const nnf_module *module) {
 const char *nnf_module_tensor_name(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nth_tensor(module, index, &slot, &extra)) return NULL;
+    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NULL;
     return slot ? slot->name : extra->name;
 }
 
 nnf_slot_kind nnf_module_tensor_kind(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
+    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
     return slot ? slot->kind : extra->kind;
 }
 

@@ -3,6 +3,7 @@
 #define NNFI_MODULE_OBJECT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "module/graph_internal.h"
 #include "module/pointers.h"
@@ -16,9 +17,14 @@ typedef struct nnfi_extra {
 } nnfi_extra;
 
 typedef struct nnfi_child {
-    char *name;
+    const char *name;
     nnf_module *module;
 } nnfi_child;
+
+typedef struct nnfi_children {
+    uint32_t n, capacity;
+    nnfi_child items[];
+} nnfi_children;
 
 /* Hooks of one kind in the order in which they run; each is retained. */
 typedef struct nnfi_hooks {
@@ -38,8 +44,10 @@ typedef struct nnfi_parametrized {
 typedef struct nnfi_more {
     nnfi_extra *extras;
     size_t n_extras, extras_capacity;
+    nnfi_pile child_names;    /* of all children but the first few */
     nnfi_index child_by_name; /* of the first n_indexed; empty while there are few children */
     size_t n_indexed;
+    size_t next_put; /* behind the child that was replaced last: the next one often is that */
     nnfi_hooks pre_hooks, forward_hooks;
     nnfi_parametrized *parametrized;
     size_t n_parametrized, parametrized_capacity;
@@ -48,18 +56,33 @@ typedef struct nnfi_more {
 /* Graphs have modules by the million: this is one block of memory with the options and the slots,
  * and as small as it can be. */
 struct nnf_module {
-    atomic_size_t references;
+    atomic_uint references;
+    int32_t origin_index;
+    uint64_t origin_source : NNFI_SOURCE_BITS, training : 1;
     const nnf_module_type *type;
-    void *options;
-    nnf_tensor **slots; /* [type->n_slots], NULL where unset */
-    nnfi_origin origin;
-    nnfi_child *children;
-    size_t n_children, children_capacity;
-    nnfi_more *more; /* NULL: nothing; see nnfi_more_of */
-    bool training;
+    nnfi_children *children; /* NULL: none */
+    nnfi_more *more;         /* NULL: nothing; see nnfi_more_of */
     nnf_module *link; /* chains modules up in walks that must not need memory: the last release, and
                          train; NULL outside of them */
+    nnf_tensor *slots[]; /* [type->n_slots], NULL where unset; the options behind them */
 };
+
+/* Where the options begin, from the module on: aligned for any struct. */
+static inline size_t nnfi_options_offset(const nnf_module_type *type) {
+    const size_t unit = _Alignof(max_align_t);
+    return (sizeof(nnf_module) + type->n_slots * sizeof(nnf_tensor *) + unit - 1) / unit * unit;
+}
+
+static inline void *nnfi_options_of(const nnf_module *module) {
+    return (unsigned char *)(uintptr_t)module + nnfi_options_offset(module->type);
+}
+
+static inline size_t nnfi_n_children(const nnf_module *module) {
+    return module->children ? module->children->n : 0;
+}
+
+/* Frees the names that are not in the pile. */
+void nnfi_children_free_names(const nnf_module *module);
 
 /* The Graph row, whose options struct is the nnfi_graph. */
 extern const nnf_module_type nnfi_graph_type;
@@ -93,6 +116,10 @@ nnf_tensor **nnfi_module_cell(const nnf_module *module, size_t index);
 typedef nnf_status (*nnfi_tensor_map)(nnf_tensor **out, nnf_tensor *tensor, void *payload);
 nnf_status nnfi_map_tensors(nnf_module *const *modules, size_t n, nnfi_tensor_map map,
                             void *payload);
+
+/* The set tensor of that index among the set ones: *slot or *extra is its place, the other NULL. */
+nnf_tensor *nnfi_nth_tensor(const nnf_module *module, size_t index, const nnf_slot **slot,
+                            const nnfi_extra **extra);
 
 /* ---- Parts of a module ---- */
 

@@ -1,5 +1,6 @@
 #include "module/pointers.h"
 
+#include "support/hash.h"
 #include "support/memory.h"
 
 typedef struct nnfi_pointers_slot {
@@ -7,10 +8,8 @@ typedef struct nnfi_pointers_slot {
     size_t value;
 } nnfi_pointers_slot;
 
-/* Fibonacci hashing: allocators' addresses differ in their middle bits. */
 static size_t home(const void *key, size_t n_slots) {
-    uint64_t hash = (uint64_t)(uintptr_t)key * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)(hash >> 32) & (n_slots - 1);
+    return (size_t)nnfi_hash_pointer(key) & (n_slots - 1);
 }
 
 /* The slot of `key`, or the free one where it belongs. */

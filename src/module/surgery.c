@@ -6,10 +6,10 @@
 struct nnfi_surgery {
     nnfi_graph *graph;
     size_t n;
-    nnfi_call **made; /* [n]: the new calls; modules are the replacements' until commit */
-    size_t *made_at;  /* [n_calls]: 1 + the new call that comes in this one's place, 0: none */
-    bool *call_gone;  /* [n_calls] */
-    bool *value_gone; /* [n_values] */
+    nnfi_call **made;  /* [n]: the new calls; modules are the replacements' until commit */
+    uint32_t *made_at; /* [n_calls]: 1 + the new call that comes in this one's place, 0: none */
+    bool *call_gone;   /* [n_calls] */
+    bool *value_gone;  /* [n_values] */
 };
 
 /* What prepare needs beside that. */
@@ -18,9 +18,9 @@ typedef struct prospect {
     const nnfi_graph *graph;
     const nnfi_replacement *replacements;
     int32_t *producers; /* [n_values]: the call that gives it, -1 none */
-    size_t *needed;     /* [n_values]: by how many calls that stay, new calls and graph outputs */
+    uint32_t *needed;   /* [n_values]: by how many calls that stay, new calls and graph outputs */
     bool *constant;     /* [n_calls]: computes from constants alone */
-    size_t *stack;      /* [n_calls]: calls that go and whose inputs were not looked at yet */
+    uint32_t *stack;    /* [n_calls]: calls that go and whose inputs were not looked at yet */
     size_t n_stack;
 } prospect;
 
@@ -38,9 +38,9 @@ static nnf_status mark_replaced(prospect *state, size_t index) {
             return nnf_error(NNF_ERROR_INVALID, "'%s' cannot replace call number %zu of a graph",
                              replacement->path, call);
         surgery->call_gone[call] = true;
-        state->stack[state->n_stack++] = call;
+        state->stack[state->n_stack++] = (uint32_t)call;
     }
-    surgery->made_at[replacement->gone[replacement->n_gone - 1]] = index + 1;
+    surgery->made_at[replacement->gone[replacement->n_gone - 1]] = (uint32_t)index + 1;
     return NNF_OK;
 }
 
@@ -55,7 +55,7 @@ static bool are_constant(const prospect *state, const nnf_value *values, size_t 
     return true;
 }
 
-static void count_values(size_t *needed, const nnf_value *values, size_t n) {
+static void count_values(uint32_t *needed, const nnf_value *values, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (values[i] != NNF_NO_VALUE) needed[values[i]]++;
 }
@@ -89,7 +89,7 @@ static void drop_producer(prospect *state, nnf_value value) {
     for (size_t i = 0; i < call->n_outputs; i++)
         if (call->outputs[i] != NNF_NO_VALUE && state->needed[call->outputs[i]] > 0) return;
     state->surgery->call_gone[producer] = true;
-    state->stack[state->n_stack++] = (size_t)producer;
+    state->stack[state->n_stack++] = (uint32_t)producer;
 }
 
 static void take_off(prospect *state, const nnf_value *values, size_t n) {

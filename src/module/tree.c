@@ -12,15 +12,15 @@
 /* ---- Children ---- */
 
 size_t nnf_module_n_children(const nnf_module *module) {
-    return module->n_children;
+    return nnfi_n_children(module);
 }
 
 const char *nnf_module_child_name(const nnf_module *module, size_t index) {
-    return index < module->n_children ? module->children[index].name : NULL;
+    return index < nnfi_n_children(module) ? module->children->items[index].name : NULL;
 }
 
 nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
-    return index < module->n_children ? module->children[index].module : NULL;
+    return index < nnfi_n_children(module) ? module->children->items[index].module : NULL;
 }
 
 typedef struct wanted_child {
@@ -31,7 +31,7 @@ typedef struct wanted_child {
 
 static bool is_child(const void *payload, size_t number) {
     const wanted_child *wanted = payload;
-    const char *name = wanted->module->children[number].name;
+    const char *name = wanted->module->children->items[number].name;
     return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
 }
 
@@ -41,10 +41,10 @@ static nnfi_child *find_child(const nnf_module *module, const char *name, size_t
     if (more->n_indexed > 0) {
         const struct nnfi_index_slot *slot =
             nnfi_index_find(&more->child_by_name, nnfi_hash(0, name, length), is_child, &wanted);
-        return slot ? &module->children[nnfi_index_number(slot)] : NULL;
+        return slot ? &module->children->items[nnfi_index_number(slot)] : NULL;
     }
-    for (size_t i = 0; i < module->n_children; i++)
-        if (is_child(&wanted, i)) return &module->children[i];
+    for (size_t i = 0; i < nnfi_n_children(module); i++)
+        if (is_child(&wanted, i)) return &module->children->items[i];
     return NULL;
 }
 
@@ -59,8 +59,8 @@ static void forget_index(nnfi_more *more) {
 static bool index_children(nnf_module *module) {
     nnfi_more *more = nnfi_more_new(module);
     if (!more) return false;
-    for (; more->n_indexed < module->n_children; more->n_indexed++) {
-        const char *name = module->children[more->n_indexed].name;
+    for (; more->n_indexed < nnfi_n_children(module); more->n_indexed++) {
+        const char *name = module->children->items[more->n_indexed].name;
         if (!nnfi_index_add(&more->child_by_name, nnfi_hash(0, name, strlen(name)),
                             more->n_indexed))
             return false;
@@ -68,18 +68,54 @@ static bool index_children(nnf_module *module) {
     return true;
 }
 
+/* Fused modules come by the million, and theirs are called "0", "1" and "2". */
+static const char digits[10][2] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+
+static bool is_digit(const char *name) {
+    return name[0] >= '0' && name[0] <= '9' && !name[1];
+}
+
+/* A copy of a name for the next child; NULL where memory is short. */
+static const char *copy_name(nnf_module *module, const char *name) {
+    if (nnfi_n_children(module) >= FEW_CHILDREN) {
+        nnfi_more *more = nnfi_more_new(module);
+        return more ? nnfi_pile_strndup(&more->child_names, name, strlen(name)) : NULL;
+    }
+    return is_digit(name) ? digits[name[0] - '0'] : nnfi_strdup(name);
+}
+
+void nnfi_children_free_names(const nnf_module *module) {
+    for (size_t i = 0; i < nnfi_n_children(module) && i < FEW_CHILDREN; i++) {
+        const char *name = module->children->items[i].name;
+        if (!is_digit(name)) nnfi_free((void *)(uintptr_t)name);
+    }
+}
+
+/* Room for one child more: most modules that have some have two. */
+static bool reserve_child(nnf_module *module) {
+    nnfi_children *children = module->children;
+    size_t n = nnfi_n_children(module), capacity = children ? children->capacity : 0;
+    if (n < capacity) return true;
+    capacity = capacity ? capacity * 2 : 2;
+    if (capacity > NNFI_INDEX_MOST) return false;
+    children = nnfi_realloc(children, sizeof *children + capacity * sizeof *children->items);
+    if (!children) return false;
+    children->n = (uint32_t)n;
+    children->capacity = (uint32_t)capacity;
+    module->children = children;
+    return true;
+}
+
 nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *child) {
-    if (!nnfi_reserve(&module->children, &module->children_capacity, module->n_children + 1,
-                      sizeof *module->children))
-        return nnfi_error_memory(sizeof *module->children, "a module's children");
-    char *copy = nnfi_strdup(name);
+    if (!reserve_child(module)) return nnfi_error_memory(sizeof(nnfi_child), "a module's children");
+    const char *copy = copy_name(module, name);
     if (!copy) return nnfi_error_memory(strlen(name) + 1, "a module's name");
-    module->children[module->n_children++] = (nnfi_child){copy, child};
-    if (module->n_children > FEW_CHILDREN && !index_children(module)) {
+    nnfi_children *children = module->children;
+    children->items[children->n++] = (nnfi_child){copy, child};
+    if (children->n > FEW_CHILDREN && !index_children(module)) {
         forget_index(module->more);
-        module->n_children--;
-        nnfi_free(copy);
-        return nnfi_error_memory(module->n_children * sizeof(void *), "the names of children");
+        children->n--; /* its name stays in the pile */
+        return nnfi_error_memory(children->n * sizeof(void *), "the names of children");
     }
     nnf_module_retain(child);
     return NNF_OK;
@@ -88,9 +124,10 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
 /* Whether `wanted` is `tree` or below it. Gives up when `edges` are used up. */
 static bool reaches(const nnf_module *tree, const nnf_module *wanted, size_t *edges) {
     if (tree == wanted) return true;
-    for (size_t i = 0; i<tree->n_children && * edges> 0; i++) {
+    size_t n = nnfi_n_children(tree);
+    for (size_t i = 0; i<n && * edges> 0; i++) {
         --*edges;
-        if (reaches(tree->children[i].module, wanted, edges)) return true;
+        if (reaches(tree->children->items[i].module, wanted, edges)) return true;
     }
     return false;
 }
@@ -112,10 +149,24 @@ static nnf_status check_acyclic(const nnf_module *module, const char *name,
                      child->type->name, name, module->type->name);
 }
 
+/* find_child for who replaces one after another. */
+static nnfi_child *find_child_near(nnf_module *module, const char *name) {
+    nnfi_more *more = module->more;
+    nnfi_child *place = NULL;
+    if (!more || more->n_indexed == 0) return find_child(module, name, strlen(name));
+    if (more->next_put < nnfi_n_children(module) &&
+        !strcmp(module->children->items[more->next_put].name, name))
+        place = &module->children->items[more->next_put];
+    else
+        place = find_child(module, name, strlen(name));
+    if (place) more->next_put = (size_t)(place - module->children->items) + 1;
+    return place;
+}
+
 /* set_child without regard to a Graph's calls. */
 static nnf_status put_child(nnf_module *module, const char *name, nnf_module *child) {
     NNFI_TRY(check_acyclic(module, name, child));
-    nnfi_child *place = find_child(module, name, strlen(name));
+    nnfi_child *place = find_child_near(module, name);
     if (!place) return nnfi_append_child(module, name, child);
     nnf_module *old = place->module;
     place->module = nnf_module_retain(child);
@@ -217,11 +268,11 @@ typedef struct pending_visits {
 /* Puts visit i's children on the stack, the first on top. */
 static bool push_children(pending_visits *stack, const nnfi_walk *walk, size_t i) {
     const nnf_module *module = walk->visits[i].module;
-    size_t n = module->n_children;
+    size_t n = nnfi_n_children(module);
     if (!nnfi_reserve(&stack->items, &stack->capacity, stack->n + n, sizeof *stack->items))
         return false;
     for (size_t child = n; child-- > 0;)
-        stack->items[stack->n++] = (nnfi_visit){module->children[child].module, i, child};
+        stack->items[stack->n++] = (nnfi_visit){module->children->items[child].module, i, child};
     return true;
 }
 
@@ -264,7 +315,7 @@ void nnfi_walk_clear(nnfi_walk *walk) {
 
 static const char *visit_name(const nnfi_walk *walk, size_t i) {
     const nnfi_visit *visit = &walk->visits[i];
-    return walk->visits[visit->parent].module->children[visit->child].name;
+    return walk->visits[visit->parent].module->children->items[visit->child].name;
 }
 
 /* Puts `name` and, unless it is the last part, a dot in front of what begins at `at`. */
@@ -316,17 +367,34 @@ typedef struct tensor_walk {
     void *payload;
 } tensor_walk;
 
+static void tensor_walk_clear(tensor_walk *walk) {
+    nnfi_pointers_clear(&walk->seen);
+    nnfi_walk_clear(&walk->modules);
+}
+
+/* The t-th tensor of a module where it is one to visit; else NULL in *out. */
+static nnf_status next_tensor(tensor_walk *walk, nnf_tensor **out, const nnf_module *module,
+                              size_t t) {
+    const nnf_slot *slot;
+    const nnfi_extra *extra;
+    nnf_tensor *tensor = nnfi_nth_tensor(module, t, &slot, &extra);
+    *out = NULL;
+    if ((slot ? slot->kind : extra->kind) != walk->kind) return NNF_OK;
+    size_t n_seen = walk->seen.n_keys;
+    const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
+    if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");
+    if (*number == n_seen) *out = tensor;
+    return NNF_OK;
+}
+
 static nnf_status visit_tensors(tensor_walk *walk, size_t i) {
     const nnf_module *module = walk->modules.visits[i].module;
     size_t n = nnf_module_n_tensors(module);
     for (size_t t = 0; t < n; t++) {
-        if (nnf_module_tensor_kind(module, t) != walk->kind) continue;
+        nnf_tensor *tensor;
+        NNFI_TRY(next_tensor(walk, &tensor, module, t));
+        if (!tensor) continue;
         const char *name = nnf_module_tensor_name(module, t);
-        nnf_tensor *tensor = nnf_module_tensor(module, name);
-        size_t n_seen = walk->seen.n_keys;
-        const size_t *number = nnfi_pointers_put(&walk->seen, tensor, n_seen);
-        if (!number) return nnfi_error_memory(sizeof tensor, "the tensors seen");
-        if (*number != n_seen) continue;
         char *path = nnfi_walk_path(&walk->modules, i, name);
         if (!path) return nnfi_error_memory(1, "a tensor's path");
         nnf_status status = walk->visit(path, tensor, walk->payload);
@@ -346,8 +414,7 @@ nnf_status nnf_module_named_tensors(nnf_module *root, nnf_slot_kind kind,
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < walk.modules.n && status == NNF_OK; i++)
         status = visit_tensors(&walk, i);
-    nnfi_pointers_clear(&walk.seen);
-    nnfi_walk_clear(&walk.modules);
+    tensor_walk_clear(&walk);
     return status;
 }
 
@@ -358,8 +425,8 @@ void nnf_module_train(nnf_module *root, bool training) {
     root->link = root;
     for (nnf_module *at = root;; at = at->link) {
         at->training = training;
-        for (size_t i = 0; i < at->n_children; i++) {
-            nnf_module *child = at->children[i].module;
+        for (size_t i = 0; i < nnfi_n_children(at); i++) {
+            nnf_module *child = at->children->items[i].module;
             if (child->link) continue;
             last->link = child;
             last = child->link = child;

@@ -2,7 +2,7 @@
 #include "module/object.h"
 
 /* Counts the values of a list, twice what is there twice. */
-static void add_counts(int64_t *counts, const nnf_value *values, size_t n) {
+static void add_counts(uint32_t *counts, const nnf_value *values, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (values[i] != NNF_NO_VALUE) counts[values[i]]++;
 }
@@ -13,10 +13,11 @@ static void add_readers(nnfi_uses *uses, const nnf_value *values, size_t n, int3
 }
 
 /* Turns counts into where each value's readers end; returns how many there are in all. */
-static int64_t accumulate(int64_t *counts, size_t n) {
-    for (size_t i = 1; i <= n; i++)
-        counts[i] += counts[i - 1];
-    return counts[n];
+static uint64_t accumulate(uint32_t *counts, size_t n) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i <= n; i++)
+        counts[i] = (uint32_t)(sum += counts[i]);
+    return sum;
 }
 
 nnf_status nnfi_producers_new(int32_t **out, const nnfi_graph *graph) {
@@ -37,14 +38,15 @@ nnf_status nnfi_producers_new(int32_t **out, const nnfi_graph *graph) {
  * from their end. */
 nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph) {
     size_t n = graph->n_values;
-    nnfi_uses uses = {.first_reader = nnfi_calloc(n + 1, sizeof(int64_t))};
+    nnfi_uses uses = {.first_reader = nnfi_calloc(n + 1, sizeof *uses.first_reader)};
     if (!uses.first_reader) goto fail;
     for (size_t i = 0; i < graph->n_calls; i++) {
         add_counts(uses.first_reader, graph->calls[i]->inputs, graph->calls[i]->n_inputs);
         add_counts(uses.first_reader, graph->calls[i]->captures, graph->calls[i]->n_captures);
     }
-    uses.readers = nnfi_alloc((size_t)accumulate(uses.first_reader, n) * sizeof(int32_t));
-    if (!uses.readers) goto fail;
+    uint64_t n_readers = accumulate(uses.first_reader, n);
+    if (n_readers <= UINT32_MAX) uses.readers = nnfi_alloc((size_t)n_readers * sizeof(int32_t));
+    if (!uses.readers) goto fail; /* or more than 2^32 readers, which would take 64 GB of links */
     for (size_t i = graph->n_calls; i-- > 0;) {
         const nnfi_call *call = graph->calls[i];
         add_readers(&uses, call->inputs, call->n_inputs, (int32_t)i);
@@ -55,7 +57,7 @@ nnf_status nnfi_uses_new(nnfi_uses *out, const nnfi_graph *graph) {
     return NNF_OK;
 fail:
     nnfi_uses_clear(&uses);
-    return nnfi_error_memory(n * sizeof(int64_t), "the readers of a graph's values");
+    return nnfi_error_memory(n * sizeof(uint32_t), "the readers of a graph's values");
 }
 
 void nnfi_uses_clear(nnfi_uses *uses) {

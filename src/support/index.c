@@ -44,17 +44,35 @@ bool nnfi_index_reserve(nnfi_index *index, size_t n) {
     return true;
 }
 
-nnfi_index_slot *nnfi_index_find(const nnfi_index *index, uint64_t hash, nnfi_index_is is,
-                                 const void *payload) {
-    if (index->n_slots == 0) return NULL;
+/* The slot of the number with that hash for which `is` holds, or the free one where it belongs. */
+static nnfi_index_slot *probe(const nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                              const void *payload) {
     const size_t mask = index->n_slots - 1;
-    for (size_t i = (uint32_t)hash & mask; index->slots[i].mark != FREE; i = (i + 1) & mask) {
+    for (size_t i = (uint32_t)hash & mask;; i = (i + 1) & mask) {
         nnfi_index_slot *slot = &index->slots[i];
+        if (slot->mark == FREE) return slot;
         if (slot->hash == (uint32_t)hash && slot->mark != REMOVED &&
             is(payload, nnfi_index_number(slot)))
             return slot;
     }
-    return NULL;
+}
+
+nnfi_index_slot *nnfi_index_find(const nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                                 const void *payload) {
+    if (index->n_slots == 0) return NULL;
+    nnfi_index_slot *slot = probe(index, hash, is, payload);
+    return slot->mark == FREE ? NULL : slot;
+}
+
+nnfi_index_slot *nnfi_index_find_or_add(nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                                        const void *payload, size_t number, bool *added) {
+    if (number >= NNFI_INDEX_MOST || !nnfi_index_reserve(index, 1)) return NULL;
+    nnfi_index_slot *slot = probe(index, hash, is, payload);
+    *added = slot->mark == FREE;
+    if (!*added) return slot;
+    *slot = (nnfi_index_slot){(uint32_t)hash, (uint32_t)number + 1};
+    index->n_used++;
+    return slot;
 }
 
 size_t nnfi_index_number(const nnfi_index_slot *slot) {

@@ -28,6 +28,10 @@ size_t nnfi_index_number(const struct nnfi_index_slot *slot);
 /* Puts another number of the same hash in the place of that one. */
 void nnfi_index_replace(struct nnfi_index_slot *slot, size_t number);
 void nnfi_index_remove(struct nnfi_index_slot *slot);
+/* The same where it may not be there: then the number is added, and *added says so. NULL where
+ * memory is short. */
+struct nnfi_index_slot *nnfi_index_find_or_add(nnfi_index *index, uint64_t hash, nnfi_index_is is,
+                                               const void *payload, size_t number, bool *added);
 /* Adds a number that is not there; false where memory is short. */
 bool nnfi_index_add(nnfi_index *index, uint64_t hash, size_t number);
 

@@ -52,6 +52,11 @@ char *nnfi_pile_strndup(nnfi_pile *pile, const char *text, size_t length) {
     return copy;
 }
 
+void nnfi_pile_take_back(nnfi_pile *pile, const void *piece) {
+    nnfi_pile_block *block = pile->blocks;
+    block->used = (size_t)((const unsigned char *)piece - block->bytes);
+}
+
 void nnfi_pile_clear(nnfi_pile *pile) {
     while (pile->blocks) {
         nnfi_pile_block *next = pile->blocks->next;

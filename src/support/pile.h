@@ -14,6 +14,8 @@ void *nnfi_pile_alloc(nnfi_pile *pile, size_t size, size_t alignment);
 /* A copy with a NUL behind it. */
 char *nnfi_pile_strndup(nnfi_pile *pile, const char *text, size_t length);
 /* Frees all of them. */
+/* Takes the newest piece back, whose place is used again. */
+void nnfi_pile_take_back(nnfi_pile *pile, const void *piece);
 void nnfi_pile_clear(nnfi_pile *pile);
 
 #endif

@@ -12,7 +12,6 @@
 typedef struct snapshot {
     nnfi_storage *storage; /* computed; NULL: the default */
     int64_t offset;
-    nnf_dtype dtype;
 } snapshot;
 
 struct nnfi_affine {
@@ -56,8 +55,7 @@ static nnf_status take(snapshot *out, nnf_tensor *tensor, int part, int64_t chan
     NNFI_TRY(nnf_tensor_contiguous(&whole, tensor));
     nnf_status status = NNF_OK;
     if (nnfi_tensor_is_deferred(whole)) status = nnf_tensor_data(whole, &ignored);
-    if (status == NNF_OK)
-        *out = (snapshot){nnfi_storage_retain(whole->storage), whole->offset, whole->dtype};
+    if (status == NNF_OK) *out = (snapshot){nnfi_storage_retain(whole->storage), whole->offset};
     nnf_tensor_release(whole);
     return status;
 }
@@ -71,7 +69,7 @@ void nnfi_affine_read(const nnfi_affine *affine, int part, int64_t first, int64_
         int64_t count = n - i < PIECE ? n - i : PIECE;
         /* cannot fail: only copies */
         (void)nnfi_storage_read(from->storage, from->offset + first + i, count, raw);
-        nnfi_to_f64(from->dtype, raw, out + i, count);
+        nnfi_to_f64(nnfi_storage_dtype(from->storage), raw, out + i, count);
     }
 }
 

@@ -22,7 +22,8 @@ static nnfi_folded *fold_before(const nnf_tensor *base, const nnfi_channel_view 
     if (base->numel != nnfi_storage_numel(base->storage)) return NULL;
     nnfi_folded *folded = nnfi_storage_folded(base->storage);
     if (!folded) return NULL;
-    bool same = memcmp(&folded->view, view, sizeof *view) == 0 && folded->is_bias == is_bias;
+    bool same = memcmp(&folded->view, view, sizeof *view) == 0 && folded->is_bias == is_bias &&
+                folded->n_affines < UINT16_MAX;
     if (same) return folded;
     nnfi_folded_release(folded);
     return NULL;

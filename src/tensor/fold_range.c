@@ -108,7 +108,7 @@ static void search_blocks(void *payload, bool leads) {
     for (;;) {
         int64_t b = atomic_fetch_add(&s->next, 1), found = atomic_load(&s->found);
         if (b >= s->n_blocks || b > found) return;
-        int64_t first = b * BLOCK_ELEMENTS, rest = s->folded->numel - first;
+        int64_t first = b * BLOCK_ELEMENTS, rest = nnfi_folded_numel(s->folded) - first;
         int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
         if (!ranges[s->folded->dtype].reaches(s->source + first * size, n, &s->bound)) continue;
         while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
@@ -119,7 +119,8 @@ static void search_blocks(void *payload, bool leads) {
 /* The first block that holds an element of the bound's size, or more; INT64_MAX: none. */
 static int64_t find_large(const nnfi_folded *folded, const unsigned char *source, double bound) {
     search s = {.folded = folded, .source = source, .found = INT64_MAX};
-    s.n_blocks = folded->numel / BLOCK_ELEMENTS + (folded->numel % BLOCK_ELEMENTS > 0);
+    s.n_blocks = nnfi_folded_numel(folded) / BLOCK_ELEMENTS +
+                 (nnfi_folded_numel(folded) % BLOCK_ELEMENTS > 0);
     nnfi_from_f64(folded->dtype, &bound, &s.bound, 1);
     nnfi_together(s.n_blocks < PARALLEL_BLOCKS ? 1 : (int)MOST_THREADS, search_blocks, &s);
     return s.found;
@@ -145,6 +146,6 @@ nnf_status nnfi_folded_check_range(nnfi_folded *folded) {
         first = block * BLOCK_ELEMENTS;
         NNFI_TRY(nnfi_folded_prepare(folded));
     }
-    int64_t overflow = find_overflow(folded, source, first, folded->numel - first);
+    int64_t overflow = find_overflow(folded, source, first, nnfi_folded_numel(folded) - first);
     return overflow < 0 ? NNF_OK : overflow_error(folded, source, overflow);
 }

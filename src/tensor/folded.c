@@ -46,8 +46,7 @@ nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *bas
     if (!folded) return nnfi_error_memory(size, "a fold");
     atomic_init(&folded->references, 1);
     atomic_init(&folded->scales, NULL);
-    folded->dtype = dtype;
-    folded->numel = view->groups * view->outer * view->channels * view->inner;
+    folded->dtype = (uint8_t)dtype;
     folded->base = base ? nnfi_storage_retain(base) : NULL;
     folded->base_offset = base_offset;
     folded->view = *view;
@@ -55,7 +54,7 @@ nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *bas
     for (size_t i = 0; i < n_before; i++)
         folded->affines[i] = nnfi_affine_retain(before->affines[i]);
     folded->affines[n_before] = nnfi_affine_retain(affine);
-    folded->n_affines = n_before + 1;
+    folded->n_affines = (uint16_t)(n_before + 1);
     *out = folded;
     return NNF_OK;
 }

@@ -10,19 +10,23 @@
 #include "tensor/storage.h"
 
 struct nnfi_folded {
-    atomic_size_t references;
-    nnf_dtype dtype;
-    int64_t numel;
+    atomic_uint references;
+    uint8_t dtype;       /* nnf_dtype */
+    bool is_bias;        /* the whole maps are applied, not only their scales */
+    uint16_t n_affines;  /* applied in this order */
     nnfi_storage *base;  /* NULL: zeros */
     int64_t base_offset; /* elements */
     nnfi_channel_view view;
-    bool is_bias; /* the whole maps are applied, not only their scales */
     /* [groups * channels] of the maps' scales' products, for f64 once more what these miss; NaN
      * where doubles don't do. NULL: not found yet. */
     _Atomic(double *) scales;
-    size_t n_affines; /* applied in this order */
     nnfi_affine *affines[];
 };
+
+static inline int64_t nnfi_folded_numel(const nnfi_folded *folded) {
+    const nnfi_channel_view *view = &folded->view;
+    return view->groups * view->outer * view->channels * view->inner;
+}
 
 /* Retains what it is given. `before`: the fold that this one comes after; NULL: none. */
 nnf_status nnfi_folded_new(nnfi_folded **out, nnf_dtype dtype, nnfi_storage *base,

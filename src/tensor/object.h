@@ -9,12 +9,13 @@
 /* Models have tensors by the million: this is as small as it can be. */
 struct nnf_tensor {
     atomic_uint references;
-    uint8_t dtype, ndim; /* nnf_dtype; at most NNF_MAX_DIMS */
-    bool contiguous;
+    int32_t origin_index;
+    uint64_t origin_source : NNFI_SOURCE_BITS;
+    uint64_t dtype : 8, ndim : 7; /* nnf_dtype; at most NNF_MAX_DIMS */
+    uint64_t contiguous : 1;
     nnfi_storage *storage;
     int64_t offset; /* of element [0, 0, ...] in the storage */
     int64_t numel;
-    nnfi_origin origin;
     int64_t shape[]; /* [ndim], and the strides, in elements, behind them */
 };
 

@@ -11,20 +11,43 @@
 
 #define ALIGNMENT 64 /* a cache line: no vector of a kernel crosses two */
 
+/* Models have storages by the million, too. */
 struct nnfi_storage {
     atomic_uint references;
     uint8_t dtype;    /* nnf_dtype */
     atomic_flag busy; /* held while `data` is made, and to look at `folded` */
     bool lent;        /* `data` is a caller's, to be written like one's own */
+    bool is_borrowed; /* it is a borrowed_storage */
     int64_t numel;
     atomic_uint_fast64_t version;
     _Atomic(void *) data; /* aligned elements; NULL: not there yet. Set once, under `busy` */
-    void *block;          /* the heap memory that `data` is in; NULL: none of its own */
-    const void *borrowed; /* NULL: heap or folded */
+    nnfi_folded *folded;  /* NULL: heap, borrowed, or computed */
+};
+
+/* Over somebody else's bytes. `data` is these where they are aligned, else a copy once needed. */
+typedef struct borrowed_storage {
+    nnfi_storage storage; /* first: the two have one address */
+    const void *bytes;
     void (*release)(void *payload);
     void *payload;
-    nnfi_folded *folded; /* NULL: heap, borrowed, or computed */
-};
+} borrowed_storage;
+
+static const void *borrowed_bytes(const nnfi_storage *storage) {
+    return storage->is_borrowed ? ((const borrowed_storage *)storage)->bytes : NULL;
+}
+
+/* In front of elements on the heap: the block of memory that they are in, which begins anywhere. */
+typedef struct heap_header {
+    void *block;
+} heap_header;
+
+static bool is_on_heap(const nnfi_storage *storage, const void *data) {
+    return data && !storage->lent && data != borrowed_bytes(storage);
+}
+
+static void free_elements(void *data) {
+    nnfi_free(((heap_header *)data)[-1].block);
+}
 
 /* One number for each state that any storage ever had. */
 static uint64_t new_version(void) {
@@ -32,9 +55,10 @@ static uint64_t new_version(void) {
     return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
-static nnf_status new_storage(nnfi_storage **out, nnf_dtype dtype, int64_t numel) {
-    nnfi_storage *storage = nnfi_calloc(1, sizeof *storage);
-    if (!storage) return nnfi_error_memory(sizeof *storage, "a tensor's storage");
+/* `size` bytes, that of the struct that it begins. */
+static nnf_status new_storage(nnfi_storage **out, size_t size, nnf_dtype dtype, int64_t numel) {
+    nnfi_storage *storage = nnfi_calloc(1, size);
+    if (!storage) return nnfi_error_memory(size, "a tensor's storage");
     atomic_init(&storage->references, 1);
     atomic_init(&storage->version, new_version());
     atomic_init(&storage->data, NULL);
@@ -45,28 +69,34 @@ static nnf_status new_storage(nnfi_storage **out, nnf_dtype dtype, int64_t numel
     return NNF_OK;
 }
 
-/* Heap memory for all elements: *block is what is to be freed, *data the aligned part of it. */
-static nnf_status allocate(const nnfi_storage *storage, bool zeroed, void **block, void **data) {
+/* Aligned heap memory for all elements: free_elements. */
+static nnf_status allocate(const nnfi_storage *storage, bool zeroed, void **data) {
+    const size_t extra = sizeof(heap_header) + ALIGNMENT - 1;
     int64_t bytes;
     if (!nnfi_mul(storage->numel, (int64_t)nnf_dtype_size(storage->dtype), &bytes) ||
-        (uint64_t)bytes > PTRDIFF_MAX - ALIGNMENT)
+        (uint64_t)bytes > PTRDIFF_MAX - extra)
         return nnf_error(
             NNF_ERROR_MEMORY,
             "out of memory: %lld elements of %s are more bytes than an address can reach",
             (long long)storage->numel, nnf_dtype_name(storage->dtype));
-    size_t size = (size_t)bytes + ALIGNMENT - 1;
-    *block = zeroed ? nnfi_calloc(1, size) : nnfi_alloc(size);
-    if (!*block) return nnfi_error_memory((size_t)bytes, "a tensor's elements");
-    size_t past = (size_t)((uintptr_t)*block % ALIGNMENT);
-    *data = (unsigned char *)*block + (past > 0 ? ALIGNMENT - past : 0);
+    size_t size = (size_t)bytes + extra;
+    unsigned char *block = zeroed ? nnfi_calloc(1, size) : nnfi_alloc(size);
+    if (!block) return nnfi_error_memory((size_t)bytes, "a tensor's elements");
+    size_t past = (uintptr_t)(block + sizeof(heap_header)) % ALIGNMENT;
+    *data = block + sizeof(heap_header) + (past > 0 ? ALIGNMENT - past : 0);
+    ((heap_header *)*data)[-1].block = block;
     return NNF_OK;
+}
+
+static void *data_of(const nnfi_storage *storage) {
+    return atomic_load_explicit(&storage->data, memory_order_acquire);
 }
 
 nnf_status nnfi_storage_new(nnfi_storage **out, nnf_dtype dtype, int64_t numel, bool zeroed) {
     nnfi_storage *storage;
-    NNFI_TRY(new_storage(&storage, dtype, numel));
+    NNFI_TRY(new_storage(&storage, sizeof *storage, dtype, numel));
     void *data;
-    nnf_status status = allocate(storage, zeroed, &storage->block, &data);
+    nnf_status status = allocate(storage, zeroed, &data);
     if (status != NNF_OK) {
         nnfi_free(storage);
         return status;
@@ -80,29 +110,32 @@ nnf_status nnfi_storage_borrow(nnfi_storage **out, nnf_dtype dtype, int64_t nume
                                const void *data) {
     static const int64_t nothing; /* what a tensor without elements may point to */
     nnfi_storage *storage;
-    NNFI_TRY(new_storage(&storage, dtype, numel));
-    storage->borrowed = data ? data : &nothing;
-    /* Without the const, but never written: own_data refuses bytes outside of a block. */
-    if ((uintptr_t)storage->borrowed % nnf_dtype_size(dtype) == 0)
-        atomic_init(&storage->data, (void *)(uintptr_t)storage->borrowed);
+    NNFI_TRY(new_storage(&storage, sizeof(borrowed_storage), dtype, numel));
+    if (!data) data = &nothing;
+    storage->is_borrowed = true;
+    ((borrowed_storage *)storage)->bytes = data;
+    /* Without the const, but never written: own_data refuses bytes that are not on the heap. */
+    if ((uintptr_t)data % nnf_dtype_size(dtype) == 0)
+        atomic_init(&storage->data, (void *)(uintptr_t)data);
     *out = storage;
     return NNF_OK;
 }
 
 nnf_status nnfi_storage_lend(nnfi_storage **out, nnf_dtype dtype, int64_t numel, void *data) {
-    NNFI_TRY(new_storage(out, dtype, numel));
+    NNFI_TRY(new_storage(out, sizeof **out, dtype, numel));
     atomic_init(&(*out)->data, data);
     (*out)->lent = true;
     return NNF_OK;
 }
 
 void nnfi_storage_on_release(nnfi_storage *storage, void (*release)(void *payload), void *payload) {
-    storage->release = release;
-    storage->payload = payload;
+    borrowed_storage *borrowed = (borrowed_storage *)storage;
+    borrowed->release = release;
+    borrowed->payload = payload;
 }
 
 nnf_status nnfi_storage_from_folded(nnfi_storage **out, nnfi_folded *folded) {
-    NNFI_TRY(new_storage(out, folded->dtype, folded->numel));
+    NNFI_TRY(new_storage(out, sizeof **out, folded->dtype, nnfi_folded_numel(folded)));
     (*out)->folded = folded;
     return NNF_OK;
 }
@@ -116,8 +149,11 @@ void nnfi_storage_release(nnfi_storage *storage) {
     if (!storage) return;
     if (atomic_fetch_sub_explicit(&storage->references, 1, memory_order_acq_rel) != 1) return;
     nnfi_folded_release(storage->folded);
-    nnfi_free(storage->block);
-    if (storage->release) storage->release(storage->payload);
+    if (is_on_heap(storage, data_of(storage))) free_elements(data_of(storage));
+    if (storage->is_borrowed) {
+        const borrowed_storage *borrowed = (borrowed_storage *)storage;
+        if (borrowed->release) borrowed->release(borrowed->payload);
+    }
     nnfi_free(storage);
 }
 
@@ -125,12 +161,12 @@ static bool has_one_owner(const nnfi_storage *storage) {
     return atomic_load_explicit(&storage->references, memory_order_acquire) == 1;
 }
 
-static void *data_of(const nnfi_storage *storage) {
-    return atomic_load_explicit(&storage->data, memory_order_acquire);
-}
-
 int64_t nnfi_storage_numel(const nnfi_storage *storage) {
     return storage->numel;
+}
+
+nnf_dtype nnfi_storage_dtype(const nnfi_storage *storage) {
+    return storage->dtype;
 }
 
 uint64_t nnfi_storage_version(const nnfi_storage *storage) {
@@ -138,7 +174,7 @@ uint64_t nnfi_storage_version(const nnfi_storage *storage) {
 }
 
 bool nnfi_storage_is_deferred(const nnfi_storage *storage) {
-    return !data_of(storage) && !storage->borrowed;
+    return !data_of(storage) && !storage->is_borrowed;
 }
 
 /* Waiting is rare, and as long as it takes another thread to compute what this one needs too. */
@@ -160,33 +196,31 @@ nnfi_folded *nnfi_storage_folded(nnfi_storage *storage) {
 
 /* The heap memory under the base, where this fold is all that needs it; NULL otherwise. The base
  * keeps no elements and goes with the fold. */
-static void *steal_base(nnfi_storage *storage, void **block) {
+static void *steal_base(nnfi_storage *storage) {
     nnfi_storage *base = storage->folded->base;
-    if (!base || nnfi_folded_is_shared(storage->folded) || !has_one_owner(base) || !base->block ||
-        base->numel != storage->numel)
+    if (!base || nnfi_folded_is_shared(storage->folded) || !has_one_owner(base) ||
+        !is_on_heap(base, data_of(base)) || base->numel != storage->numel)
         return NULL;
-    *block = base->block;
-    base->block = NULL;
     return atomic_exchange(&base->data, NULL);
 }
 
 static nnf_status make_data(nnfi_storage *storage) {
-    void *block = NULL, *data = NULL;
+    void *data = NULL;
     nnfi_folded *folded = storage->folded;
     if (folded) {
         NNFI_TRY(nnfi_folded_prepare(folded));
-        data = steal_base(storage, &block);
+        data = steal_base(storage);
     }
     const unsigned char *source = data;
-    if (!data) NNFI_TRY(allocate(storage, false, &block, &data));
+    if (!data) NNFI_TRY(allocate(storage, false, &data));
     if (!folded)
-        memcpy(data, storage->borrowed, (size_t)storage->numel * nnf_dtype_size(storage->dtype));
+        memcpy(data, borrowed_bytes(storage),
+               (size_t)storage->numel * nnf_dtype_size(storage->dtype));
     else
         nnfi_folded_compute(folded, source ? source : nnfi_folded_source(folded), 0, storage->numel,
                             data);
     nnfi_folded_release(folded);
     storage->folded = NULL;
-    storage->block = block;
     atomic_store_explicit(&storage->data, data, memory_order_release);
     return NNF_OK;
 }
@@ -206,8 +240,8 @@ nnf_status nnfi_storage_own_data(nnfi_storage *storage, void **data) {
     *data = NULL;
     if (!has_one_owner(storage)) return NNF_OK;
     const void *ignored;
-    if (!storage->borrowed) NNFI_TRY(nnfi_storage_data(storage, &ignored));
-    if (!storage->block && !storage->lent) return NNF_OK;
+    if (!storage->is_borrowed) NNFI_TRY(nnfi_storage_data(storage, &ignored));
+    if (!is_on_heap(storage, data_of(storage)) && !storage->lent) return NNF_OK;
     atomic_store_explicit(&storage->version, new_version(), memory_order_relaxed);
     *data = data_of(storage);
     return NNF_OK;
@@ -215,7 +249,7 @@ nnf_status nnfi_storage_own_data(nnfi_storage *storage, void **data) {
 
 const unsigned char *nnfi_storage_bytes(const nnfi_storage *storage) {
     const void *data = data_of(storage);
-    return data ? data : storage->borrowed;
+    return data ? data : borrowed_bytes(storage);
 }
 
 /* Holds no lock while it computes. The retained fold keeps its base from being overwritten by

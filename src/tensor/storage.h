@@ -11,7 +11,7 @@ typedef struct nnfi_folded nnfi_folded; /* tensor/folded.h */
 nnf_status nnfi_storage_new(nnfi_storage **out, nnf_dtype dtype, int64_t numel, bool zeroed);
 nnf_status nnfi_storage_borrow(nnfi_storage **out, nnf_dtype dtype, int64_t numel,
                                const void *data);
-/* What to call when the storage goes: set last, so that a failed call doesn't. */
+/* What to call when a borrowed storage goes: set last, so that a failed call doesn't. */
 void nnfi_storage_on_release(nnfi_storage *storage, void (*release)(void *payload), void *payload);
 /* Over aligned memory of the caller's, who keeps it as long as the storage lives: written in place.
  */
@@ -23,6 +23,7 @@ nnfi_storage *nnfi_storage_retain(nnfi_storage *storage);
 void nnfi_storage_release(nnfi_storage *storage); /* NULL is allowed */
 
 int64_t nnfi_storage_numel(const nnfi_storage *storage);
+nnf_dtype nnfi_storage_dtype(const nnfi_storage *storage);
 uint64_t nnfi_storage_version(const nnfi_storage *storage);
 bool nnfi_storage_is_deferred(const nnfi_storage *storage);
 /* Its fold, retained; NULL where it is none or was computed. */

@@ -68,7 +68,7 @@ static void set_contiguous(nnf_tensor *tensor) {
 static nnf_tensor *allocate(int ndim) {
     nnf_tensor *tensor = nnfi_alloc(sizeof *tensor + 2 * (size_t)ndim * sizeof *tensor->shape);
     if (!tensor) return NULL;
-    *tensor = (nnf_tensor){.ndim = (uint8_t)ndim};
+    *tensor = (nnf_tensor){.ndim = (unsigned)ndim & 0x7f};
     atomic_init(&tensor->references, 1);
     return tensor;
 }
@@ -157,7 +157,8 @@ nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor) {
     copy->offset = tensor->offset;
     copy->numel = tensor->numel;
     copy->contiguous = tensor->contiguous;
-    copy->origin = tensor->origin;
+    copy->origin_source = tensor->origin_source;
+    copy->origin_index = tensor->origin_index;
     memcpy(copy->shape, tensor->shape, 2 * (size_t)tensor->ndim * sizeof *copy->shape);
     *out = copy;
     return NNF_OK;
@@ -395,28 +396,31 @@ nnf_status nnf_tensor_mut_data(nnf_tensor *tensor, void **data) {
         set_contiguous(tensor);
         NNFI_TRY(nnfi_storage_own_data(storage, &own));
     }
-    tensor->origin = (nnfi_origin){0, 0};
+    nnfi_tensor_set_origin(tensor, (nnfi_origin){0, 0});
     *data = (unsigned char *)own + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype);
     return NNF_OK;
 }
 
 nnfi_origin nnfi_tensor_origin(const nnf_tensor *tensor) {
-    return tensor->origin;
+    return (nnfi_origin){tensor->origin_source, tensor->origin_index};
 }
 
 void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin) {
-    tensor->origin = origin;
+    if (!nnfi_origin_fits(origin)) origin = (nnfi_origin){0, 0};
+    tensor->origin_source = origin.source & NNFI_SOURCE_MASK;
+    tensor->origin_index = (int32_t)origin.index;
 }
 
 bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b) {
-    return a == b || (a->origin.source != 0 && a->origin.source == b->origin.source &&
-                      a->origin.index == b->origin.index);
+    return a == b || (a->origin_source != 0 && a->origin_source == b->origin_source &&
+                      a->origin_index == b->origin_index);
 }
 
 void nnfi_tensor_set_same(nnf_tensor *tensor, nnf_tensor *equal) {
     if (nnfi_tensor_same(tensor, equal)) return;
-    if (equal->origin.source == 0) equal->origin = (nnfi_origin){nnfi_new_source(), 0};
-    tensor->origin = equal->origin;
+    if (equal->origin_source == 0)
+        nnfi_tensor_set_origin(equal, (nnfi_origin){nnfi_new_source(), 0});
+    nnfi_tensor_set_origin(tensor, nnfi_tensor_origin(equal));
 }
 
 bool nnfi_tensor_is_deferred(const nnf_tensor *tensor) {

@@ -13,6 +13,13 @@ typedef struct nnfi_origin {
     int64_t index;
 } nnfi_origin;
 uint64_t nnfi_new_source(void);
+/* Objects keep fewer bits: 2^48 sources are more than a process will ever have. One with an index
+ * that does not fit gets no origin. */
+#define NNFI_SOURCE_BITS 48
+#define NNFI_SOURCE_MASK ((UINT64_C(1) << NNFI_SOURCE_BITS) - 1)
+static inline bool nnfi_origin_fits(nnfi_origin origin) {
+    return origin.index >= INT32_MIN && origin.index <= INT32_MAX;
+}
 
 nnfi_origin nnfi_tensor_origin(const nnf_tensor *tensor);
 void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin);

@@ -240,6 +240,9 @@ static nnf_status read_pieces(const graph_reader *r, uint32_t number) {
 nnf_status nnfi_read_graph(nnf_module *module, nnfi_source *source) {
     const graph_reader r = {module, nnfi_graph_of(module), source};
     nnfi_node_list list = {0};
+    /* one output for each node, and some inputs: most models have not more */
+    NNFI_TRY(
+        nnfi_graph_reserve(r.graph, source->n_initializers + source->n_nodes + 8, source->n_nodes));
     for (size_t i = 0; i < source->n_initializers; i++) {
         NNFI_TRY(read_initializer(&r, i));
     }

@@ -17,7 +17,8 @@ typedef struct nodes_reader {
     nnfi_node_list *list;
     nnfi_source *source;
     nnfi_graph *graph;
-    nnf_value next_output; /* of the second pass: outputs became values in the nodes' order */
+    nnf_value next_output;   /* of the second pass: outputs became values in the nodes' order */
+    nnf_value next_constant; /* behind the one that was read last */
 } nodes_reader;
 
 static nnf_status reserve_links(nnfi_node_list *list, size_t n) {
@@ -51,13 +52,18 @@ static nnf_status read_node(const nodes_reader *r, size_t index) {
     }
 }
 
-static nnf_status find_value(const nodes_reader *r, const nnfi_reader *reader, nnfi_span name,
+/* Most nodes read what the one in front of them gives, and the next initializers. */
+static nnf_status find_value(nodes_reader *r, const nnfi_reader *reader, nnfi_span name,
                              nnf_value *out) {
     *out = NNF_NO_VALUE;
     size_t length = name.end - name.begin;
     if (length == 0) return NNF_OK;
     const char *text = (const char *)reader->data + name.begin;
-    *out = nnfi_graph_find_name(r->graph, text, length);
+    if (nnfi_graph_is_named(r->graph, r->next_output - 1, text, length))
+        *out = r->next_output - 1;
+    else
+        *out = nnfi_graph_find_near(r->graph, r->next_constant, text, length);
+    if (*out != NNF_NO_VALUE && r->graph->values[*out].constant) r->next_constant = *out + 1;
     if (*out != NNF_NO_VALUE) return NNF_OK;
     return nnfi_reader_error(reader, name.begin, "it reads '%.*s', which nothing gives",
                              (int)(length < 256 ? length : 256), text);
@@ -124,7 +130,7 @@ static void mark_hidden(const nnfi_source *source, nnfi_graph *graph) {
 
 nnf_status nnfi_read_nodes(nnfi_node_list *out, nnfi_source *source, nnfi_graph *graph) {
     nnfi_node_list list = {.n = source->n_nodes};
-    nodes_reader r = {&list, source, graph, (nnf_value)graph->n_values};
+    nodes_reader r = {&list, source, graph, (nnf_value)graph->n_values, 0};
     nnf_status status = NNF_OK;
     list.nodes = nnfi_calloc(list.n, sizeof *list.nodes);
     /* One link at least: where no node reads or gives anything, the list is still an array. */

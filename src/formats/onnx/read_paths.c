@@ -169,14 +169,19 @@ static bool add_containers(naming *n, const char *path) {
     return true;
 }
 
-static bool is_free(const naming *n, const char *path) {
+/* Takes a path, unless a node has it or it is a container; false where memory is short. */
+static bool claim(naming *n, const char *path, bool *claimed) {
     size_t length = strlen(path);
-    return !nnfi_map_get(&n->taken, path, length, NULL) &&
-           !nnfi_map_get(&n->containers, path, length, NULL);
+    *claimed = !nnfi_map_get(&n->containers, path, length, NULL);
+    if (!*claimed) return true;
+    int64_t number = (int64_t)n->taken.n_keys, known;
+    if (!nnfi_map_add(&n->taken, path, length, number, &known)) return false;
+    *claimed = known == number;
+    return true;
 }
 
-/* A free path: the suggested one; the operator in it where it is a container ("layer1.0.add"); or
- * with a number behind it. NULL where memory is short. */
+/* Takes a free path: the suggested one; the operator in it where it is a container
+ * ("layer1.0.add"); or with a number behind it. NULL where memory is short. */
 static const char *choose(naming *n, size_t index, const nnfi_node *node,
                           const nnfi_source *source) {
     const char *suggested = n->suggested[index], *path = suggested;
@@ -188,20 +193,18 @@ static const char *choose(naming *n, size_t index, const nnfi_node *node,
         op_name(base + length + 1, source, node);
         path = nnfi_pile_strndup(n->pile, base, strlen(base));
     }
-    if (!path || is_free(n, path)) return path;
+    bool claimed;
+    if (!path || !claim(n, path, &claimed)) return NULL;
+    if (claimed) return path;
     const char *taken = path;
     int64_t number = 1;
     nnfi_map_get(&n->next, suggested, strlen(suggested), &number);
     do {
         path = numbered(n, taken, (uint64_t)number++);
-    } while (path && !is_free(n, path));
-    if (!path || !nnfi_map_put(&n->next, suggested, strlen(suggested), number)) return NULL;
+    } while (path && claim(n, path, &claimed) && !claimed);
+    if (!path || !claimed || !nnfi_map_put(&n->next, suggested, strlen(suggested), number))
+        return NULL;
     return path;
-}
-
-static bool set_path(naming *n, nnfi_node *node, const char *path) {
-    node->path = path;
-    return path && nnfi_map_put(&n->taken, path, strlen(path), 0);
 }
 
 /* A number that one node needs must not take the name that the file gives another: those that can
@@ -213,13 +216,14 @@ static bool name_nodes(naming *n, nnfi_node_list *list, const nnfi_source *sourc
         if (!n->suggested[i] || !add_containers(n, n->suggested[i])) return false;
     }
     for (size_t i = 0; i < list->n; i++) {
-        list->nodes[i].path = NULL;
-        if (!is_free(n, n->suggested[i])) continue;
-        if (!set_path(n, &list->nodes[i], n->suggested[i])) return false;
+        bool claimed;
+        if (!claim(n, n->suggested[i], &claimed)) return false;
+        list->nodes[i].path = claimed ? n->suggested[i] : NULL;
     }
     for (size_t i = 0; i < list->n; i++) {
         nnfi_node *node = &list->nodes[i];
-        if (!node->path && !set_path(n, node, choose(n, i, node, source))) return false;
+        if (!node->path) node->path = choose(n, i, node, source);
+        if (!node->path) return false;
     }
     return true;
 }

@@ -8,6 +8,9 @@
 #include "support/memory.h"
 #include "tensor/tensor_internal.h"
 
+/* No address space is larger. */
+#define BEGIN_MASK ((UINT64_C(1) << 48) - 1)
+
 typedef struct shared_source {
     nnfi_source source; /* first: the two have one address */
     atomic_size_t references;
@@ -54,7 +57,7 @@ nnfi_reader nnfi_source_reader(const nnfi_source *source, size_t piece, const ch
                                int64_t index) {
     const nnfi_piece *p = &source->pieces[piece];
     return (nnfi_reader){
-        nnfi_bytes_data(source->bytes), p->begin + p->header, p->end, 2, place, index};
+        nnfi_bytes_data(source->bytes), p->begin + p->header, p[1].begin, 2, place, index};
 }
 
 static bool is_onnx_domain(const nnfi_source *source, nnfi_span domain) {
@@ -104,12 +107,34 @@ static nnf_status read_function(nnfi_source *source, const nnfi_reader *model,
     return nnfi_error_memory(name.end - name.begin, "a function's name");
 }
 
-static nnf_status add_to_list(size_t **list, size_t *n, size_t *capacity, size_t piece) {
+static nnf_status add_to_list(uint32_t **list, size_t *n, size_t *capacity, size_t piece) {
     if (!nnfi_reserve(list, capacity, *n + 1, sizeof **list)) {
         return nnfi_error_memory((*n + 1) * sizeof **list, "the index of the file");
     }
-    (*list)[(*n)++] = piece;
+    (*list)[(*n)++] = (uint32_t)piece;
     return NNF_OK;
+}
+
+/* Room for a piece more, and for the end behind it. */
+static nnf_status reserve_piece(nnfi_source *source) {
+    if (source->n_pieces >= NNFI_PIECES_MOST) {
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "the graph has more than %zu fields",
+                         NNFI_PIECES_MOST);
+    }
+    if (nnfi_reserve(&source->pieces, &source->pieces_capacity, source->n_pieces + 2,
+                     sizeof *source->pieces)) {
+        return NNF_OK;
+    }
+    return nnfi_error_memory((source->n_pieces + 2) * sizeof *source->pieces,
+                             "the index of the file");
+}
+
+static void put_piece(nnfi_source *source, const nnfi_field *field) {
+    size_t header = field->type == NNFI_WIRE_BYTES ? field->bytes.begin - field->whole.begin : 0;
+    uint32_t number = field->number < NNFI_PIECE_OTHER ? field->number : NNFI_PIECE_OTHER;
+    nnfi_piece *piece = &source->pieces[source->n_pieces++];
+    piece[0] = (nnfi_piece){field->whole.begin & BEGIN_MASK, (uint8_t)header, (uint8_t)number};
+    piece[1] = (nnfi_piece){field->whole.end & BEGIN_MASK, 0, 0};
 }
 
 static nnf_status index_graph(nnfi_source *source, const nnfi_reader *model,
@@ -125,15 +150,9 @@ static nnf_status index_graph(nnfi_source *source, const nnfi_reader *model,
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
-        if (!nnfi_reserve(&source->pieces, &source->pieces_capacity, source->n_pieces + 1,
-                          sizeof *source->pieces)) {
-            return nnfi_error_memory((source->n_pieces + 1) * sizeof *source->pieces,
-                                     "the index of the file");
-        }
-        size_t header = field.type == NNFI_WIRE_BYTES ? field.bytes.begin - field.whole.begin : 0;
-        size_t piece = source->n_pieces++;
-        source->pieces[piece] =
-            (nnfi_piece){field.whole.begin, field.whole.end, field.number, (uint32_t)header};
+        size_t piece = source->n_pieces;
+        NNFI_TRY(reserve_piece(source));
+        put_piece(source, &field);
         if (field.number == GRAPH_NODE) {
             NNFI_TRY(nnfi_reader_expect(&reader, &field, NNFI_WIRE_BYTES));
             NNFI_TRY(add_to_list(&source->nodes, &source->n_nodes, &source->nodes_capacity, piece));

@@ -8,12 +8,15 @@
 #include "support/file.h"
 #include "support/map.h"
 
-/* One field of the GraphProto, in the file's order. */
+/* One field of the GraphProto, in the file's order; it ends where the next one begins. A file has
+ * millions. */
 typedef struct nnfi_piece {
-    size_t begin, end; /* with its tag */
-    uint32_t number;   /* GRAPH_... */
-    uint32_t header;   /* bytes of the tag and length in front of the payload */
+    uint64_t begin : 48; /* with its tag */
+    uint64_t header : 8; /* bytes of the tag and length in front of the payload */
+    uint64_t number : 8; /* GRAPH_...; all that ONNX has not got are NNFI_PIECE_OTHER */
 } nnfi_piece;
+#define NNFI_PIECE_OTHER UINT8_MAX
+#define NNFI_PIECES_MOST ((size_t)INT32_MAX)
 
 /* A file of external data. */
 typedef struct nnfi_external_file {
@@ -29,10 +32,10 @@ struct nnfi_source {
     bool map;        /* how external data is read */
     uint64_t number; /* of nnfi_origin */
     int64_t ir_version, opset;
-    nnfi_span graph; /* the graph's field with its tag */
-    nnfi_piece *pieces;
+    nnfi_span graph;    /* the graph's field with its tag */
+    nnfi_piece *pieces; /* and one behind the last */
     size_t n_pieces, pieces_capacity;
-    size_t *nodes, *initializers; /* the pieces that they are */
+    uint32_t *nodes, *initializers; /* the pieces that they are */
     size_t n_nodes, nodes_capacity, n_initializers, initializers_capacity;
     nnfi_map shadowed;    /* functions of the model that have the name of an ONNX operator */
     nnfi_map inner_names; /* what subgraphs give: no new name may be one of these */
@@ -47,6 +50,11 @@ nnf_status nnfi_source_new(nnfi_source **out, nnfi_bytes *bytes, const char *nam
 /* For nnfi_graph's source_retain and source_release. */
 void nnfi_source_retain(void *source);
 void nnfi_source_release(void *source);
+
+/* Where a piece stands, with its tag. */
+static inline nnfi_span nnfi_source_piece(const nnfi_source *source, size_t piece) {
+    return (nnfi_span){source->pieces[piece].begin, source->pieces[piece + 1].begin};
+}
 
 /* A reader over a piece's payload. */
 nnfi_reader nnfi_source_reader(const nnfi_source *source, size_t piece, const char *place,

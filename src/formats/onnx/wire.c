@@ -34,7 +34,7 @@ nnf_status nnfi_reader_error(const nnfi_reader *reader, size_t at, const char *f
                      reader->index, text);
 }
 
-nnf_status nnfi_reader_varint(nnfi_reader *reader, uint64_t *value) {
+static nnf_status read_long_varint(nnfi_reader *reader, uint64_t *value) {
     size_t start = reader->at;
     uint64_t result = 0;
     for (int i = 0; i < MAX_VARINT; i++) {
@@ -50,6 +50,18 @@ nnf_status nnfi_reader_varint(nnfi_reader *reader, uint64_t *value) {
         }
     }
     return nnfi_reader_error(reader, start, "a number has more than 64 bits");
+}
+
+/* Nearly all tags and most lengths are one byte. */
+static inline nnf_status read_varint(nnfi_reader *reader, uint64_t *value) {
+    if (reader->at == reader->end || reader->data[reader->at] & 0x80)
+        return read_long_varint(reader, value);
+    *value = reader->data[reader->at++];
+    return NNF_OK;
+}
+
+nnf_status nnfi_reader_varint(nnfi_reader *reader, uint64_t *value) {
+    return read_varint(reader, value);
 }
 
 static nnf_status read_fixed(nnfi_reader *reader, size_t size, uint64_t *value) {
@@ -68,7 +80,7 @@ static nnf_status read_fixed(nnfi_reader *reader, size_t size, uint64_t *value) 
 static nnf_status read_tag(nnfi_reader *reader, nnfi_field *field) {
     uint64_t tag;
     size_t start = reader->at;
-    NNFI_TRY(nnfi_reader_varint(reader, &tag));
+    NNFI_TRY(read_varint(reader, &tag));
     if (tag >> 3 == 0 || tag > UINT32_MAX) {
         return nnfi_reader_error(reader, start, "there is no field number %" PRIu64, tag >> 3);
     }
@@ -109,7 +121,7 @@ static nnf_status read_payload(nnfi_reader *reader, nnfi_field *field) {
     uint64_t length;
     switch (field->type) {
     case NNFI_WIRE_VARINT:
-        return nnfi_reader_varint(reader, &field->value);
+        return read_varint(reader, &field->value);
     case NNFI_WIRE_FIXED64:
         return read_fixed(reader, 8, &field->value);
     case NNFI_WIRE_FIXED32:
@@ -117,7 +129,7 @@ static nnf_status read_payload(nnfi_reader *reader, nnfi_field *field) {
     case NNFI_WIRE_GROUP:
         return skip_group(reader, field->number);
     case NNFI_WIRE_BYTES:
-        NNFI_TRY(nnfi_reader_varint(reader, &length));
+        NNFI_TRY(read_varint(reader, &length));
         if (length > reader->end - reader->at) {
             return nnfi_reader_error(reader, start,
                                      "field %" PRIu32 " says that it has %" PRIu64

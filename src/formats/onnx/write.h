@@ -5,30 +5,28 @@
 #define NNFI_ONNX_WRITE_H
 
 #include "formats/onnx/ops.h"
-#include "module/pointers.h"
 #include "nnfuse/formats.h"
 
 /* One node to write. */
 typedef struct nnfi_leaf {
     nnf_module *module;
     const char *path;    /* of the call, for names and errors */
-    int64_t node;        /* of the source that its bytes come from; -1: encoded anew */
-    int64_t place;       /* the node of the source whose place it takes, or behind which it comes */
-    size_t call;         /* that it is of */
     const char **inputs; /* names, "" where one is left out */
-    size_t n_inputs;
     const char **outputs;
-    size_t n_outputs;
     const int8_t *wires; /* of a child of a lifted layer: what its inputs are (nn_internal.h) */
-    size_t lifted;       /* then: the leaf that is child 0 */
-    bool dropped;        /* nobody reads it any more */
+    uint32_t lifted;     /* then: the leaf that is child 0 */
+    uint32_t n_inputs, n_outputs;
+    uint32_t call : 31;   /* that it is of */
+    uint32_t dropped : 1; /* nobody reads it any more */
+    int32_t node;         /* of the source that its bytes come from; -1: encoded anew */
+    int32_t place; /* the node of the source whose place it takes, or behind which it comes */
 } nnfi_leaf;
 
 /* A tensor that becomes an initializer. */
 typedef struct nnfi_new_tensor {
     nnf_tensor *tensor; /* one reference */
     const char *name;
-    int64_t initializer; /* of the source: the one whose place it takes, or behind which it comes;
+    int32_t initializer; /* of the source: the one whose place it takes, or behind which it comes;
                             -1: behind them all */
     bool replaces;
 } nnfi_new_tensor;
@@ -43,16 +41,17 @@ typedef struct nnfi_write_plan {
     size_t n_leaves, leaves_capacity;
     nnfi_new_tensor *tensors;
     size_t n_tensors, tensors_capacity;
-    nnfi_pointers tensor_index;  /* from a tensor to its number in tensors */
-    int64_t *initializer_values; /* [n_initializers]: values, -1: gone, -2: it never had a name */
-    int64_t *value_initializers; /* [n_values], -1: none */
+    nnfi_index tensor_index;     /* of tensors */
+    int32_t *initializer_values; /* [n_initializers]: values, -1: gone, -2: it never had a name */
+    int32_t *value_initializers; /* [n_values], -1: none */
     bool *initializer_kept;      /* [n_initializers]: read by its name though its value is gone */
     bool *initializer_gone;      /* [n_initializers]: has lost its readers, or its place */
     bool *initializer_replaced;  /* [n_initializers]: a new tensor has its place and name */
-    nnfi_map names;              /* that were made or are used again: beside the graph's values */
+    bool *name_used;             /* [n_values]: though the value is gone */
+    nnfi_map names;              /* that are used beside the graph's values' */
     nnfi_pile pile;              /* what names point to, and leaves' lists of names */
-    size_t n_strings;            /* in the pile */
-    nnf_type_info *infos;        /* of every value; NULL until somebody needs them */
+    size_t n_strings;     /* that were looked at: counts on, so that new names are found soon */
+    nnf_type_info *infos; /* of every value; NULL until somebody needs them */
     size_t n_infos;
 } nnfi_write_plan;
 
@@ -60,14 +59,25 @@ nnf_status nnfi_write_plan_make(nnfi_write_plan *out, const nnf_module *graph,
                                 const nnf_onnx_save_options *options);
 void nnfi_write_plan_clear(nnfi_write_plan *plan);
 
-/* A name that nothing else has: `wish`, or `wish` with a number; owned by the plan, NULL where
- * memory is short. */
-const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish);
+/* A name that nothing else has: `wish`, or `wish` with a number; good as long as the plan, NULL
+ * where memory is short. */
+const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish, size_t length);
+/* Takes the very name; NULL in *out where something has it already. */
+nnf_status nnfi_write_plan_take(nnfi_write_plan *plan, const char **out, const char *name,
+                                size_t length);
+/* Whether a name that no value of the graph has any more is used again. */
+bool nnfi_write_plan_uses(const nnfi_write_plan *plan, const char *name, size_t length);
+/* A copy of a string that the plan owns; NULL where memory is short. */
+const char *nnfi_write_plan_keep(nnfi_write_plan *plan, const char *text, size_t length);
 /* Room for n names that the plan frees. */
 const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n);
 /* An initializer beside those that the graph has; its name in *name. Retains the tensor. */
 nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_tensor *tensor,
                                   const char *wish, int64_t behind);
+
+/* The new initializer that a tensor is already, or NULL; and one more. */
+const nnfi_new_tensor *nnfi_write_plan_find(const nnfi_write_plan *plan, const nnf_tensor *tensor);
+nnf_status nnfi_write_plan_add(nnfi_write_plan *plan, const nnfi_new_tensor *model);
 
 /* Appends the leaf as one or more node fields of a GraphProto. */
 nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf);
@@ -99,6 +109,12 @@ typedef struct nnfi_kept_files {
 } nnfi_kept_files;
 void nnfi_kept_files_clear(nnfi_kept_files *files);
 
+/* A leaf's node field: a range of the source, or of the layout's own bytes. */
+typedef struct nnfi_leaf_bytes {
+    size_t begin;
+    uint64_t size : 63, is_owned : 1;
+} nnfi_leaf_bytes;
+
 /* The whole file, in order. */
 typedef struct nnfi_file_layout {
     nnfi_write_plan *plan;
@@ -113,7 +129,7 @@ typedef struct nnfi_file_layout {
     size_t n_data, data_capacity;
     uint64_t data_size;
     nnfi_kept_files kept;
-    nnfi_segment *leaf_segments; /* [n_leaves]: their node fields */
+    nnfi_leaf_bytes *leaf_bytes; /* [n_leaves]: their node fields */
     nnfi_map stale;              /* names that nothing gives any more */
 } nnfi_file_layout;
 
@@ -133,7 +149,7 @@ nnf_status nnfi_file_layout_add_tensor(nnfi_file_layout *layout, const nnf_tenso
                                        const char *name);
 /* Appends initializer number `index` of the source as it is, or with its external data moved. */
 nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index);
-/* Fills leaf_segments: the original bytes, those with other names in them, or new ones. */
+/* Fills leaf_bytes: the original bytes, those with other names in them, or new ones. */
 nnf_status nnfi_file_layout_encode_leaves(nnfi_file_layout *layout);
 
 /* Puts segments, sorted by their places, into an output, by several threads at once. */

@@ -49,38 +49,42 @@ static nnf_status rename_node(nnfi_file_layout *layout, const nnfi_leaf *leaf, n
     return status;
 }
 
-static nnf_status encode_leaf(nnfi_file_layout *layout, const nnfi_leaf *leaf, nnfi_segment *out) {
+static nnfi_leaf_bytes leaf_bytes(size_t begin, size_t end, bool is_owned) {
+    return (nnfi_leaf_bytes){begin, (uint64_t)(end - begin) & INT64_MAX, is_owned};
+}
+
+static nnf_status encode_leaf(nnfi_file_layout *layout, const nnfi_leaf *leaf,
+                              nnfi_leaf_bytes *out) {
     nnfi_source *source = layout->plan->source;
     size_t begin = layout->owned.length;
     bool inputs_match = false, outputs_match = false;
     if (leaf->node >= 0) {
-        const nnfi_piece *piece = &source->pieces[source->nodes[leaf->node]];
+        nnfi_span piece = nnfi_source_piece(source, source->nodes[leaf->node]);
         nnfi_reader reader =
             nnfi_source_reader(source, source->nodes[leaf->node], "graph.node", leaf->node);
         NNFI_TRY(names_match(&inputs_match, reader, NODE_INPUT, leaf->inputs, leaf->n_inputs));
         NNFI_TRY(names_match(&outputs_match, reader, NODE_OUTPUT, leaf->outputs, leaf->n_outputs));
         if (inputs_match && outputs_match) {
-            *out = (nnfi_segment){
-                .bytes = source->bytes, .begin = piece->begin, .size = piece->end - piece->begin};
+            *out = leaf_bytes(piece.begin, piece.end, false);
             return NNF_OK;
         }
         NNFI_TRY(rename_node(layout, leaf, reader));
     } else {
         NNFI_TRY(nnfi_leaf_encode(&layout->owned, layout->plan, leaf));
     }
-    *out = (nnfi_segment){.begin = begin, .size = layout->owned.length - begin};
+    *out = leaf_bytes(begin, layout->owned.length, true);
     return NNF_OK;
 }
 
 nnf_status nnfi_file_layout_encode_leaves(nnfi_file_layout *layout) {
     nnfi_write_plan *plan = layout->plan;
-    layout->leaf_segments = nnfi_calloc(plan->n_leaves, sizeof *layout->leaf_segments);
-    if (!layout->leaf_segments) {
-        return nnfi_error_memory(plan->n_leaves * sizeof *layout->leaf_segments, "the nodes");
+    layout->leaf_bytes = nnfi_calloc(plan->n_leaves, sizeof *layout->leaf_bytes);
+    if (!layout->leaf_bytes) {
+        return nnfi_error_memory(plan->n_leaves * sizeof *layout->leaf_bytes, "the nodes");
     }
     for (size_t i = 0; i < plan->n_leaves; i++) {
         if (plan->leaves[i].dropped) continue;
-        NNFI_TRY(encode_leaf(layout, &plan->leaves[i], &layout->leaf_segments[i]));
+        NNFI_TRY(encode_leaf(layout, &plan->leaves[i], &layout->leaf_bytes[i]));
     }
     return NNF_OK;
 }

@@ -10,8 +10,8 @@
 
 /* Lists of numbers by key, each in the order in which its numbers were added last to first. */
 typedef struct buckets {
-    size_t *first; /* [n_keys]: 1 + a number, 0: none */
-    size_t *next;  /* [n_numbers] */
+    uint32_t *first; /* [n_keys]: 1 + a number, 0: none */
+    uint32_t *next;  /* [n_numbers] */
 } buckets;
 
 typedef struct writer {
@@ -32,7 +32,7 @@ static bool buckets_init(buckets *b, size_t n_keys, size_t n_numbers) {
 
 static void buckets_push(buckets *b, size_t key, size_t number) {
     b->next[number] = b->first[key];
-    b->first[key] = number + 1;
+    b->first[key] = (uint32_t)number + 1;
 }
 
 static void buckets_clear(buckets *b) {
@@ -76,7 +76,10 @@ static nnf_status add_value_info(const writer *w, uint32_t number, const char *n
 
 static nnf_status add_leaves(const writer *w, size_t key) {
     for (size_t i = w->leaves.first[key]; i > 0; i = w->leaves.next[i - 1]) {
-        NNFI_TRY(nnfi_file_layout_add(w->layout, &w->layout->leaf_segments[i - 1]));
+        const nnfi_leaf_bytes *leaf = &w->layout->leaf_bytes[i - 1];
+        const nnfi_bytes *bytes = leaf->is_owned ? NULL : w->plan->source->bytes;
+        NNFI_TRY(nnfi_file_layout_add(
+            w->layout, &(nnfi_segment){.bytes = bytes, .begin = leaf->begin, .size = leaf->size}));
     }
     return NNF_OK;
 }
@@ -127,8 +130,8 @@ static nnf_status add_new_outputs(const writer *w) {
 /* ---- The source's pieces ---- */
 
 static nnf_status add_piece(const writer *w, size_t piece) {
-    const nnfi_piece *p = &w->plan->source->pieces[piece];
-    return nnfi_file_layout_add_source(w->layout, p->begin, p->end);
+    nnfi_span span = nnfi_source_piece(w->plan->source, piece);
+    return nnfi_file_layout_add_source(w->layout, span.begin, span.end);
 }
 
 static bool is_dropped(const nnfi_write_plan *plan, size_t initializer) {
@@ -227,7 +230,7 @@ static nnf_status add_graph(writer *w) {
 
 static nnf_status add_stale(nnfi_file_layout *layout, const char *name) {
     size_t length = strlen(name);
-    if (nnfi_map_get(&layout->plan->names, name, length, NULL)) return NNF_OK; /* used again */
+    if (nnfi_write_plan_uses(layout->plan, name, length)) return NNF_OK;
     if (nnfi_map_put(&layout->stale, name, length, 0)) return NNF_OK;
     return nnfi_error_memory(length, "the names that are gone");
 }
@@ -380,7 +383,7 @@ nnf_status nnfi_file_layout_make(nnfi_file_layout *layout) {
 void nnfi_file_layout_clear(nnfi_file_layout *layout) {
     nnfi_free(layout->segments);
     nnfi_free(layout->data);
-    nnfi_free(layout->leaf_segments);
+    nnfi_free(layout->leaf_bytes);
     nnfi_text_clear(&layout->owned);
     nnfi_map_clear(&layout->stale);
     nnfi_kept_files_clear(&layout->kept);

@@ -93,7 +93,7 @@ static nnf_status input_info(nnfi_write_plan *plan, nnf_type_info *out, const nn
 /* The name of the value between two nodes of one leaf. */
 static const char *between(nnfi_write_plan *plan, const nnfi_leaf *leaf, const char *what) {
     char *wish = nnfi_join(leaf->path, what);
-    const char *name = wish ? nnfi_write_plan_name(plan, wish) : NULL;
+    const char *name = wish ? nnfi_write_plan_name(plan, wish, strlen(wish)) : NULL;
     nnfi_free(wish);
     return name;
 }

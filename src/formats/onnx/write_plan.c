@@ -7,7 +7,7 @@
 
 /* A slot whose tensor is not the constant that the call reads: it needs an initializer. */
 typedef struct pending_slot {
-    size_t leaf, input;
+    uint32_t leaf, input;
     nnf_value value; /* that the call has there; NNF_NO_VALUE: none */
     nnf_tensor *tensor;
     const char *slot;
@@ -15,11 +15,11 @@ typedef struct pending_slot {
 
 typedef struct planner {
     nnfi_write_plan *plan;
-    size_t *reads;      /* [n_values] */
-    int64_t *producers; /* [n_values]: the leaf that gives it, -1: none */
+    uint32_t *reads;    /* [n_values] */
+    int32_t *producers; /* [n_values]: the leaf that gives it, -1: none */
     pending_slot *slots;
     size_t n_slots, slots_capacity;
-    int64_t place;     /* the furthest so far */
+    int32_t place;     /* the furthest so far */
     size_t n_captures; /* of the call at work that its leaves have read by now */
 } planner;
 
@@ -27,89 +27,38 @@ static nnf_status no_memory(void) {
     return nnfi_error_memory(sizeof(nnfi_leaf), "what is written");
 }
 
-/* ---- Names ---- */
-
-/* A copy that the plan owns; NULL where memory is short. */
-static const char *keep(nnfi_write_plan *plan, const char *text, size_t length) {
-    plan->n_strings++;
-    return nnfi_pile_strndup(&plan->pile, text, length);
-}
-
-static const char *keep_span(nnfi_write_plan *plan, nnfi_span span) {
-    const char *data = (const char *)nnfi_bytes_data(plan->source->bytes);
-    return keep(plan, data + span.begin, span.end - span.begin);
-}
-
-static bool is_taken(const nnfi_write_plan *plan, const char *name) {
-    size_t length = strlen(name);
-    return nnfi_graph_find_name(plan->graph, name, length) != NNF_NO_VALUE ||
-           nnfi_map_get(&plan->names, name, length, NULL) ||
-           (plan->source && nnfi_map_get(&plan->source->inner_names, name, length, NULL));
-}
-
-const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish) {
-    const char *name = keep(plan, wish, strlen(wish));
-    for (size_t i = plan->n_strings; name && is_taken(plan, name); i++) {
-        char *other = nnfi_format("%s_%zu", wish, i);
-        name = other ? keep(plan, other, strlen(other)) : NULL;
-        nnfi_free(other);
-    }
-    if (name && !nnfi_map_put(&plan->names, name, strlen(name), 0)) return NULL;
-    return name;
-}
-
-const char **nnfi_write_plan_names(nnfi_write_plan *plan, size_t n) {
-    const char **names = nnfi_pile_alloc(&plan->pile, n * sizeof *names, _Alignof(char *));
-    for (size_t i = 0; names && i < n; i++) {
-        names[i] = "";
-    }
-    return names;
-}
-
-static nnf_status add_tensor(nnfi_write_plan *plan, const nnfi_new_tensor *model) {
-    if (!nnfi_reserve(&plan->tensors, &plan->tensors_capacity, plan->n_tensors + 1,
-                      sizeof *plan->tensors) ||
-        !nnfi_pointers_put(&plan->tensor_index, model->tensor, plan->n_tensors)) {
-        return no_memory();
-    }
-    plan->tensors[plan->n_tensors] = *model;
-    plan->tensors[plan->n_tensors++].tensor = nnf_tensor_retain(model->tensor);
-    return NNF_OK;
-}
-
-nnf_status nnfi_write_plan_tensor(nnfi_write_plan *plan, const char **name, nnf_tensor *tensor,
-                                  const char *wish, int64_t behind) {
-    size_t known;
-    if (nnfi_pointers_get(&plan->tensor_index, tensor, &known)) {
-        *name = plan->tensors[known].name;
-        return NNF_OK;
-    }
-    *name = nnfi_write_plan_name(plan, wish);
-    if (!*name) return no_memory();
-    return add_tensor(plan, &(nnfi_new_tensor){tensor, *name, behind, false});
-}
-
 /* ---- Leaves ---- */
 
-/* The k-th name in a node's field in the source: NODE_INPUT or NODE_OUTPUT; NULL where it has
- * none. */
-static nnf_status original_name(nnfi_write_plan *plan, const char **out, uint32_t number,
-                                int64_t node, size_t k) {
+/* A name in the source. */
+typedef struct original {
+    const char *text; /* NULL: there is none */
+    size_t length;
+} original;
+
+static bool is_original(const original *name, const char *text) {
+    return name->text && strlen(text) == name->length && !memcmp(name->text, text, name->length);
+}
+
+/* The k-th name in a node's field in the source: NODE_INPUT or NODE_OUTPUT. */
+static nnf_status original_name(nnfi_write_plan *plan, original *out, uint32_t number, int64_t node,
+                                size_t k) {
     nnfi_reader reader =
         nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
     nnfi_field field;
-    *out = NULL;
+    *out = (original){0};
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
         if (field.number != number || k-- > 0) continue;
-        *out = keep_span(plan, field.bytes);
-        return *out ? NNF_OK : no_memory();
+        plan->n_strings++;
+        *out = (original){(const char *)reader.data + field.bytes.begin,
+                          field.bytes.end - field.bytes.begin};
+        return NNF_OK;
     }
 }
 
 /* The node whose bytes say what the module computes; -1 where none does. */
-static int64_t origin_node(const nnfi_write_plan *plan, const nnf_module *module) {
+static int32_t origin_node(const nnfi_write_plan *plan, const nnf_module *module) {
     nnfi_origin origin = nnfi_module_origin(module);
     if (!plan->source || origin.source != plan->source->number || origin.index < 0) return -1;
     const nnf_tensor *value = nnf_module_tensor(module, "value");
@@ -117,7 +66,7 @@ static int64_t origin_node(const nnfi_write_plan *plan, const nnf_module *module
         nnfi_origin said = nnfi_tensor_origin(value);
         if (said.source != origin.source || said.index != -1 - origin.index) return -1;
     }
-    return origin.index;
+    return (int32_t)origin.index;
 }
 
 static bool is_sequence(const nnf_module *module) {
@@ -131,7 +80,7 @@ static void wire_leaves(nnfi_write_plan *plan, size_t first, const nnf_module *l
     const nnfi_lifted_options *options = nnf_module_options(lifted);
     for (size_t i = first; i < plan->n_leaves; i++) {
         plan->leaves[i].wires = options->wires[i - first];
-        plan->leaves[i].lifted = first;
+        plan->leaves[i].lifted = (uint32_t)first;
     }
 }
 
@@ -148,13 +97,15 @@ static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
                       sizeof *plan->leaves)) {
         return no_memory();
     }
-    int64_t node = origin_node(plan, module);
+    if (plan->n_leaves >= INT32_MAX || call > INT32_MAX)
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "a file has more than %d nodes", INT32_MAX);
+    int32_t node = origin_node(plan, module);
     if (node > p->place) p->place = node;
     plan->leaves[plan->n_leaves++] = (nnfi_leaf){.module = module,
                                                  .path = plan->graph->calls[call]->path,
                                                  .node = node,
                                                  .place = node >= 0 ? node : p->place,
-                                                 .call = call};
+                                                 .call = (uint32_t)call & INT32_MAX};
     return NNF_OK;
 }
 
@@ -197,7 +148,8 @@ static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values
             nnf_tensor_release(tensor);
             continue;
         }
-        NNFI_TRY(add_slot(p, &(pending_slot){leaf, i + 1, value, tensor, type->slots[i].name}));
+        NNFI_TRY(add_slot(p, &(pending_slot){(uint32_t)leaf, (uint32_t)i + 1, value, tensor,
+                                             type->slots[i].name}));
     }
     return NNF_OK;
 }
@@ -214,7 +166,8 @@ static const char *residual_name(const nnfi_write_plan *plan, const nnfi_leaf *l
 /* Which of its inputs the leaf gets from the one before: the second where its node in the source
  * has the residual first. */
 static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_leaf *leaf) {
-    const char *residual = leaf->wires ? NULL : residual_name(plan, leaf), *first = NULL;
+    const char *residual = leaf->wires ? NULL : residual_name(plan, leaf);
+    original first = {0};
     if (leaf->wires) {
         for (*out = 0; leaf->wires[*out] != NNFI_WIRE_DATA;)
             ++*out;
@@ -222,7 +175,7 @@ static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_lea
     }
     if (residual && leaf->node >= 0)
         NNFI_TRY(original_name(plan, &first, NODE_INPUT, leaf->node, 0));
-    *out = first && strcmp(first, residual) == 0;
+    *out = residual && is_original(&first, residual);
     return NNF_OK;
 }
 
@@ -231,7 +184,7 @@ static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_lea
 static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *leaf) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_leaf *next = leaf + 1;
-    const char *name = NULL;
+    original name = {0};
     if (next->wires && next->lifted != (size_t)(next - plan->leaves)) {
         if (leaf->node >= 0) NNFI_TRY(original_name(plan, &name, NODE_OUTPUT, leaf->node, 0));
     } else if (next->node >= 0) {
@@ -239,7 +192,8 @@ static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *le
         NNFI_TRY(inner_input(plan, &index, next));
         NNFI_TRY(original_name(plan, &name, NODE_INPUT, next->node, index));
     }
-    *out = nnfi_write_plan_name(plan, name && *name ? name : next->path);
+    if (!name.length) name = (original){next->path, strlen(next->path)};
+    *out = nnfi_write_plan_name(plan, name.text, name.length);
     return *out ? NNF_OK : no_memory();
 }
 
@@ -261,13 +215,13 @@ static nnf_status set_captured_inputs(planner *p, nnfi_leaf *leaf, size_t n_orig
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[leaf->call];
     for (size_t k = 1 + nnf_module_get_type(leaf->module)->n_slots; k < n_original; k++) {
-        const char *name;
+        original name;
         NNFI_TRY(original_name(plan, &name, NODE_INPUT, leaf->node, k));
-        if (!name || !*name) continue;
+        if (!name.length) continue;
         if (p->n_captures == call->n_captures)
-            return nnf_error(NNF_ERROR_UNSUPPORTED,
-                             "'%s' cannot be written: a %s inside of it reads '%s' too", leaf->path,
-                             nnf_module_type_name(leaf->module), name);
+            return nnf_error(
+                NNF_ERROR_UNSUPPORTED, "'%s' cannot be written: a %s inside of it reads '%.*s' too",
+                leaf->path, nnf_module_type_name(leaf->module), (int)name.length, name.text);
         leaf->inputs[k] = plan->graph->values[call->captures[p->n_captures++]].name;
     }
     return NNF_OK;
@@ -278,7 +232,7 @@ static nnf_status set_first_inputs(planner *p, nnfi_leaf *leaf) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[leaf->call];
     size_t n = call->n_inputs - nnfi_n_residuals(call->module);
-    leaf->n_inputs = count_inputs(leaf->module, n);
+    leaf->n_inputs = (uint32_t)count_inputs(leaf->module, n);
     leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
     if (!leaf->inputs) return no_memory();
     for (size_t k = 0; k < n; k++) {
@@ -294,7 +248,9 @@ static nnf_status set_inner_inputs(planner *p, nnfi_leaf *leaf, const char *betw
     const char *residual = residual_name(plan, leaf);
     size_t n_original = 0, index;
     if (!residual && leaf->node >= 0) NNFI_TRY(n_original_inputs(plan, &n_original, leaf->node));
-    leaf->n_inputs = count_inputs(leaf->module, residual ? 2 : n_original > 1 ? n_original : 1);
+    leaf->n_inputs = (uint32_t)count_inputs(leaf->module, residual         ? 2
+                                                          : n_original > 1 ? n_original
+                                                                           : 1);
     leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
     if (!leaf->inputs) return no_memory();
     NNFI_TRY(inner_input(plan, &index, leaf));
@@ -308,7 +264,7 @@ static nnf_status set_wired_inputs(planner *p, nnfi_leaf *leaf, size_t first) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[leaf->call];
     for (size_t k = 0; k < NNFI_LIFTED_INPUTS; k++)
-        if (leaf->wires[k] != NNFI_WIRE_NONE) leaf->n_inputs = k + 1;
+        if (leaf->wires[k] != NNFI_WIRE_NONE) leaf->n_inputs = (uint32_t)k + 1;
     leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
     if (!leaf->inputs) return no_memory();
     for (size_t k = 0; k < leaf->n_inputs; k++) {
@@ -328,9 +284,9 @@ static nnf_status set_wired_inputs(planner *p, nnfi_leaf *leaf, size_t first) {
 /* A node that gives a name in another's place does not stand further in front than that one did,
  * where a subgraph gives the name too. */
 static nnf_status place_hidden(const planner *p, nnfi_leaf *leaf, size_t output) {
-    const char *name = NULL;
+    original name = {0};
     if (leaf->node >= 0) NNFI_TRY(original_name(p->plan, &name, NODE_OUTPUT, leaf->node, output));
-    if (!name || strcmp(name, leaf->outputs[output]) != 0) leaf->place = p->place;
+    if (!is_original(&name, leaf->outputs[output])) leaf->place = p->place;
     return NNF_OK;
 }
 
@@ -342,7 +298,7 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
     for (size_t i = first; i < end; i++) {
         nnfi_leaf *leaf = &plan->leaves[i];
         bool is_first = i == first, is_last = i + 1 == end;
-        leaf->n_outputs = is_last ? call->n_outputs : 1;
+        leaf->n_outputs = is_last ? (uint32_t)call->n_outputs : 1;
         leaf->outputs = nnfi_write_plan_names(plan, leaf->n_outputs);
         if (!leaf->outputs) return no_memory();
         NNFI_TRY(leaf->wires ? set_wired_inputs(p, leaf, first)
@@ -353,7 +309,7 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
             const nnfi_value *output = &plan->graph->values[call->outputs[k]];
             leaf->outputs[k] = output->name;
             if (output->is_hidden) NNFI_TRY(place_hidden(p, leaf, k));
-            p->producers[call->outputs[k]] = (int64_t)i;
+            p->producers[call->outputs[k]] = (int32_t)i;
         }
         if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf));
         NNFI_TRY(
@@ -374,12 +330,15 @@ static nnf_status make_leaves(planner *p) {
 
 /* ---- Initializers for slots ---- */
 
-static const char *initializer_name(nnfi_write_plan *plan, int64_t index) {
+static nnf_status initializer_name(nnfi_write_plan *plan, original *out, int64_t index) {
     nnfi_tensor_proto proto;
     nnfi_reader reader = nnfi_source_reader(plan->source, plan->source->initializers[index],
                                             "graph.initializer", index);
-    if (nnfi_tensor_proto_read(&proto, reader) != NNF_OK) return NULL;
-    return keep_span(plan, proto.name);
+    NNFI_TRY(nnfi_tensor_proto_read(&proto, reader));
+    plan->n_strings++;
+    *out =
+        (original){(const char *)reader.data + proto.name.begin, proto.name.end - proto.name.begin};
+    return NNF_OK;
 }
 
 /* The tensor is an initializer of the source as it was: the leaf reads that one by its name. */
@@ -393,15 +352,13 @@ static nnf_status use_original(nnfi_write_plan *plan, const char **name, const n
         if (constant && nnfi_tensor_same(constant, tensor)) *name = plan->graph->values[value].name;
         return NNF_OK;
     }
-    *name = initializer_name(plan, origin.index);
-    if (!*name) return no_memory();
-    if (!plan->initializer_kept[origin.index]) {
-        if (is_taken(plan, *name)) {
-            *name = NULL;
-        } else if (!nnfi_map_put(&plan->names, *name, strlen(*name), 0)) {
-            return no_memory();
-        }
+    original said;
+    NNFI_TRY(initializer_name(plan, &said, origin.index));
+    if (plan->initializer_kept[origin.index]) {
+        *name = nnfi_write_plan_keep(plan, said.text, said.length);
+        return *name ? NNF_OK : no_memory();
     }
+    NNFI_TRY(nnfi_write_plan_take(plan, name, said.text, said.length));
     if (*name) plan->initializer_kept[origin.index] = true;
     return NNF_OK;
 }
@@ -425,10 +382,11 @@ static nnf_status name_slot(planner *p, const pending_slot *slot, int64_t *behin
     NNFI_TRY(use_original(plan, &name, slot->tensor));
     if (!name && place >= 0 && p->reads[slot->value] == 0 && !plan->initializer_gone[place] &&
         is_alike(plan->graph->values[slot->value].constant, slot->tensor) &&
-        !nnfi_pointers_get(&plan->tensor_index, slot->tensor, NULL)) {
+        !nnfi_write_plan_find(plan, slot->tensor)) {
         name = plan->graph->values[slot->value].name;
         plan->initializer_gone[place] = plan->initializer_replaced[place] = true;
-        NNFI_TRY(add_tensor(plan, &(nnfi_new_tensor){slot->tensor, name, place, true}));
+        NNFI_TRY(nnfi_write_plan_add(plan,
+                                     &(nnfi_new_tensor){slot->tensor, name, (int32_t)place, true}));
     }
     if (!name) {
         char *wish = nnfi_join(leaf->path, slot->slot);
@@ -481,7 +439,8 @@ static nnf_status make_initializers(planner *p) {
             plan->value_initializers[i] >= 0) {
             continue;
         }
-        NNFI_TRY(add_tensor(plan, &(nnfi_new_tensor){value->constant, value->name, -1, false}));
+        NNFI_TRY(
+            nnfi_write_plan_add(plan, &(nnfi_new_tensor){value->constant, value->name, -1, false}));
     }
     return NNF_OK;
 }
@@ -516,6 +475,7 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         plan->value_initializers[i] = -1;
     }
+    nnf_value next = 0; /* initializers became values in their order */
     for (size_t i = 0; source && i < source->n_initializers; i++) {
         nnfi_tensor_proto proto;
         NNFI_TRY(
@@ -527,10 +487,12 @@ static nnf_status find_initializers(nnfi_write_plan *plan) {
         plan->initializer_values[i] = -1;
         const char *name = (const char *)proto.reader.data + proto.name.begin;
         nnf_value value =
-            nnfi_graph_find_name(plan->graph, name, proto.name.end - proto.name.begin);
+            nnfi_graph_find_near(plan->graph, next, name, proto.name.end - proto.name.begin);
+        next++;
         if (value == NNF_NO_VALUE) continue;
+        next = value + 1;
         plan->initializer_values[i] = value;
-        plan->value_initializers[value] = (int64_t)i;
+        plan->value_initializers[value] = (int32_t)i;
     }
     return NNF_OK;
 }
@@ -545,10 +507,12 @@ static nnf_status fill_plan(nnfi_write_plan *plan) {
     plan->initializer_gone = nnfi_calloc(n_initializers, sizeof *plan->initializer_gone);
     plan->initializer_replaced = nnfi_calloc(n_initializers, sizeof(bool));
     plan->value_initializers = nnfi_calloc(n_values, sizeof *plan->value_initializers);
+    plan->name_used = nnfi_calloc(n_values, sizeof *plan->name_used);
     p.reads = nnfi_calloc(n_values, sizeof *p.reads);
     p.producers = nnfi_alloc(n_values * sizeof *p.producers);
     if (!plan->initializer_values || !plan->initializer_kept || !plan->initializer_gone ||
-        !plan->initializer_replaced || !plan->value_initializers || !p.reads || !p.producers) {
+        !plan->initializer_replaced || !plan->value_initializers || !plan->name_used || !p.reads ||
+        !p.producers) {
         status = no_memory();
     } else {
         memset(p.producers, 0xff, n_values * sizeof *p.producers); /* all -1 */
@@ -602,7 +566,7 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
         nnf_tensor_release(plan->tensors[i].tensor);
     }
     nnf_graph_infer_free(plan->infos, plan->n_infos);
-    nnfi_pointers_clear(&plan->tensor_index);
+    nnfi_index_clear(&plan->tensor_index);
     nnfi_map_clear(&plan->names);
     nnfi_free(plan->tensors);
     nnfi_pile_clear(&plan->pile);
@@ -612,5 +576,6 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     nnfi_free(plan->initializer_gone);
     nnfi_free(plan->initializer_replaced);
     nnfi_free(plan->value_initializers);
+    nnfi_free(plan->name_used);
     *plan = (nnfi_write_plan){0};
 }

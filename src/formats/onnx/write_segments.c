@@ -206,7 +206,7 @@ static nnf_status add_kept(nnfi_kept_files *files, const nnfi_source *source,
 
 nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index) {
     nnfi_source *source = layout->plan->source;
-    const nnfi_piece *piece = &source->pieces[source->initializers[index]];
+    nnfi_span piece = nnfi_source_piece(source, source->initializers[index]);
     if (layout->plan->has_external || layout->all_external) {
         nnfi_tensor_proto proto;
         nnfi_segment data;
@@ -218,5 +218,5 @@ nnf_status nnfi_file_layout_add_original(nnfi_file_layout *layout, size_t index)
         if (must) return add_moved(layout, reader, &data);
         if (proto.external) NNFI_TRY(add_kept(&layout->kept, source, &proto));
     }
-    return nnfi_file_layout_add_source(layout, piece->begin, piece->end);
+    return nnfi_file_layout_add_source(layout, piece.begin, piece.end);
 }
