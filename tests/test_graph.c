@@ -346,6 +346,28 @@ static void a_guess_does_not_change_what_a_name_finds(void **state) {
     nnf_module_release(module);
 }
 
+static void an_input_that_no_tensor_can_be_is_refused(void **state) {
+    (void)state;
+    nnf_module *graph = new_graph();
+    nnf_type_info info = vector_info((nnf_dim){-5, 0});
+    assert_error(nnf_graph_add_input(graph, NULL, "x", &info), NNF_ERROR_INVALID,
+                 "'x' has size -5 on axis 0");
+    info.ndim = NNF_MAX_DIMS + 1;
+    assert_error(nnf_graph_add_input(graph, NULL, "x", &info), NNF_ERROR_INVALID, "9 dimensions");
+    assert_int_equal(nnf_graph_n_inputs(graph), 0);
+    info.ndim = 1;
+    info.shape[0] = (nnf_dim){3, 0};
+    assert_ok(nnf_graph_add_input(graph, NULL, "x", &info));
+    nnf_type_info given = info,
+                  *infos = NULL; /* what infer is given is known as far as it can be */
+    size_t n;
+    given.ndim = NNF_MAX_DIMS + 1;
+    assert_ok(nnf_graph_infer(graph, &given, &infos, &n));
+    assert_int_equal(infos[0].ndim, -1);
+    nnf_graph_infer_free(infos, n);
+    nnf_module_release(graph);
+}
+
 static void a_graph_does_not_call_itself(void **state) {
     (void)state;
     nnf_module *graph = new_graph();
@@ -389,5 +411,6 @@ TEST_MAIN(cmocka_unit_test(a_guess_does_not_change_what_a_name_finds),
           cmocka_unit_test(an_input_with_a_default_need_not_be_given),
           cmocka_unit_test(calls_follow_a_module_that_is_replaced),
           cmocka_unit_test(a_graph_in_a_graph_infers_and_runs),
+          cmocka_unit_test(an_input_that_no_tensor_can_be_is_refused),
           cmocka_unit_test(a_graph_does_not_call_itself),
           cmocka_unit_test(graphs_that_are_nested_without_end_are_not_inferred))

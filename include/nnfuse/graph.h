@@ -16,7 +16,8 @@ typedef int32_t nnf_value;
 /* An empty Graph module. Its children are the tree that its calls name. */
 NNF_API nnf_status nnf_graph_new(nnf_module **out);
 
-/* An input of the graph. `name` is unique among the values; info may be NULL (nothing known). */
+/* An input of the graph. `name` is unique among the values; info may be NULL (nothing known).
+ * NNF_ERROR_INVALID for a rank or sizes that no tensor has. */
 NNF_API nnf_status nnf_graph_add_input(nnf_module *graph, nnf_value *out, const char *name,
                                        const nnf_type_info *info);
 /* A constant (tensor retained). */

@@ -167,11 +167,24 @@ static nnf_status append_value(nnf_value **list, size_t *n, size_t *capacity, nn
     return NNF_OK;
 }
 
+/* What a program says of an input, of which nothing was checked yet. */
+static nnf_status check_info(const char *name, const nnf_type_info *info) {
+    if (info->ndim > NNF_MAX_DIMS)
+        return nnf_error(NNF_ERROR_INVALID, "the input '%s' has %d dimensions; there can be %d",
+                         name ? name : "", info->ndim, NNF_MAX_DIMS);
+    for (int i = 0; i < info->ndim; i++)
+        if (info->shape[i].symbol == 0 && info->shape[i].value < 0)
+            return nnf_error(NNF_ERROR_INVALID, "the input '%s' has size %lld on axis %d",
+                             name ? name : "", (long long)info->shape[i].value, i);
+    return NNF_OK;
+}
+
 nnf_status nnf_graph_add_input(nnf_module *module, nnf_value *out, const char *name,
                                const nnf_type_info *info) {
     nnfi_graph *graph;
     NNFI_TRY(need_graph(&graph, module));
     nnf_value value;
+    if (info) NNFI_TRY(check_info(name, info));
     NNFI_TRY(nnfi_graph_add_value(graph, &value, name));
     nnf_status status = info ? nnfi_value_set_info(&graph->values[value], info) : NNF_OK;
     if (status == NNF_OK)

@@ -28,8 +28,9 @@ nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module);
  * see nnfi_info_settle. On an error the outputs are for the caller to clear all the same. */
 nnf_status nnfi_module_infer(const nnf_module *module, const nnf_type_info *const *inputs,
                              size_t n_inputs, nnf_type_info *outputs, size_t n_outputs);
-/* What all that reads an info relies on: no known dimension is negative, and elements are known
- * only where the shape is, and it has as many. Forgets what contradicts that. */
+/* What all that reads an info relies on: there is room for its rank, no known dimension is
+ * negative, and elements are known only where the shape is, and it has as many. Forgets what
+ * contradicts that. */
 void nnfi_info_settle(nnf_type_info *info);
 
 /* Appends a child (retained) of a name that no other has, which does not contain `module`: for

@@ -71,6 +71,7 @@ static int64_t static_numel(const nnf_type_info *info) {
 }
 
 void nnfi_info_settle(nnf_type_info *info) {
+    if (info->ndim > NNF_MAX_DIMS) info->ndim = -1;
     for (int i = 0; i < info->ndim; i++)
         if (info->shape[i].symbol == 0 && info->shape[i].value < 0)
             info->shape[i] = (nnf_dim){0, NNF_DIM_UNKNOWN};
