@@ -86,16 +86,11 @@ static bool on_progress(const char *what, double fraction, void *payload) {
     return true;
 }
 
-static void on_log(const char *message, void *payload) {
-    note(payload, "%s", message);
-}
-
 void progress_start(const cli_settings *settings) {
     const char *terminal = getenv("TERM");
     bar_wanted = !settings->quiet && isatty(STDERR_FILENO) && terminal != NULL &&
                  strcmp(terminal, "dumb") != 0;
-    nnf_library_options options = {
-        .progress = on_progress, .log = on_log, .log_payload = (void *)(uintptr_t)settings};
+    nnf_library_options options = {.progress = on_progress};
     nnf_library_set_options(&options);
     handle_signals();
 }

@@ -60,13 +60,11 @@ typedef struct nnf_library_options {
     void *(*reallocate)(void *old, size_t size, void *payload);
     void (*deallocate)(void *old, void *payload);
     void *allocator_payload;
-    /* Told now and then how far a long operation (reading, writing, verifying) is, `fraction` in
-     * [0, 1]; false cancels it with NNF_ERROR_CANCELLED. */
+    /* Told now and then how far a long operation (writing, verifying) is, `fraction` in [0, 1];
+     * false cancels it with NNF_ERROR_CANCELLED. It is called on the thread that called the
+     * operation. */
     bool (*progress)(const char *what, double fraction, void *payload);
     void *progress_payload;
-    /* Gets one-line messages about what a user may want to know (no newline at the end). */
-    void (*log)(const char *message, void *payload);
-    void *log_payload;
 } nnf_library_options;
 
 /* Sets the library's options; NULL sets the defaults (malloc, no callbacks). Call it before any

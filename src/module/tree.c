@@ -125,7 +125,7 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
 static bool reaches(const nnf_module *tree, const nnf_module *wanted, size_t *edges) {
     if (tree == wanted) return true;
     size_t n = nnfi_n_children(tree);
-    for (size_t i = 0; i<n && * edges> 0; i++) {
+    for (size_t i = 0; i < n && (*edges) > 0; i++) {
         --*edges;
         if (reaches(tree->children->items[i].module, wanted, edges)) return true;
     }

@@ -31,13 +31,14 @@ extern const nnfi_type_family nnfi_cast_family;        /* Cast, CastLike */
 extern const nnfi_type_family nnfi_reduce_family;      /* ReduceMean ... */
 extern const nnfi_type_family nnfi_order_family;       /* ArgMax, ArgMin, TopK */
 extern const nnfi_type_family nnfi_norm_family;        /* LayerNorm, GroupNorm ... */
-extern const nnfi_type_family nnfi_arrange_family;     /* Split, Expand, Tile, DepthToSpace ... */
+extern const nnfi_type_family nnfi_arrange_family;     /* Split, Expand, Tile */
 extern const nnfi_type_family nnfi_blocks_family;      /* DepthToSpace, SpaceToDepth */
 extern const nnfi_type_family nnfi_cumulative_family;  /* CumSum, CumProd */
 extern const nnfi_type_family nnfi_resize_family;
-extern const nnfi_type_family nnfi_index_family;    /* GatherElements, ScatterND ... */
-extern const nnfi_type_family nnfi_generate_family; /* Range, OneHot, EyeLike, Trilu, CumSum */
-extern const nnfi_type_family nnfi_shape_family;    /* Shape, Reshape, Flatten, Squeeze ... */
+extern const nnfi_type_family nnfi_index_family; /* GatherElements, ScatterND ... */
+extern const nnfi_type_family
+    nnfi_generate_family;                        /* Range, Size, OneHot, EyeLike, Trilu, NonZero */
+extern const nnfi_type_family nnfi_shape_family; /* Shape, Reshape, Flatten, Squeeze ... */
 extern const nnfi_type_family nnfi_constant_family; /* Constant, ConstantOfShape */
 extern const nnfi_type_family nnfi_movement_family; /* Transpose, Slice, Concat, Gather */
 extern const nnfi_type_family nnfi_pad_family;

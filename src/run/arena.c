@@ -21,14 +21,14 @@ nnf_status nnfi_arena_take(nnfi_arena *arena, size_t size, size_t *offset) {
             (best == arena->n_holes || arena->holes[i].size < arena->holes[best].size))
             best = i;
     if (best == arena->n_holes) { /* at the end, where a hole that is too small may begin */
-        struct nnfi_arena_hole *last = best ? &arena->holes[best - 1] : NULL;
+        nnfi_arena_hole *last = best ? &arena->holes[best - 1] : NULL;
         bool grows = last && last->offset + last->size == arena->size;
         *offset = grows ? last->offset : arena->size;
         if (grows) arena->n_holes--;
         arena->size = *offset + size;
         return NNF_OK;
     }
-    struct nnfi_arena_hole *hole = &arena->holes[best];
+    nnfi_arena_hole *hole = &arena->holes[best];
     *offset = hole->offset;
     hole->offset += size;
     hole->size -= size;
@@ -43,7 +43,7 @@ nnf_status nnfi_arena_give_back(nnfi_arena *arena, size_t offset, size_t size) {
     size_t at = arena->n_holes;
     while (at > 0 && arena->holes[at - 1].offset > offset)
         at--;
-    struct nnfi_arena_hole *hole = &arena->holes[at];
+    nnfi_arena_hole *hole = &arena->holes[at];
     bool joins_before = at > 0 && hole[-1].offset + hole[-1].size == offset;
     bool joins_after = at < arena->n_holes && offset + size == hole->offset;
     if (joins_before) {
@@ -54,7 +54,7 @@ nnf_status nnfi_arena_give_back(nnfi_arena *arena, size_t offset, size_t size) {
         hole->size += size;
     } else {
         memmove(hole + 1, hole, (arena->n_holes++ - at) * sizeof *hole);
-        *hole = (struct nnfi_arena_hole){offset, size};
+        *hole = (nnfi_arena_hole){offset, size};
     }
     return NNF_OK;
 }

@@ -6,10 +6,12 @@
 
 #include "support/error.h"
 
+typedef struct nnfi_arena_hole {
+    size_t offset, size;
+} nnfi_arena_hole;
+
 typedef struct nnfi_arena {
-    struct nnfi_arena_hole {
-        size_t offset, size;
-    } * holes; /* ascending, none touching the next */
+    nnfi_arena_hole *holes; /* ascending, none touching the next */
     size_t n_holes, capacity;
     size_t size; /* that the block needs in all */
 } nnfi_arena;

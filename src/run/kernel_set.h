@@ -1,6 +1,6 @@
 /* A kernel set runs whole modules on values whose shapes are known, in layouts of its own choosing.
- * What it does not take runs by the module type's forward, on plain values. The plan (plan.h) asks
- * the set once for each call and input shape, and then only runs the steps. */
+ * What it does not take runs by the module type's forward, on plain values. The schedule
+ * (schedule.h) asks the set once for each call and input shape, and then only runs the steps. */
 #ifndef NNFI_KERNEL_SET_H
 #define NNFI_KERNEL_SET_H
 

@@ -154,13 +154,3 @@ bool nnfi_add(int64_t a, int64_t b, int64_t *sum) {
 bool nnfi_progress(const char *what, double fraction) {
     return !library.progress || library.progress(what, fraction, library.progress_payload);
 }
-
-void nnfi_log(const char *format, ...) {
-    if (!library.log) return;
-    char line[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    library.log(line, library.log_payload);
-}

@@ -22,8 +22,7 @@ bool nnfi_reserve(void *array_pointer, size_t *capacity, size_t needed, size_t s
 bool nnfi_mul(int64_t a, int64_t b, int64_t *product);
 bool nnfi_add(int64_t a, int64_t b, int64_t *sum);
 
-/* Tells the progress callback; false where it cancels. Logs a line. */
+/* Tells the progress callback; false where it cancels. */
 bool nnfi_progress(const char *what, double fraction);
-void nnfi_log(const char *format, ...) NNF_PRINTF(1, 2);
 
 #endif

@@ -220,10 +220,9 @@ static nnf_status store_element(void *payload, uint64_t bits) {
     size_t size = nnf_dtype_size(sink->dtype);
     uint8_t *to = sink->data + (size_t)sink->n++ * size;
     if (sink->dtype == NNF_BOOL) bits = bits != 0;
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i++) { /* little-endian, as raw data in a file is */
         to[i] = (uint8_t)(bits >> (8 * i));
     }
-    /* The file is little-endian, and so is every machine that nnfuse borrows raw data on. */
     return NNF_OK;
 }
 
