@@ -202,7 +202,8 @@ nnf_status nnf_graph_add_constant(nnf_module *module, nnf_value *out, const char
                                   nnf_tensor *tensor) {
     nnfi_graph *graph;
     NNFI_TRY(need_graph(&graph, module));
-    if (!tensor) return nnf_error(NNF_ERROR_INVALID, "the constant '%s' has no tensor", name);
+    if (!tensor)
+        return nnf_error(NNF_ERROR_INVALID, "the constant '%s' has no tensor", name ? name : "");
     nnf_value value;
     NNFI_TRY(nnfi_graph_add_value(graph, &value, name));
     graph->values[value].constant = nnf_tensor_retain(tensor);
@@ -355,6 +356,16 @@ const char *nnf_graph_symbol_name(const nnf_module *module, int32_t symbol) {
 }
 
 /* ---- Looking at it ---- */
+
+size_t nnf_graph_n_values(const nnf_module *module) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph ? graph->n_values : 0;
+}
+
+nnf_value nnf_graph_find_value(const nnf_module *module, const char *name) {
+    const nnfi_graph *graph = nnfi_graph_of(module);
+    return graph && name ? nnfi_graph_find_value(graph, name) : NNF_NO_VALUE;
+}
 
 size_t nnf_graph_n_inputs(const nnf_module *module) {
     const nnfi_graph *graph = nnfi_graph_of(module);

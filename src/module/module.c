@@ -57,7 +57,7 @@ static void free_more(nnfi_more *more) {
 }
 
 nnf_module *nnf_module_retain(nnf_module *module) {
-    atomic_fetch_add_explicit(&module->references, 1, memory_order_relaxed);
+    if (module) atomic_fetch_add_explicit(&module->references, 1, memory_order_relaxed);
     return module;
 }
 

@@ -54,6 +54,7 @@ static const struct activation_kind {
 };
 
 nnf_status nnf_activation_new_with(nnf_module **out, const nnf_activation_options *options) {
+    if (!options) return nnf_error(NNF_ERROR_INVALID, "an activation has no options");
     if ((unsigned)options->kind >= NNF_ACTIVATION_COUNT)
         return nnf_error(NNF_ERROR_INVALID, "%d is no kind of activation", (int)options->kind);
     return nnf_module_new(out, nnf_type(kinds[options->kind].type), options);

@@ -97,6 +97,9 @@ nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *chi
 }
 
 nnf_status nnf_sequential_new(nnf_module **out, nnf_module *const *children, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!children || !children[i])
+            return nnf_error(NNF_ERROR_INVALID, "module %zu of a Sequential is NULL", i);
     nnf_module *module;
     NNFI_TRY(nnf_module_new(&module, nnf_type("Sequential"), NULL));
     nnf_status status = nnfi_set_numbered_children(module, children, n);

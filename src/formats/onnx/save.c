@@ -197,6 +197,7 @@ static nnf_status replace(nnf_pending_file *pending) {
 }
 
 nnf_status nnf_pending_file_commit(nnf_pending_file *pending) {
+    if (!pending) return nnf_error(NNF_ERROR_INVALID, "there is no pending file to rename");
     nnf_status status = replace(pending);
     if (status == NNF_OK && pending->data) {
         status = nnfi_output_commit(pending->data); /* only closes it */
