@@ -277,9 +277,7 @@ static void print_layers(const bench_side *side) {
 static int print_text(const bench_job *job) {
     const cli_settings *settings = job->settings;
     for (size_t i = 0; i < job->n_sides; i++) {
-        const bench_side *side = &job->sides[i];
-        print_styled(stdout, BOLD, input_name(side->path));
-        printf(side->n_fused > 0 ? ": %zu chains fused in memory\n" : "\n", side->n_fused);
+        print_fused(input_name(job->sides[i].path), job->sides[i].n_fused);
     }
     for (size_t i = 0; i < job->sides[0].n_inputs; i++) {
         char type[TYPE_TEXT];
@@ -288,8 +286,9 @@ static int print_text(const bench_job *job) {
         print_clean(stdout, nnf_graph_value_name(job->sides[0].model, value));
         printf("  %s, other numbers in each run\n", tensor_text(type, job->sides[0].inputs[i]));
     }
-    printf("  %lld runs after %lld to warm up, %d thread%s\n\n", (long long)settings->runs,
-           (long long)settings->warmup, job->threads, job->threads == 1 ? "" : "s");
+    printf("  %lld run%s after %lld to warm up, %d thread%s\n\n", (long long)settings->runs,
+           plural(settings->runs), (long long)settings->warmup, job->threads,
+           job->threads == 1 ? "" : "s");
     print_times(job);
     for (size_t i = 0; i < job->n_sides; i++)
         print_layers(&job->sides[i]);

@@ -1,6 +1,7 @@
 /* nnfuse fuse: finds the chains, fuses them, writes the result beside its place, checks that file
  * against the original, and only then puts it in its place. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -178,10 +179,19 @@ static int verify_file(fuse_job *job, const char *path) {
     return status;
 }
 
+/* Who may not read the model may not read what comes of it either. A file that is there already
+ * keeps its own permissions. */
+static void mask_as(const char *model) {
+    struct stat info;
+    if (strcmp(model, "-") == 0 || stat(model, &info) != 0) return;
+    umask(umask(0) | (~(info.st_mode | S_IWUSR) & 0777));
+}
+
 static int write_file(fuse_job *job) {
     nnf_pending_file *pending = NULL;
     progress_library_writes(true);
     const nnf_onnx_save_options options = {.external_data = job->settings->external_data};
+    mask_as(job->settings->operands[0]);
     nnf_status saved = nnf_onnx_save_pending(&pending, job->fused, job->out, &options);
     /* From here on its name is known, and a signal removes it at once. */
     if (saved == NNF_OK) {
@@ -203,6 +213,7 @@ static int write_file(fuse_job *job) {
         files_set_temporary(NULL, NULL);
         saved = nnf_pending_file_commit(pending);
         progress_library_writes(false);
+        progress_written();
         if (saved != NNF_OK) status = fail_library(saved);
     } else {
         nnf_pending_file_discard(pending);
@@ -236,6 +247,7 @@ static int put_stream(const char *path, const void *data, size_t size) {
     int reason = errno;
     if (file != NULL && !to_stdout) fclose(file);
     if (done) return STATUS_DONE;
+    if (reader_gone()) return 128 + SIGPIPE;
     return fail(STATUS_OUTPUT, "cannot write %s: %s", to_stdout ? "standard output" : path,
                 strerror(reason));
 }
@@ -419,6 +431,7 @@ static int run_fuse(const cli_settings *settings) {
     fuse_job job = {.settings = settings, .report = stdout, .started = now()};
     int status = choose_out(&job);
     if (status == STATUS_DONE) status = model_load(&job.fused, settings->operands[0]);
+    if (status == STATUS_DONE) note_opset(settings, settings->operands[0], job.fused);
     if (status == STATUS_DONE && !settings->dry_run)
         status = check_place(job.out, settings, job.fused, NULL);
     if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.fused);

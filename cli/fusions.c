@@ -5,29 +5,53 @@
 #include "options.h"
 #include "report.h"
 
-static bool is_in(const string_list *list, const char *name) {
+/* The next of the names between commas; false behind the last. */
+static bool next_name(const char **at, const char **name, size_t *length) {
+    if (*at == NULL) return false;
+    *name = *at;
+    *length = strcspn(*at, ",");
+    *at = (*name)[*length] == ',' ? *name + *length + 1 : NULL;
+    return true;
+}
+
+static bool is_name(const char *name, size_t length, const char *of) {
+    return strlen(of) == length && memcmp(name, of, length) == 0;
+}
+
+static bool is_in(const string_list *list, const char *wanted) {
+    const char *name;
+    size_t length;
     for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->items[i], name) == 0) return true;
+        for (const char *at = list->items[i]; next_name(&at, &name, &length);)
+            if (is_name(name, length, wanted)) return true;
     return false;
 }
 
-static int check_names(const string_list *list) {
+static int check_name(const char *name, size_t length) {
     const char *names[64];
+    char text[64];
     size_t n;
     const nnf_fusion *fusions = nnf_fusions(&n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (is_name(name, length, fusions[i].name)) return STATUS_DONE;
         names[i] = fusions[i].name;
-    for (size_t i = 0; i < list->n; i++) {
-        bool known = false;
-        for (size_t k = 0; k < n; k++)
-            known = known || strcmp(list->items[i], names[k]) == 0;
-        if (known) continue;
-        const char *near = nearest(list->items[i], names, n);
-        return fail(STATUS_USAGE, "there is no fusion '%s'; %s%s%s", list->items[i],
-                    near != NULL ? "did you mean '" : "'nnfuse fuse --list' lists them",
-                    near != NULL ? near : "", near != NULL ? "'?" : "");
     }
-    return STATUS_DONE;
+    snprintf(text, sizeof text, "%.*s", (int)length, name);
+    const char *near = nearest(text, names, n);
+    return fail(STATUS_USAGE, "there is no fusion '%s'; %s%s%s", text,
+                near != NULL ? "did you mean '" : "'nnfuse fuse --list' lists them",
+                near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
+static int check_names(const string_list *list) {
+    int status = STATUS_DONE;
+    const char *name;
+    size_t length;
+    for (size_t i = 0; i < list->n; i++)
+        for (const char *at = list->items[i];
+             status == STATUS_DONE && next_name(&at, &name, &length);)
+            status = check_name(name, length);
+    return status;
 }
 
 int mapping_make(nnf_mapping **out, const cli_settings *settings) {

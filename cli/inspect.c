@@ -66,6 +66,41 @@ static int64_t own_parameters(const nnf_module *module) {
     return n;
 }
 
+/* ONNX's operator of a node that nnfuse does not know; NULL for another module. */
+static const nnf_opaque_options *opaque_of(const nnf_module *module) {
+    bool opaque = strcmp(nnf_module_type_name(module), "Opaque") == 0;
+    return opaque ? nnf_module_options(module) : NULL;
+}
+
+/* Before opset 14 a batch norm is in training mode where it gives its new statistics. */
+static bool is_training(const nnf_module *model, const nnf_module *module) {
+    const nnf_opaque_options *node = opaque_of(module);
+    if (node == NULL || node->domain[0] != '\0' || strcmp(node->op_type, "BatchNormalization") != 0)
+        return false;
+    for (size_t i = 0; i < nnf_graph_n_calls(model); i++)
+        if (nnf_graph_call_module(model, i) == module)
+            return nnf_graph_call_n_outputs(model, i) > 1;
+    return false;
+}
+
+/* "Opaque (com.acme.Magic)". */
+static void add_type(text_table *table, const nnf_module *model, const nnf_module *module) {
+    const nnf_opaque_options *node = opaque_of(module);
+    if (nnf_module_n_children(module) > 0) {
+        table_add(table, "%s", "");
+    } else if (node == NULL) {
+        table_add(table, "%s", nnf_module_type_name(module));
+    } else {
+        table_add(table, "Opaque (%s%s%s%s)", node->domain, node->domain[0] != '\0' ? "." : "",
+                  node->op_type, is_training(model, module) ? " in training mode" : "");
+    }
+}
+
+typedef struct tree_rows {
+    text_table table;
+    const nnf_module *model;
+} tree_rows;
+
 static nnf_status add_module(const char *path, nnf_module *module, void *payload) {
     if (path[0] == '\0') return NNF_OK; /* the graph itself */
     int depth = 0;
@@ -75,23 +110,24 @@ static nnf_status add_module(const char *path, nnf_module *module, void *payload
         depth++;
         name = at + 1;
     }
-    text_table *table = payload;
+    tree_rows *rows = payload;
+    text_table *table = &rows->table;
     char number[NUMBER_TEXT];
     int64_t n = own_parameters(module);
     table_add(table, "%*s%s", 2 * depth, "", name);
-    table_add(table, "%s", nnf_module_n_children(module) > 0 ? "" : nnf_module_type_name(module));
+    add_type(table, rows->model, module);
     table_add(table, "%s", n > 0 ? number_text(number, n) : "");
     return NNF_OK;
 }
 
 static void print_tree(const inspect_job *job) {
-    text_table table = {.n_columns = 3, .right = {[2] = true}};
-    table_add(&table, "modules");
-    table_add(&table, "type");
-    table_add(&table, "parameters");
+    tree_rows rows = {.table = {.n_columns = 3, .right = {[2] = true}}, .model = job->model};
+    table_add(&rows.table, "modules");
+    table_add(&rows.table, "type");
+    table_add(&rows.table, "parameters");
     fputc('\n', stdout);
-    if (nnf_module_named_modules(job->model, add_module, &table) != NNF_OK) table.failed = true;
-    table_print(stdout, &table);
+    if (nnf_module_named_modules(job->model, add_module, &rows) != NNF_OK) rows.table.failed = true;
+    table_print(stdout, &rows.table);
 }
 
 static nnf_status add_json_module(const char *path, nnf_module *module, void *payload) {
@@ -99,6 +135,11 @@ static nnf_status add_json_module(const char *path, nnf_module *module, void *pa
     json_t *object = json_object();
     json_object_set_new(object, "path", json_text(path));
     json_object_set_new(object, "type", json_text(nnf_module_type_name(module)));
+    const nnf_opaque_options *node = opaque_of(module);
+    if (node != NULL) {
+        json_object_set_new(object, "operator", json_text(node->op_type));
+        json_object_set_new(object, "domain", json_text(node->domain));
+    }
     json_object_set_new(object, "parameters", json_integer(own_parameters(module)));
     json_array_append_new(payload, object);
     return NNF_OK;
@@ -111,8 +152,8 @@ static void print_text(const inspect_job *job) {
     model_counts counts = model_count(job->model);
     size_t n = job->list->n_chains;
     print_styled(stdout, BOLD, input_name(job->settings->operands[0]));
-    printf(": %s nodes, %s parameters\n", number_text(nodes, counts.nodes),
-           number_text(parameters, counts.parameters));
+    printf(": %s node%s, %s parameter%s\n", number_text(nodes, counts.nodes), plural(counts.nodes),
+           number_text(parameters, counts.parameters), plural(counts.parameters));
     print_ports(job, "inputs", nnf_graph_input, nnf_graph_n_inputs(job->model));
     print_ports(job, "outputs", nnf_graph_output, nnf_graph_n_outputs(job->model));
     print_tree(job);
@@ -160,6 +201,7 @@ static nnf_status find_chains(inspect_job *job) {
 static int run_inspect(const cli_settings *settings) {
     inspect_job job = {.settings = settings};
     int status = model_load(&job.model, settings->operands[0]);
+    if (status == STATUS_DONE) note_opset(settings, settings->operands[0], job.model);
     if (status == STATUS_DONE) {
         nnf_status found = find_chains(&job);
         if (found != NNF_OK) status = fail_library(found);

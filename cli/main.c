@@ -1,5 +1,6 @@
 /* The nnfuse command: finds the subcommand, and what all of them do at their start and end. */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,7 @@ int fail_library(nnf_status status) {
     if (status == NNF_ERROR_CANCELLED && interrupted() != 0) {
         return fail(128 + interrupted(), "interrupted; nothing was written");
     }
+    if (status == NNF_ERROR_WRITE && reader_gone()) return 128 + SIGPIPE;
     return fail(status == NNF_ERROR_WRITE ? STATUS_OUTPUT : STATUS_INPUT, "%s",
                 nnf_error_message());
 }
@@ -110,26 +112,38 @@ static int run_command(const cli_command *command, int argc, char **argv) {
     return status;
 }
 
+static const cli_command *find_command(const char *word) {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(word, commands[i]->name) == 0) return commands[i];
+    return NULL;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c) {
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
+}
+
+static int help(const char *word) {
+    const cli_command *command = word != NULL ? find_command(word) : NULL;
+    if (word != NULL && command == NULL) return unknown_command(word);
+    if (command != NULL)
+        print_command_help(command);
+    else
+        print_help(stdout);
+    return STATUS_DONE;
+}
+
 static int dispatch(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
         return STATUS_USAGE;
     }
     const char *word = argv[1];
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(word, commands[i]->name) == 0) {
-            return run_command(commands[i], argc - 2, argv + 2);
-        }
-    }
-    if (strcmp(word, "--version") == 0) {
-        printf("nnfuse %s\n", nnf_version());
-        return STATUS_DONE;
-    }
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
-        print_help(stdout);
-        return STATUS_DONE;
-    }
-    return unknown_command(word);
+    const cli_command *command = find_command(word);
+    if (command != NULL) return run_command(command, argc - 2, argv + 2);
+    if (is_one_of(word, "--help", "-h", "help")) return help(argv[2]);
+    if (!is_one_of(word, "--version", "-V", "version")) return unknown_command(word);
+    printf("nnfuse %s\n", nnf_version());
+    return STATUS_DONE;
 }
 
 int main(int argc, char **argv) {

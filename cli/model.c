@@ -23,6 +23,16 @@ int model_load(nnf_module **out, const char *path) {
     return status == NNF_OK ? STATUS_DONE : fail_library(status);
 }
 
+void note_opset(const cli_settings *settings, const char *path, const nnf_module *model) {
+    int64_t opset = nnf_onnx_opset(model);
+    if (opset <= nnf_onnx_newest_opset()) return;
+    note(
+        settings,
+        "%s uses opset %lld, and the newest one that nnfuse knows is %d: nodes of ONNX's operators "
+        "pass through untouched, and cannot be run",
+        input_name(path), (long long)opset, nnf_onnx_newest_opset());
+}
+
 nnf_status model_fuse(nnf_module *model, const nnf_mapping *mapping, size_t *n_fused) {
     nnf_fuse_report fusing = {0};
     nnf_status status = nnf_clean(model, NULL);

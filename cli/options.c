@@ -28,10 +28,10 @@ static const option options[] = {
      "(default: every chain that 'nnfuse inspect' lists)"},
     {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0, 0,
      "list the kinds of fusion and when each is exact"},
-    {"only", 0, "NAME", FOR_FUSING, LIST, AT(only), 0, 0,
-     "this kind of fusion and no other; may be repeated"},
-    {"skip", 0, "NAME", FOR_FUSING, LIST, AT(skip), 0, 0,
-     "not this kind of fusion; may be repeated"},
+    {"only", 0, "NAME,...", FOR_FUSING, LIST, AT(only), 0, 0,
+     "these kinds of fusion and no others; may be repeated"},
+    {"skip", 0, "NAME,...", FOR_FUSING, LIST, AT(skip), 0, 0,
+     "not these kinds of fusion; may be repeated"},
     {"strict", 0, NULL, FOR_FUSING, FLAG, AT(strict), 0, 0,
      "only what PyTorch's fuse_modules does"},
     {"dry-run", 'n', NULL, FOR_FUSE, FLAG, AT(dry_run), 0, 0,
@@ -235,25 +235,47 @@ static int check_contradictions(const cli_settings *settings) {
         return fail(STATUS_USAGE, "--%s and --%s do not go together: %s", name, other,
                     contradictions[i].why);
     }
+    if (settings->labels != NULL && settings->inputs.n == 0)
+        return fail(STATUS_USAGE,
+                    "--labels are the right answers for an input of yours: give it too, "
+                    "as in --input images.npy");
     return STATUS_DONE;
 }
 
-/* One word that begins with '-'. *next is the word behind it, which it may take as its value. */
-static int parse_option(cli_settings *out, const cli_command *command, const char *word,
-                        char **next, bool *took_next) {
-    bool is_long = word[1] == '-';
-    const char *attached = is_long ? strchr(word, '=') : word[2] != '\0' ? word + 1 : NULL;
-    const option *o = is_long ? find_long(command, word + 2, strcspn(word + 2, "="))
-                              : find_letter(command, word[1]);
-    if (o == NULL) return unknown_option(command, word);
-    if (o->kind == FLAG) {
-        if (attached != NULL) return fail(STATUS_USAGE, "--%s takes no value", o->name);
-        return set_option(out, o, "");
-    }
-    if (attached != NULL) return set_option(out, o, attached + 1);
-    if (*next == NULL) return fail(STATUS_USAGE, "--%s takes a value: %s", o->name, o->value);
+/* An option and what is attached to it (NULL: nothing). *next is the word behind it, which it may
+ * take as its value. */
+static int take_option(cli_settings *out, const option *o, const char *attached, const char *next,
+                       bool *took_next) {
+    if (attached != NULL) return set_option(out, o, attached);
+    if (next == NULL) return fail(STATUS_USAGE, "--%s takes a value: %s", o->name, o->value);
     *took_next = true;
-    return set_option(out, o, *next);
+    return set_option(out, o, next);
+}
+
+static int parse_long(cli_settings *out, const cli_command *command, const char *word,
+                      const char *next, bool *took_next) {
+    const char *equals = strchr(word, '=');
+    const option *o = find_long(command, word + 2, strcspn(word + 2, "="));
+    if (o == NULL) return unknown_option(command, word);
+    if (o->kind != FLAG)
+        return take_option(out, o, equals != NULL ? equals + 1 : NULL, next, took_next);
+    if (equals != NULL) return fail(STATUS_USAGE, "--%s takes no value", o->name);
+    return set_option(out, o, "");
+}
+
+/* Letters in one word: flags, and behind them perhaps one that takes what follows as its value. */
+static int parse_letters(cli_settings *out, const cli_command *command, const char *word,
+                         const char *next, bool *took_next) {
+    int status = STATUS_DONE;
+    for (const char *at = word + 1; *at != '\0' && status == STATUS_DONE; at++) {
+        const option *o = find_letter(command, *at);
+        if (o == NULL)
+            return unknown_option(command, at > word + 1 ? (char[]){'-', *at, '\0'} : word);
+        if (o->kind != FLAG)
+            return take_option(out, o, at[1] != '\0' ? at + 1 : NULL, next, took_next);
+        status = set_option(out, o, "");
+    }
+    return status;
 }
 
 static int add_operand(cli_settings *out, const cli_command *command, const char *word) {
@@ -280,7 +302,8 @@ int options_parse(cli_settings *out, const cli_command *command, int argc, char 
             status = add_operand(out, command, word);
         } else {
             bool took_next = false;
-            status = parse_option(out, command, word, &argv[i + 1], &took_next);
+            status = (word[1] == '-' ? parse_long : parse_letters)(out, command, word, argv[i + 1],
+                                                                   &took_next);
             i += took_next;
         }
         if (status != STATUS_DONE) return status;

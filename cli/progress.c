@@ -11,6 +11,8 @@
 
 static volatile sig_atomic_t signal_number;
 static volatile sig_atomic_t library_writes;
+static volatile sig_atomic_t will_write; /* and has not yet */
+static volatile sig_atomic_t bar_shown;
 
 /* ---- Signals ---- */
 
@@ -18,8 +20,28 @@ int interrupted(void) {
     return signal_number;
 }
 
+bool reader_gone(void) {
+    return signal_number == SIGPIPE;
+}
+
 void progress_library_writes(bool writes) {
     library_writes = writes;
+    if (writes) will_write = 1;
+}
+
+void progress_written(void) {
+    will_write = 0;
+}
+
+/* By write alone, as a signal handler may. */
+static void say_interrupted(void) {
+    static const char clear[] = "\r\033[K",
+                      nothing[] = "nnfuse: interrupted; nothing was written\n",
+                      alone[] = "nnfuse: interrupted\n";
+    ssize_t n = bar_shown ? write(STDERR_FILENO, clear, sizeof clear - 1) : 0;
+    n = will_write ? write(STDERR_FILENO, nothing, sizeof nothing - 1)
+                   : write(STDERR_FILENO, alone, sizeof alone - 1);
+    (void)n; /* there is nobody to tell */
 }
 
 /* Leaves nothing behind: removes the temporary file and ends; or, where only the library knows its
@@ -30,6 +52,7 @@ static void on_signal(int number) {
     if (library_writes && !again) return;
     if (number == SIGPIPE) return; /* the write fails, and the command ends in its own way */
     files_remove_temporary();
+    say_interrupted();
     _exit(128 + number);
 }
 
@@ -49,7 +72,7 @@ static void handle_signals(void) {
 /* ---- The bar ---- */
 
 enum { BAR_WIDTH = 30 };
-static bool bar_wanted, bar_shown;
+static bool bar_wanted;
 static char bar_what[64];
 static struct timespec bar_start, bar_last;
 

@@ -2,11 +2,14 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "progress.h"
 
 /* ---- Text ---- */
 
@@ -42,6 +45,12 @@ int line_width(FILE *file) {
     if (!isatty(fileno(file))) return INT32_MAX;
     if (ioctl(fileno(file), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
     return size.ws_col;
+}
+
+void print_fused(const char *model, size_t n_fused) {
+    print_styled(stdout, BOLD, model);
+    if (n_fused > 0) printf(": %zu chain%s fused in memory", n_fused, plural((int64_t)n_fused));
+    fputc('\n', stdout);
 }
 
 /* ---- Tables ---- */
@@ -135,6 +144,10 @@ const char *number_text(char *buffer, int64_t number) {
     }
     buffer[at] = '\0';
     return buffer;
+}
+
+const char *plural(int64_t n) {
+    return n == 1 ? "" : "s";
 }
 
 const char *bytes_text(char *buffer, int64_t bytes) {
@@ -232,6 +245,7 @@ int json_print(json_t *object) {
     int failed =
         json_dumpf(object, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
     json_decref(object);
+    if (failed != 0 && reader_gone()) return 128 + SIGPIPE;
     if (failed != 0) return fail(STATUS_OUTPUT, "cannot write the result as JSON");
     fputc('\n', stdout);
     return STATUS_DONE;

@@ -19,6 +19,9 @@ void print_heading(FILE *file, const char *text);
 /* The columns that lines should keep to: the terminal's, or no limit. */
 int line_width(FILE *file);
 
+/* "MODEL: 3 chains fused in memory", or the model alone. */
+void print_fused(const char *model, size_t n_fused);
+
 /* A table: cells are collected, then printed in aligned columns. */
 enum { MAX_COLUMNS = 8 };
 typedef struct text_table {
@@ -38,6 +41,8 @@ void table_clear(text_table *table);
 /* "1,234,567". */
 enum { NUMBER_TEXT = 32 };
 const char *number_text(char *buffer, int64_t number);
+/* "s" behind a word of which there are n. */
+const char *plural(int64_t n);
 /* "44.7 MB", "1,234 bytes". */
 const char *bytes_text(char *buffer, int64_t bytes);
 /* "float32 [1, 3, 224, 224]". */

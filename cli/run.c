@@ -242,8 +242,7 @@ static bool writes_stdout(const run_job *job) {
 
 static int print_text(const run_job *job, int64_t n_right) {
     int status = STATUS_DONE;
-    print_styled(stdout, BOLD, input_name(job->settings->operands[0]));
-    printf(job->n_fused > 0 ? ": %zu chains fused in memory\n" : "\n", job->n_fused);
+    print_fused(input_name(job->settings->operands[0]), job->n_fused);
     for (size_t i = 0; i < job->n_inputs && job->bindings.options.n_inputs < job->n_inputs; i++) {
         char type[TYPE_TEXT];
         fputs("  input ", stdout);
@@ -261,6 +260,24 @@ static int print_text(const run_job *job, int64_t n_right) {
     return status;
 }
 
+static json_t *json_inputs(const run_job *job) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < job->n_inputs; i++) {
+        const char *name = nnf_graph_value_name(job->model, nnf_graph_input(job->model, i));
+        json_t *object = json_object();
+        bool given = false;
+        for (size_t g = 0; g < job->bindings.options.n_inputs; g++)
+            given = given || strcmp(job->bindings.inputs[g].name, name) == 0;
+        json_object_set_new(object, "name", json_text(name));
+        json_object_set_new(object, "dtype",
+                            json_text(nnf_dtype_name(nnf_tensor_dtype(job->inputs[i]))));
+        json_object_set_new(object, "shape", json_shape(job->inputs[i]));
+        json_object_set_new(object, "given", json_boolean(given));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
 static int print_json(const run_job *job, int64_t n_right) {
     json_t *object = json_object(), *outputs = json_array();
     int status = STATUS_DONE;
@@ -269,6 +286,8 @@ static int print_json(const run_job *job, int64_t n_right) {
     }
     json_object_set_new(object, "model", json_text(job->settings->operands[0]));
     json_object_set_new(object, "chains_fused", json_integer((json_int_t)job->n_fused));
+    json_object_set_new(object, "inputs", json_inputs(job));
+    json_object_set_new(object, "seed", json_integer(job->settings->seed));
     json_object_set_new(object, "outputs", outputs);
     if (job->bindings.labels != NULL) {
         json_object_set_new(object, "labels", json_integer(nnf_tensor_numel(job->bindings.labels)));
@@ -315,6 +334,7 @@ static void job_clear(run_job *job) {
 static int run_run(const cli_settings *settings) {
     run_job job = {.settings = settings};
     int status = model_load(&job.model, settings->operands[0]);
+    if (status == STATUS_DONE) note_opset(settings, settings->operands[0], job.model);
     if (status == STATUS_DONE) status = prepare(&job);
     if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.model);
     if (status == STATUS_DONE) status = compute(&job);

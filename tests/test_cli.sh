@@ -7,6 +7,9 @@
 expect 0 "nnfuse 0." "$NNFUSE" --version
 expect 0 "usage: nnfuse" "$NNFUSE" --help
 expect 1 "usage: nnfuse" "$NNFUSE"
+expect 0 "usage: nnfuse fuse" "$NNFUSE" help fuse
+expect 0 "nnfuse 0." "$NNFUSE" version
+expect 1 "did you mean 'fuse'?" "$NNFUSE" help fsue
 for command in fuse inspect run verify; do
     expect 0 "usage: nnfuse $command" "$NNFUSE" $command --help
 done
@@ -15,6 +18,12 @@ expect 1 "did you mean '--tolerance'?" "$NNFUSE" fuse --tolerence 1 "$model"
 expect 1 "takes MODEL" "$NNFUSE" fuse
 expect 1 "too much" "$NNFUSE" fuse "$model" "$model"
 expect 1 "takes a value" "$NNFUSE" fuse "$model" --output
+expect 0 "would be fused" "$NNFUSE" fuse "$model" -nv
+expect 0 "" "$NNFUSE" fuse "$model" -no dry.onnx
+expect 1 "no option '-x'" "$NNFUSE" fuse "$model" -nxq
+expect 0 "7 chains would be fused" "$NNFUSE" fuse "$model" -n --only scale,batchnorm
+expect 1 "there is no fusion 'linear'" "$NNFUSE" fuse "$model" -n --only relu,linear
+expect 1 "there is no fusion ''" "$NNFUSE" fuse "$model" -n --skip relu,
 expect 1 "takes no value" "$NNFUSE" fuse "$model" --json=1
 expect 1 "a number above 0" "$NNFUSE" fuse "$model" --tolerance=-1
 expect 1 "an integer from 1" "$NNFUSE" run "$model" --threads 0
@@ -123,6 +132,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$NNFUSE" fuse "$external" -o e/f.onnx \
     wait $pid
     actual=$?
     [ $actual -eq $((128 + number)) ] || fail "exit status $actual after signal $number"
+    prints "nnfuse: interrupted; nothing was written" "signal $number"
     expect_files "./f.onnx "
     rm -rf e
 done
@@ -172,6 +182,34 @@ expect 0 "BatchNorm1d" "$NNFUSE" inspect "$model"
 expect 0 "Upsample                 opset 9 to 9" "$NNFUSE" operators
 expect 1 "too much" "$NNFUSE" operators "$model"
 
+# What is asked for, in the words of who asks
+onnx=$NNFUSE_ROOT/tests/goldens/onnx
+expect 1 "say which as --shape NAME=2,2,4,4, NAME being 'x', 'flag'" \
+    "$NNFUSE" run "$onnx/if_capture.onnx" --shape 2,2,4,4
+expect 1 "as in --input images.npy" "$NNFUSE" run "$model" --labels "$labels"
+printf 'PK\003\004' >x.npz
+expect 2 "x.npz: is a .npz archive" "$NNFUSE" run "$model" -i x.npz
+rm x.npz
+expect 0 "Opaque (example.Unknown)" "$NNFUSE" inspect "$onnx/unknown_ranks.onnx"
+expect 0 ": 1 chain fused in memory" "$NNFUSE" run "$onnx/chain.onnx"
+# the model's opset is the last of its bytes but for its properties: 17 becomes 29
+python3 -c 'import sys
+bytes = open(sys.argv[1], "rb").read()
+old = b"\x42\x04\x0a\x00\x10\x11"
+assert bytes.count(old) == 1, bytes[-60:]
+open("new.onnx", "wb").write(bytes.replace(old, old[:-1] + b"\x1d"))' "$onnx/chain.onnx" 2>err && {
+    expect 0 "new.onnx uses opset 29, and the newest one that nnfuse knows is" "$NNFUSE" inspect new.onnx
+    prints "Opaque (BatchNormalization)"
+    rm new.onnx
+}
+
+# A reader of standard output that goes away is no error to speak of
+for arguments in "fuse $model -o -" "run $model -i $images -o -" "inspect $model --json" operators; do
+    # shellcheck disable=SC2086
+    "$NNFUSE" $arguments 2>err | head -c 1 >out
+    ! grep -qi pipe err || fail "complains of a reader that went away: $arguments"
+done
+
 # JSON
 if command -v python3 >/dev/null; then
     expect 0 "" "$NNFUSE" fuse "$model" -o f.onnx --json
@@ -180,6 +218,13 @@ import json
 result = json.load(open("out"))
 assert len(result["chains"]) == 7 and result["verification"]["ok"] and result["output"] == "f.onnx"
 EOF
+    expect 0 "" "$NNFUSE" run "$model" --seed 7 --json
+    python3 -c 'import json
+r = json.load(open("out"))
+assert r["seed"] == 7, r
+assert r["inputs"] == [
+    {"name": "image", "dtype": "float32", "shape": [1, 1, 8, 8], "given": False}], r["inputs"]
+' || fail "run --json"
     expect 3 "" "$NNFUSE" fuse "$model" -o f.onnx --json --tolerance 1e-12
     python3 -c 'import json; r = json.load(open("out")); assert r["output"] is None' ||
         fail "fuse --json with a difference"

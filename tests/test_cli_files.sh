@@ -58,7 +58,22 @@ if [ "$(id -u)" -ne 0 ]; then
     [ "$(cat y.npy f.onnx)" = "$(printf 'old\nold')" ] || fail "a read-only file was replaced"
     rm -f y.npy f.onnx
 fi
-rm m.onnx x.npy l.npy link.onnx
+rm x.npy l.npy link.onnx
+
+# A new file is as private as the model, and one that is replaced stays as it is
+mode() {
+    find "$1" -printf '%m\n'
+}
+chmod 600 m.onnx
+expect 0 "" "$NNFUSE" fuse m.onnx -o p.onnx --external-data
+[ "$(mode p.onnx) $(mode p.onnx.data)" = "600 600" ] || fail "a private model's result is for all"
+chmod 644 p.onnx
+expect 0 "" "$NNFUSE" fuse m.onnx -o p.onnx --external-data
+[ "$(mode p.onnx)" = 644 ] || fail "a file that is replaced gets other permissions"
+chmod 400 m.onnx
+expect 0 "" "$NNFUSE" fuse m.onnx -o q.onnx
+[ "$(mode q.onnx)" = 600 ] || fail "the result of a read-only model cannot be replaced"
+rm -f m.onnx p.onnx p.onnx*.data q.onnx
 
 expect_files ""
 finish

@@ -26,6 +26,11 @@ NNF_API nnf_status nnf_onnx_load(nnf_module **out, const char *path,
 NNF_API nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
                                         const nnf_onnx_load_options *options);
 
+/* The opset of ONNX's own domain that a Graph's file uses; 0: it came from no file, or uses none.
+ * In one that is newer than the newest that nnfuse knows, operators that changed may be Opaque. */
+NNF_API int64_t nnf_onnx_opset(const nnf_module *graph);
+NNF_API int nnf_onnx_newest_opset(void);
+
 /* An operator of ONNX's own domain that loads as a layer which runs. */
 typedef struct nnf_onnx_operator {
     const char *name;            /* "Conv" */

@@ -201,25 +201,43 @@ static nnf_status bind_symbols(resolver *r) {
     return NNF_OK;
 }
 
+/* "x=1,3,H,W": what to write, with the letters to be replaced. */
+static void add_example(nnfi_text *text, const resolver *r, size_t input) {
+    const nnf_type_info *info = input_info(r->graph, input);
+    nnfi_text_add(text, "%s=", input_name(r->graph, input));
+    for (int d = 0; d < info->ndim; d++) {
+        const nnf_dim *dim = &info->shape[d];
+        const int64_t *size = symbol_size(r, dim);
+        if (dim->symbol == 0)
+            nnfi_text_add(text, "%s%lld", d > 0 ? "," : "", (long long)dim->value);
+        else if (size != NULL && *size >= 0)
+            nnfi_text_add(text, "%s%lld", d > 0 ? "," : "", (long long)*size);
+        else if (d == 0)
+            nnfi_text_add(text, "1");
+        else
+            nnfi_text_add(text, ",%s",
+                          dim->symbol > 0 ? nnf_graph_symbol_name(r->graph, dim->symbol) : "N");
+    }
+}
+
 static nnf_status error_unknown_dim(const resolver *r, size_t input, int d) {
     const nnf_type_info *info = input_info(r->graph, input);
-    const char *name = input_name(r->graph, input);
-    nnfi_text declared = {0};
+    nnfi_text declared = {0}, size = {0}, example = {0};
     add_declared(&declared, r->graph, info);
-    const char *text = declared.data != NULL ? declared.data : "";
-    nnf_status status;
-    if (info->shape[d].symbol > 0) {
+    add_example(&example, r, input);
+    if (info->shape[d].symbol > 0)
+        nnfi_text_add(&size, "'%s'", nnf_graph_symbol_name(r->graph, info->shape[d].symbol));
+    else
+        nnfi_text_add(&size, "dimension %d", d);
+    nnf_status status = nnfi_error_memory(0, "a message");
+    if (declared.data && size.data && example.data)
         status = nnf_error(NNF_ERROR_INVALID,
-                           "the input '%s' has the shape %s: the size of '%s' is not known; give "
-                           "the input's shape (--shape)",
-                           name, text, nnf_graph_symbol_name(r->graph, info->shape[d].symbol));
-    } else {
-        status = nnf_error(NNF_ERROR_INVALID,
-                           "the input '%s' has the shape %s: the size of dimension %d is not "
-                           "known; give the input's shape (--shape)",
-                           name, text, d);
-    }
+                           "the input '%s' has the shape %s: the size of %s is not known; give the "
+                           "input's shape, as in --shape %s with numbers",
+                           input_name(r->graph, input), declared.data, size.data, example.data);
     nnfi_text_clear(&declared);
+    nnfi_text_clear(&size);
+    nnfi_text_clear(&example);
     return status;
 }
 

@@ -58,3 +58,13 @@ nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
         load(out, bytes, name, options ? options->base_dir : NULL, options && options->map);
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", name);
 }
+
+int64_t nnf_onnx_opset(const nnf_module *graph) {
+    const nnfi_graph *of = graph ? nnfi_graph_of(graph) : NULL;
+    const nnfi_source *source = of ? of->source_data : NULL;
+    return source ? source->opset : 0;
+}
+
+int nnf_onnx_newest_opset(void) {
+    return ONNX_NEWEST_OPSET;
+}
