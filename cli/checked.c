@@ -49,13 +49,19 @@ void print_verification(FILE *file, const nnf_verify_report *report) {
     if (report->by_chain) {
         fputs("  not run as a whole: ", file);
         print_clean(file, report->why_by_chain);
-        fputs("\n  so each fused chain was checked by itself, and nothing else was\n", file);
+        fprintf(file,
+                "\n  so each fused chain was checked by itself, and %zu other node%s by %s "
+                "attributes and constants\n",
+                report->n_same, report->n_same == 1 ? "" : "s",
+                report->n_same == 1 ? "its" : "their");
     }
     if (report->n_rows > 0) {
         print_rows(file, report);
     } else {
-        fprintf(file, "  nothing to check: %s\n",
-                report->by_chain ? "no chain was fused" : "the model has no outputs");
+        fprintf(file, "  nothing to %s\n",
+                !report->by_chain ? "check: the model has no outputs"
+                : report->ok      ? "run: no chain was fused"
+                                  : "compare: no chain was fused, and no node is in both models");
     }
     for (size_t i = 0; i < report->n_rows; i++) {
         if (report->rows[i].ok) continue;
@@ -100,6 +106,8 @@ json_t *json_verification(const nnf_verify_report *report) {
     json_object_set_new(object, "by_chain", json_boolean(report->by_chain));
     json_object_set_new(object, "why_by_chain", json_text(report->why_by_chain));
     json_object_set_new(object, report->by_chain ? "chains" : "outputs", rows);
+    if (report->by_chain)
+        json_object_set_new(object, "same_nodes", json_integer((json_int_t)report->n_same));
     if (report->n_labels > 0) {
         json_t *labels = json_object();
         json_object_set_new(labels, "n", json_integer(report->n_labels));

@@ -28,12 +28,21 @@ static bool all_ok(const verify_job *job) {
     return job->as_stored.ok && (job->n_fused == 0 || job->fused.ok);
 }
 
+/* A report that is not ok without a row has compared nothing. */
+static bool is_compared(const verify_job *job) {
+    return (job->as_stored.ok || job->as_stored.n_rows > 0) &&
+           (job->n_fused == 0 || job->fused.ok || job->fused.n_rows > 0);
+}
+
 static void print_text(const verify_job *job) {
     const char *const *names = job->settings->operands;
     print_styled(stdout, BOLD, input_name(names[0]));
     fputs(" and ", stdout);
     print_styled(stdout, BOLD, input_name(names[1]));
-    fputs(all_ok(job) ? ": the same, within the tolerance\n" : ": different\n", stdout);
+    fputs(all_ok(job)        ? ": the same, within the tolerance\n"
+          : is_compared(job) ? ": different\n"
+                             : ": not known to be the same\n",
+          stdout);
     print_heading(stdout, "both as they stand");
     print_verification(stdout, &job->as_stored);
     if (job->n_fused == 0) return;
@@ -61,8 +70,10 @@ static int tell(const verify_job *job) {
     } else if (!job->settings->quiet) {
         print_text(job);
     } else if (!all_ok(job)) {
-        return fail(STATUS_DIFFERS, "%s and %s differ by more than the tolerance",
-                    input_name(job->settings->operands[0]), input_name(job->settings->operands[1]));
+        return fail(STATUS_DIFFERS, "%s and %s %s", input_name(job->settings->operands[0]),
+                    input_name(job->settings->operands[1]),
+                    is_compared(job) ? "differ by more than the tolerance"
+                                     : "have nothing in common that could be compared");
     }
     return status != STATUS_DONE || all_ok(job) ? status : STATUS_DIFFERS;
 }
@@ -88,7 +99,8 @@ const cli_command command_verify = {
     .summary = "runs two models on the same inputs and compares their outputs",
     .about = "Runs models A and B on the same inputs and prints, for each output, the largest\n"
              "difference. B is run as it stands and, where it holds chains that fuse, fused in\n"
-             "memory as well. Exit status 3 where an output differs by more than the tolerance.\n\n"
+             "memory as well. Exit status 3 where an output differs by more than the tolerance,\n"
+             "or where nothing could be compared.\n\n"
              "options:\n",
     .examples = "  nnfuse verify model.onnx model.fused.onnx\n"
                 "  nnfuse verify a.onnx b.onnx --input image=images.npy --labels labels.npy\n"

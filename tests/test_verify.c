@@ -262,7 +262,7 @@ static void different_interfaces_are_an_error(void **state) {
     assert_ok(nnf_graph_add_input(b, &x, "other", &info));
     assert_ok(nnf_graph_add_output(b, x));
     nnf_verify_report report = {0};
-    assert_error(nnf_verify(&report, a, b, NULL), NNF_ERROR_INVALID, "'other'");
+    assert_error(nnf_verify(&report, a, b, NULL), NNF_ERROR_INVALID, "the first has an input 'x'");
     assert_null(report.rows);
     nnf_module_release(a);
     nnf_module_release(b);
@@ -313,6 +313,136 @@ static void a_chain_reads_its_constants(void **state) {
     nnf_module_release(written);
 }
 
+/* Names that only one of the models has, whichever it is, and whether or not it can run. */
+static void an_interface_has_to_be_the_same_both_ways(void **state) {
+    (void)state;
+    nnf_verify_report report = {0};
+    for (int unknown = 0; unknown < 2; unknown++)
+        for (int output = 0; output < 2; output++) {
+            nnf_module *less = make_graph(1, true), *more = make_graph(1, true);
+            nnf_value extra = 2; /* "scaled" */
+            if (output)
+                assert_ok(nnf_graph_add_output(more, extra));
+            else
+                assert_ok(nnf_graph_add_input(more, &extra, "scale", NULL));
+            const char *name = output ? "'scaled'" : "'scale'";
+            if (unknown) {
+                nnf_module *opaque;
+                assert_ok(nnf_opaque_new(&opaque, "Unknown", ""));
+                assert_ok(nnf_module_set(more, "relu", opaque));
+                nnf_module_release(opaque);
+            }
+            assert_error(nnf_verify(&report, less, more, NULL), NNF_ERROR_INVALID, "second has",
+                         name);
+            assert_error(nnf_verify(&report, more, less, NULL), NNF_ERROR_INVALID, "first has",
+                         name);
+            nnf_module_release(less);
+            nnf_module_release(more);
+        }
+}
+
+/* ---- Models that cannot run ---- */
+
+/* The same file with another operator's name, which has the same length, in it. Takes the graph. */
+static nnf_module *with_operator(nnf_module *graph, const char *from, const char *to) {
+    void *bytes;
+    size_t size, n = strlen(from);
+    nnf_module *again;
+    assert_ok(nnf_onnx_save_memory(graph, &bytes, &size, NULL));
+    for (size_t i = 0; i + n <= size; i++)
+        if (!memcmp((char *)bytes + i, from, n)) memcpy((char *)bytes + i, to, n);
+    assert_ok(nnf_onnx_load_memory(&again, bytes, size, NULL));
+    nnf_free(bytes);
+    nnf_module_release(graph);
+    return again;
+}
+
+static void constants_are_compared_where_a_node_cannot_run(void **state) {
+    (void)state;
+    nnf_module *a = with_operator(make_graph(2, true), "Relu", "Relx");
+    nnf_module *same = with_operator(make_graph(2, true), "Relu", "Relx");
+    nnf_module *b = with_operator(make_graph(3, true), "Relu", "Relx");
+    nnf_module *other = with_operator(make_graph(2, true), "Relu", "Rely");
+    nnf_verify_report report = verify(a, same, NULL);
+    assert_true(report.ok && report.by_chain);
+    assert_int_equal(report.n_rows, 0);
+    assert_int_equal(report.n_same, 2);
+    nnf_verify_report_clear(&report);
+    report = verify(a, b, NULL);
+    assert_false(report.ok);
+    assert_int_equal(report.n_rows, 1);
+    assert_string_equal(report.rows[0].name, "factor");
+    assert_true(report.rows[0].max_abs_difference == 1);
+    assert_int_equal(report.n_same, 1);
+    nnf_verify_report_clear(&report);
+    report = verify(a, other, NULL);
+    assert_false(report.ok);
+    assert_non_null(strstr(report.rows[0].problem, "attributes"));
+    nnf_verify_report_clear(&report);
+    nnf_module_release(a);
+    nnf_module_release(same);
+    nnf_module_release(b);
+    nnf_module_release(other);
+}
+
+static nnf_module *leaky(double slope, const char *output) {
+    nnf_module *graph = make_graph(1, true), *module;
+    const nnf_activation_options options = {NNF_LEAKY_RELU, slope, 0};
+    nnf_value y;
+    assert_ok(nnf_activation_new_with(&module, &options));
+    assert_ok(nnf_module_set(graph, "leaky", module));
+    nnf_module_release(module);
+    assert_ok(nnf_graph_add_call(graph, "leaky", (nnf_value[]){3}, 1, &output, &y, 1));
+    assert_ok(nnf_graph_add_output(graph, y));
+    return with_operator(graph, "LeakyRelu", "LeakyRelx");
+}
+
+/* What an attribute of an operator that nobody knows means, nobody knows: it has to be the same. */
+static void attributes_are_compared_where_a_node_cannot_run(void **state) {
+    (void)state;
+    nnf_module *a = leaky(0.25, "z"), *same = leaky(0.25, "z"), *b = leaky(0.5, "z");
+    nnf_verify_report report = verify(a, same, NULL);
+    assert_true(report.ok && report.by_chain);
+    assert_int_equal(report.n_same, 3);
+    nnf_verify_report_clear(&report);
+    report = verify(a, b, NULL);
+    assert_false(report.ok);
+    assert_int_equal(report.n_rows, 1);
+    assert_string_equal(report.rows[0].name, nnf_graph_call_path(b, 2));
+    nnf_verify_report_clear(&report);
+    nnf_module_release(a);
+    nnf_module_release(same);
+    nnf_module_release(b);
+}
+
+/* y = Unknown(x) */
+static nnf_module *new_unknown(void) {
+    nnf_module *graph, *opaque;
+    nnf_value x, y;
+    assert_ok(nnf_graph_new(&graph));
+    assert_ok(nnf_opaque_new(&opaque, "Unknown", ""));
+    assert_ok(nnf_module_set(graph, "unknown", opaque));
+    assert_ok(nnf_graph_add_input(graph, &x, "x", NULL));
+    assert_ok(nnf_graph_add_call(graph, "unknown", &x, 1, (const char *const[]){"y"}, &y, 1));
+    assert_ok(nnf_graph_add_output(graph, y));
+    nnf_module_release(opaque);
+    return graph;
+}
+
+static void nothing_in_common_is_not_the_same(void **state) {
+    (void)state;
+    nnf_module *a = with_operator(make_graph(2, true), "Relu", "Relx");
+    nnf_module *b = new_unknown();
+    nnf_verify_report report = verify(a, b, NULL);
+    assert_false(report.ok);
+    assert_true(report.by_chain && report.why_by_chain);
+    assert_int_equal(report.n_rows, 0);
+    assert_int_equal(report.n_same, 0);
+    nnf_verify_report_clear(&report);
+    nnf_module_release(a);
+    nnf_module_release(b);
+}
+
 TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(differences_are_relative_to_the_largest_value),
           cmocka_unit_test(an_output_of_zeros_compares_absolutely),
@@ -324,4 +454,8 @@ TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(random_inputs_are_normal_and_repeat),
           cmocka_unit_test(different_interfaces_are_an_error),
           cmocka_unit_test(each_chain_is_checked_alone_where_a_node_cannot_run),
-          cmocka_unit_test(a_chain_reads_its_constants))
+          cmocka_unit_test(a_chain_reads_its_constants),
+          cmocka_unit_test(an_interface_has_to_be_the_same_both_ways),
+          cmocka_unit_test(constants_are_compared_where_a_node_cannot_run),
+          cmocka_unit_test(attributes_are_compared_where_a_node_cannot_run),
+          cmocka_unit_test(nothing_in_common_is_not_the_same))

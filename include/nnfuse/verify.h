@@ -40,7 +40,8 @@ typedef struct nnf_verify_options {
     int threads; /* as a session's; two sessions share them */
 } nnf_verify_options;
 
-/* One output, or one fused chain where the whole model cannot be run. */
+/* One output; where the whole model cannot be run, one fused chain, or a constant or node that
+ * differs though it has the same name in both. */
 typedef struct nnf_verify_row {
     char *name;
     nnf_dtype dtype;
@@ -56,12 +57,13 @@ typedef struct nnf_verify_row {
 } nnf_verify_row;
 
 typedef struct nnf_verify_report {
-    bool ok;
+    bool ok;       /* everything that was compared is; false where nothing could be */
     bool by_chain; /* nnfuse cannot run all of the model: each fused chain was checked by itself */
     char *why_by_chain; /* the sentence, or NULL */
     char *inputs; /* what it was checked on: "image: float32 [1, 3, 32, 32], N(0,1), seed 1" */
     size_t n_rows;
     nnf_verify_row *rows;
+    size_t n_same; /* by chain: nodes beside the chains that are the same in both models */
     int64_t n_labels, n_right_a, n_right_b; /* labels given, and how often each model says them;
                                                n_labels 0: not asked, or checked by chain */
 } nnf_verify_report;
@@ -70,9 +72,11 @@ NNF_API void nnf_verify_report_clear(nnf_verify_report *report);
 /* Runs a and b, as they stand, on the same inputs and compares their outputs, both by name. With
  * two threads or more they run at the same time, b's hooks on another thread than the caller's. A
  * difference is no error: it is in the report. Where nnfuse cannot run all of a or b, each chain of
- * a that one module of b stands for is run by itself, on random input. NNF_ERROR_INVALID where a or
- * b is no Graph, where their inputs or outputs have different names, or where an input's shape is
- * not known. */
+ * a that one module of b stands for is run by itself, on random input, and the attributes and
+ * constants of nodes that both have on the same values are compared; what nnfuse cannot run must
+ * have the same attributes byte for byte. NNF_ERROR_INVALID where a or b is no Graph, where their
+ * inputs or outputs have different names (but for inputs with a default, which one of them need not
+ * have), or where an input's shape is not known. */
 NNF_API nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
                               const nnf_verify_options *options);
 

@@ -108,6 +108,7 @@ static int own_shape(const nnf_module *module, int64_t *shape) {
     nnf_linear_map map = {0};
     const nnf_module_type *type = nnf_module_get_type(module);
     if (type->linear_map == NULL || type->linear_map(module, &map) != NNF_OK) return -1;
+    if (!nnfi_is_built_in(type)) return -1; /* its options are its own */
     shape[0] = 1;
     if (map.channel_axis == -1) {
         shape[1] = map.in_channels;
@@ -235,27 +236,33 @@ static nnf_status compare_chain(nnf_verify_report *report, const search *s, cons
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
 }
 
+/* Whether a chain of a ends where the call does. */
+static bool stands_for_chain(chain *found, const search *s, const nnfi_call *call) {
+    const nnfi_graph *graph = nnfi_graph_of(s->b);
+    if (!is_fused_or_linear(call->module) || call->n_outputs != 1 || call->n_inputs == 0)
+        return false;
+    nnf_value input = call->inputs[0], output = call->outputs[0], residual = NNF_NO_VALUE;
+    if (nnfi_n_residuals(call->module)) residual = call->inputs[call->n_inputs - 1];
+    if (input == NNF_NO_VALUE || output == NNF_NO_VALUE) return false;
+    return find_chain(found, s, graph->values[input].name, graph->values[output].name,
+                      nnf_graph_value_name(s->b, residual));
+}
+
+static nnf_status check_call(nnf_verify_report *report, const search *s, const nnfi_call *call) {
+    const nnfi_graph *graph = nnfi_graph_of(s->b);
+    chain found;
+    if (stands_for_chain(&found, s, call)) return compare_chain(report, s, &found, call);
+    const nnfi_call *same = nnfi_find_unchanged(s->graph_a, s->uses.producer, graph, call);
+    if (!same) return NNF_OK;
+    return nnfi_compare_unchanged(report, s->graph_a, same, graph, call, s->options->tolerance);
+}
+
 static nnf_status check_calls(nnf_verify_report *report, const search *s) {
-    size_t n = nnf_graph_n_calls(s->b);
-    for (size_t i = 0; i < n; i++) {
-        nnf_module *module = nnf_graph_call_module(s->b, i);
-        if (!is_fused_or_linear(module) || nnf_graph_call_n_outputs(s->b, i) != 1 ||
-            nnf_graph_call_n_inputs(s->b, i) == 0) {
-            continue;
-        }
-        const nnf_value *inputs = nnf_graph_call_inputs(s->b, i);
-        nnf_value input = inputs[0], residual = NNF_NO_VALUE;
-        if (nnfi_n_residuals(module)) residual = inputs[nnf_graph_call_n_inputs(s->b, i) - 1];
-        nnf_value output = nnf_graph_call_outputs(s->b, i)[0];
-        if (input == NNF_NO_VALUE) continue;
-        chain found;
-        bool fused =
-            find_chain(&found, s, nnf_graph_value_name(s->b, input),
-                       nnf_graph_value_name(s->b, output), nnf_graph_value_name(s->b, residual));
-        if (fused) NNFI_TRY(compare_chain(report, s, &found, nnfi_graph_of(s->b)->calls[i]));
-        if (!nnfi_progress("verifying", (double)(i + 1) / (double)n)) {
+    const nnfi_graph *graph = nnfi_graph_of(s->b);
+    for (size_t i = 0; i < graph->n_calls; i++) {
+        NNFI_TRY(check_call(report, s, graph->calls[i]));
+        if (!nnfi_progress("verifying", (double)(i + 1) / (double)graph->n_calls))
             return nnf_error(NNF_ERROR_CANCELLED, "verifying was cancelled");
-        }
     }
     return NNF_OK;
 }
@@ -271,6 +278,7 @@ nnf_status nnfi_verify_chains(nnf_verify_report *report, const nnf_module *a, co
                                  (unsigned long long)options->seed);
     nnf_status status =
         report->inputs != NULL ? check_calls(report, &s) : nnfi_error_memory(0, "the report");
+    if (report->n_rows == 0 && report->n_same == 0) report->ok = false; /* nothing is known */
     if (s.infos != NULL) nnf_graph_infer_free(s.infos, s.n_infos);
     nnfi_uses_clear(&s.uses);
     return status;

@@ -119,6 +119,12 @@ static nnf_status judge(nnf_verify_row *row) {
     return NNF_OK;
 }
 
+nnf_status nnfi_row_problem(nnf_verify_row *row, const char *name, const char *problem) {
+    row->name = nnfi_strdup(name);
+    if (row->name == NULL) return nnfi_error_memory(strlen(name) + 1, "the report");
+    return set_problem(row, nnfi_strdup(problem));
+}
+
 nnf_status nnfi_compare(nnf_verify_row *row, const char *name, const nnf_tensor *a,
                         const nnf_tensor *b, double tolerance) {
     row->name = nnfi_strdup(name);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "module/graph_internal.h"
 #include "nnfuse/session.h"
 #include "run/kernels.h"
 #include "support/memory.h"
@@ -70,7 +69,35 @@ static int64_t find_name(const nnf_module *graph, count_function *count, item_fu
     return -1;
 }
 
-/* a's inputs in b's order. */
+/* What can be compared by name: `has`'s inputs or outputs, each of which `other` has too. An input
+ * with a default need not be given. */
+static nnf_status check_names(const nnf_module *has, const nnf_module *other, bool has_is_first,
+                              bool outputs) {
+    count_function *count = outputs ? nnf_graph_n_outputs : nnf_graph_n_inputs;
+    item_function *item = outputs ? nnf_graph_output : nnf_graph_input;
+    for (size_t i = 0; i < count(has); i++) {
+        nnf_value value = item(has, i);
+        const char *name = nnf_graph_value_name(has, value);
+        if (find_name(other, count, item, name) >= 0) continue;
+        if (!outputs && nnf_graph_value_constant(has, value) != NULL) continue;
+        return nnf_error(NNF_ERROR_INVALID,
+                         "the two models cannot be compared: the %s has an %s '%s' that the %s has "
+                         "not",
+                         has_is_first ? "first" : "second", outputs ? "output" : "input", name,
+                         has_is_first ? "second" : "first");
+    }
+    return NNF_OK;
+}
+
+static nnf_status check_interfaces(const nnf_module *a, const nnf_module *b) {
+    for (int outputs = 0; outputs < 2; outputs++) {
+        NNFI_TRY(check_names(a, b, true, outputs));
+        NNFI_TRY(check_names(b, a, false, outputs));
+    }
+    return NNF_OK;
+}
+
+/* a's inputs in b's order; check_interfaces has looked at their names. */
 static nnf_status inputs_for(values *for_b, const nnf_module *a, const values *of_a,
                              const nnf_module *b) {
     NNFI_TRY(values_new(for_b, nnf_graph_n_inputs(b)));
@@ -78,15 +105,8 @@ static nnf_status inputs_for(values *for_b, const nnf_module *a, const values *o
         nnf_value value = nnf_graph_input(b, i);
         const char *name = nnf_graph_value_name(b, value);
         int64_t at = find_name(a, nnf_graph_n_inputs, nnf_graph_input, name);
-        nnf_tensor *tensor =
-            at >= 0 ? of_a->tensors[at] : nnf_graph_value_constant(b, value); /* a default */
-        if (tensor == NULL) {
-            return nnf_error(NNF_ERROR_INVALID,
-                             "the two models cannot be compared: the second has an input '%s' that "
-                             "the first has not",
-                             name);
-        }
-        for_b->tensors[i] = nnf_tensor_retain(tensor);
+        for_b->tensors[i] = nnf_tensor_retain(
+            at >= 0 ? of_a->tensors[at] : nnf_graph_value_constant(b, value)); /* a default */
     }
     return NNF_OK;
 }
@@ -191,12 +211,6 @@ static nnf_status compare_outputs(nnf_verify_report *report, const nnf_module *a
     for (size_t i = 0; i < of_a->n; i++) {
         const char *name = nnf_graph_value_name(a, nnf_graph_output(a, i));
         int64_t at = find_name(b, nnf_graph_n_outputs, nnf_graph_output, name);
-        if (at < 0) {
-            return nnf_error(NNF_ERROR_INVALID,
-                             "the two models cannot be compared: the first has an output '%s' that "
-                             "the second has not",
-                             name);
-        }
         nnf_tensor *from_a = of_a->tensors[i], *from_b = of_b->tensors[at];
         if (i == 0 && options->labels != NULL) {
             report->n_labels = nnf_tensor_numel(options->labels);
@@ -250,6 +264,7 @@ nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
         !nnf_module_is_graph(b)) {
         return nnf_error(NNF_ERROR_INVALID, "nnf_verify takes two Graphs");
     }
+    NNFI_TRY(check_interfaces(a, b));
     nnf_verify_options options = nnfi_verify_defaults(given_options);
     nnf_verify_report result = {0};
     nnf_status status = verify_whole(&result, a, b, &options);

@@ -2,6 +2,7 @@
 #ifndef NNFI_VERIFY_INTERNAL_H
 #define NNFI_VERIFY_INTERNAL_H
 
+#include "module/graph_internal.h"
 #include "nnfuse/verify.h"
 
 /* A random number generator's state for an input or a module of that name. */
@@ -21,13 +22,25 @@ char *nnfi_inputs_text(const nnf_module *graph, nnf_tensor *const *inputs,
 /* Fills a row from the values of a and b. */
 nnf_status nnfi_compare(nnf_verify_row *row, const char *name, const nnf_tensor *a,
                         const nnf_tensor *b, double tolerance);
+/* Fills a row for what cannot be the same; `problem` is copied. */
+nnf_status nnfi_row_problem(nnf_verify_row *row, const char *name, const char *problem);
 /* The index of the largest of n numbers from the first-th on; the first of equals, NaN is none. */
 int64_t nnfi_argmax(nnf_dtype dtype, const void *data, int64_t first, int64_t n);
 
 /* Makes room for one more row; NULL (with the error set) where memory is short. */
 nnf_verify_row *nnfi_report_add(nnf_verify_report *report);
 
-/* Checks every chain of a that one call of b stands for by itself. */
+/* The call of a that is b's call as far as names go: the same type on the same values; NULL: there
+ * is none. `producers` are a's. */
+const nnfi_call *nnfi_find_unchanged(const nnfi_graph *a, const int32_t *producers,
+                                     const nnfi_graph *b, const nnfi_call *call);
+/* Holds the attributes and constants of the two against each other; rows for those that differ. */
+nnf_status nnfi_compare_unchanged(nnf_verify_report *report, const nnfi_graph *a,
+                                  const nnfi_call *of_a, const nnfi_graph *b, const nnfi_call *of_b,
+                                  double tolerance);
+
+/* Checks every chain of a that one call of b stands for by itself, and that what stands in both is
+ * equal. */
 nnf_status nnfi_verify_chains(nnf_verify_report *report, const nnf_module *a, const nnf_module *b,
                               const nnf_verify_options *options);
 
