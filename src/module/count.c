@@ -44,7 +44,7 @@ static bool counts(const nnfi_graph *graph, const nnfi_call *call, size_t i) {
 }
 
 static nnf_status count_call(counting *c, const nnfi_call *call) {
-    const bool passes_on = !strcmp(nnf_module_type_name(call->module), "Identity");
+    const bool passes_on = nnf_module_get_type(call->module)->flags & NNF_TYPE_IDENTITY;
     for (size_t i = 0; i < call->n_inputs && !passes_on; i++)
         if (counts(c->graph, call, i)) NNFI_TRY(count_value(c, call->inputs[i]));
     for (size_t i = 0; i < call->n_captures; i++)
@@ -52,19 +52,25 @@ static nnf_status count_call(counting *c, const nnfi_call *call) {
     return NNF_OK;
 }
 
-/* What a module holds that no value of the graph is: what was folded, or set by a program. A
- * Constant's tensor counts where it is read. */
+/* What a module holds that no value of the graph is: what was folded, or set by a program. */
+static nnf_status count_held(counting *c, nnf_slot_kind kind, const nnf_tensor *tensor) {
+    size_t n_held = c->held.n_keys;
+    if (!tensor || kind != NNF_SLOT_PARAMETER || !nnf_dtype_is_float(nnf_tensor_dtype(tensor)))
+        return NNF_OK;
+    if (!nnfi_pointers_put(&c->held, tensor, 0))
+        return nnfi_error_memory(sizeof tensor, "the tensors seen");
+    return c->held.n_keys > n_held ? add(c, tensor) : NNF_OK;
+}
+
+/* A Constant's tensor counts where it is read. */
 static nnf_status count_module(counting *c, const nnf_module *module) {
-    if (!strcmp(nnf_module_type_name(module), "Constant")) return NNF_OK;
-    for (size_t i = 0; i < nnf_module_n_tensors(module); i++) {
-        if (nnf_module_tensor_kind(module, i) != NNF_SLOT_PARAMETER) continue;
-        nnf_tensor *tensor = nnf_module_tensor(module, nnf_module_tensor_name(module, i));
-        size_t n_held = c->held.n_keys;
-        if (!nnf_dtype_is_float(nnf_tensor_dtype(tensor))) continue;
-        if (!nnfi_pointers_put(&c->held, tensor, 0))
-            return nnfi_error_memory(sizeof tensor, "the tensors seen");
-        if (c->held.n_keys > n_held) NNFI_TRY(add(c, tensor));
-    }
+    const nnf_module_type *type = module->type;
+    const nnfi_more *more = nnfi_more_of(module);
+    if (type->n_slots > 0 && !strcmp(type->name, "Constant")) return NNF_OK;
+    for (size_t i = 0; i < type->n_slots; i++)
+        NNFI_TRY(count_held(c, type->slots[i].kind, module->slots[i]));
+    for (size_t i = 0; i < more->n_extras; i++)
+        NNFI_TRY(count_held(c, more->extras[i].kind, more->extras[i].tensor));
     return NNF_OK;
 }
 
