@@ -38,9 +38,10 @@ static void say_interrupted(void) {
     static const char clear[] = "\r\033[K",
                       nothing[] = "nnfuse: interrupted; nothing was written\n",
                       alone[] = "nnfuse: interrupted\n";
-    ssize_t n = bar_shown ? write(STDERR_FILENO, clear, sizeof clear - 1) : 0;
-    n = will_write ? write(STDERR_FILENO, nothing, sizeof nothing - 1)
-                   : write(STDERR_FILENO, alone, sizeof alone - 1);
+    const char *text = will_write ? nothing : alone;
+    ssize_t n = 0;
+    if (bar_shown) n += write(STDERR_FILENO, clear, sizeof clear - 1);
+    n += write(STDERR_FILENO, text, will_write ? sizeof nothing - 1 : sizeof alone - 1);
     (void)n; /* there is nobody to tell */
 }
 

@@ -294,8 +294,8 @@ void nnfi_folded_compute(const nnfi_folded *folded, const unsigned char *source,
         fold_block(folded, source, first, count, out);
         return;
     }
-    const int threads = count >= PARALLEL_ELEMENTS ? nnfi_default_threads() : 1;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(static) \
+    num_threads(nnfi_default_threads()) if (count >= PARALLEL_ELEMENTS)
     for (int64_t b = 0; b < n_blocks; b++) {
         int64_t start = b * block;
         fold_block(folded, source, first + start, count - start < block ? count - start : block,
