@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #if defined __x86_64__ || defined __i386__
 #include <immintrin.h>
 #define HAS_X86 1
@@ -96,7 +97,9 @@ static void *measure(void *payload) {
 
 double peak_gflops(int threads, const char **instructions) {
     fma_loop loop = best_loop();
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *instructions = loop.name;
+    if (cores > 0 && threads > cores) threads = (int)cores; /* the others would only take turns */
     peak_thread *all = calloc((size_t)threads, sizeof *all);
     if (all == NULL) return 0.0;
     int started = 0;
