@@ -19,77 +19,49 @@ static int clip_of(double low, double high, nnfi_eltwise *out) {
     return 1;
 }
 
+#if DNNL_VERSION_MAJOR >= 3
+#define HARDSWISH 1.0f / 6, 0.5f
+#else
+#define HARDSWISH 0, 0
+#endif
+
+/* The activations that are one of oneDNN's; `own`: its alpha and beta are the layer's. */
+static const struct row {
+    dnnl_alg_kind_t algorithm; /* dnnl_alg_kind_undef: there is none */
+    float alpha, beta;
+    bool own;
+} rows[NNF_ACTIVATION_COUNT] = {
+    [NNF_RELU] = {dnnl_eltwise_relu, 0, 0, false},
+    [NNF_RELU6] = {dnnl_eltwise_clip, 0, 6, false},
+    [NNF_LEAKY_RELU] = {dnnl_eltwise_relu, 0, 0, true},
+    [NNF_SIGMOID] = {dnnl_eltwise_logistic, 0, 0, false},
+    [NNF_TANH] = {dnnl_eltwise_tanh, 0, 0, false},
+    [NNF_SILU] = {dnnl_eltwise_swish, 1, 0, false},
+    [NNF_HARDSIGMOID] = {dnnl_eltwise_linear, 0, 0, true}, /* and then a clip */
+    [NNF_HARDSWISH] = {dnnl_eltwise_hardswish, HARDSWISH, false},
+    [NNF_GELU] = {dnnl_eltwise_gelu_erf, 0, 0, false},
+    [NNF_GELU_TANH] = {dnnl_eltwise_gelu_tanh, 0, 0, false},
+    [NNF_ELU] = {dnnl_eltwise_elu, 0, 0, true},
+    [NNF_SWISH] = {dnnl_eltwise_swish, 0, 0, true},
+    [NNF_MISH] = {dnnl_eltwise_mish, 0, 0, false},
+    [NNF_EXP] = {dnnl_eltwise_exp, 0, 0, false},
+    [NNF_LOG] = {dnnl_eltwise_log, 0, 0, false},
+    [NNF_ABS] = {dnnl_eltwise_abs, 0, 0, false},
+    [NNF_NEG] = {dnnl_eltwise_linear, -1, 0, false},
+    [NNF_SOFTPLUS] = {dnnl_eltwise_soft_relu, 1, 0, false},
+    [NNF_SQRT] = {dnnl_eltwise_sqrt, 0, 0, false},
+};
+
 int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
     const nnf_activation_options *options = nnf_module_options(module);
-    float alpha = (float)options->alpha, beta = (float)options->beta;
-    switch (options->kind) {
-    case NNF_RELU:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_relu, 0, 0};
-        return 1;
-    case NNF_RELU6:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_clip, 0, 6};
-        return 1;
-    case NNF_CLIP:
-        return clip_of(options->alpha, options->beta, out);
-    case NNF_LEAKY_RELU:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_relu, alpha, 0};
-        return 1;
-    case NNF_SIGMOID:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_logistic, 0, 0};
-        return 1;
-    case NNF_TANH:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_tanh, 0, 0};
-        return 1;
-    case NNF_SILU:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_swish, 1, 0};
-        return 1;
-    case NNF_HARDSIGMOID:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_linear, alpha, beta};
-        out[1] = (nnfi_eltwise){dnnl_eltwise_clip, 0, 1};
-        return 2;
-    case NNF_HARDSWISH:
-#if DNNL_VERSION_MAJOR >= 3
-        out[0] = (nnfi_eltwise){dnnl_eltwise_hardswish, 1.0f / 6, 0.5f};
-#else
-        out[0] = (nnfi_eltwise){dnnl_eltwise_hardswish, 0, 0};
-#endif
-        return 1;
-    case NNF_GELU:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_gelu_erf, 0, 0};
-        return 1;
-    case NNF_GELU_TANH:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_gelu_tanh, 0, 0};
-        return 1;
-    case NNF_ELU:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_elu, alpha, 0};
-        return 1;
-    case NNF_SWISH:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_swish, alpha, 0};
-        return 1;
-    case NNF_MISH:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_mish, 0, 0};
-        return 1;
-    case NNF_EXP:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_exp, 0, 0};
-        return 1;
-    case NNF_LOG:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_log, 0, 0};
-        return 1;
-    case NNF_ABS:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_abs, 0, 0};
-        return 1;
-    case NNF_NEG:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_linear, -1, 0};
-        return 1;
-    case NNF_SOFTPLUS:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_soft_relu, 1, 0};
-        return 1;
-    case NNF_SQRT:
-        out[0] = (nnfi_eltwise){dnnl_eltwise_sqrt, 0, 0};
-        return 1;
-    default:
-        return 0;
-    }
+    if (options->kind == NNF_CLIP) return clip_of(options->alpha, options->beta, out);
+    const struct row *row = &rows[options->kind];
+    if (row->algorithm == dnnl_alg_kind_undef) return 0;
+    out[0] = (nnfi_eltwise){row->algorithm, row->own ? (float)options->alpha : row->alpha,
+                            row->own ? (float)options->beta : row->beta};
+    if (options->kind != NNF_HARDSIGMOID) return 1;
+    out[1] = (nnfi_eltwise){dnnl_eltwise_clip, 0, 1};
+    return 2;
 }
 
 static bool is_activation(const nnf_module *module) {
