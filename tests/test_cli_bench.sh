@@ -1,20 +1,7 @@
 #!/bin/sh
-# nnfuse bench: what it prints, its JSON, and its errors. Times are only asked to be there. NNFUSE is
-# the binary, NNFUSE_ROOT the project's folder.
-set -u
-: "${NNFUSE:?names the nnfuse command}" "${NNFUSE_ROOT:?names the folder of the project}"
-model=$NNFUSE_ROOT/models/digits.onnx
-[ -f "$model" ] || { echo "skipped: models/digits.onnx is not there"; exit 77; }
-folder=$(mktemp -d) || exit 1
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' out err
-    failures=$((failures + 1))
-}
+# nnfuse bench: what it prints, its JSON, and its errors. Times are only asked to be there.
+# shellcheck source=tests/cli_support.sh
+. "${NNFUSE_ROOT:?names the folder of the project}/tests/cli_support.sh"
 
 # bench STATUS OPTION...: runs it with few runs.
 bench() {
@@ -73,5 +60,4 @@ prints "nothing.onnx"
 bench 2 "$model" --shape image=1,2
 prints "\[1, 2\]"
 
-[ "$failures" -eq 0 ] || echo "$failures failed"
-[ "$failures" -eq 0 ]
+finish
