@@ -88,7 +88,7 @@ static void check(uint64_t number, const char *miss) {
     instance it;
     nnf_module *cleaned;
     nnf_clean_report report;
-    char what[1024];
+    char what[2200];
     build(&it, &row, number, miss);
     assert_ok(nnf_module_copy(&cleaned, it.graph));
     assert_ok(nnf_clean(cleaned, &report));

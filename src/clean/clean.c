@@ -71,7 +71,8 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
     nnfi_graph *graph = nnfi_graph_of(module);
     size_t n_inputs = 0, most_inputs = 1, most_outputs = 1, n = graph->n_calls;
     size_t n_values = graph->n_values + nnfi_clean_new_values(graph);
-    *cleaner = (nnfi_cleaner){.module = module, .graph = graph, .n_given = graph->n_values};
+    *cleaner =
+        (nnfi_cleaner){.module = module, .graph = graph, .n_given = graph->n_values, .n_calls = n};
     cleaner->first_input = nnfi_alloc((n + 1) * sizeof *cleaner->first_input);
     for (size_t i = 0; i < n && cleaner->first_input; i++) {
         const nnfi_call *call = graph->calls[i];
@@ -101,7 +102,7 @@ static nnf_status init(nnfi_cleaner *cleaner, nnf_module *module) {
 static void clear(nnfi_cleaner *cleaner) {
     for (size_t i = 0; cleaner->values && i < cleaner->graph->n_values; i++)
         nnf_tensor_release(cleaner->values[i].constant);
-    for (size_t i = 0; cleaner->instead && i < cleaner->graph->n_calls; i++)
+    for (size_t i = 0; cleaner->instead && i < cleaner->n_calls; i++)
         nnf_module_release(cleaner->instead[i]);
     nnfi_known_clear(&cleaner->infos);
     nnf_session_release(cleaner->session);

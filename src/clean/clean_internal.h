@@ -52,7 +52,7 @@ typedef struct nnfi_cleaner {
     nnf_module *module;
     nnfi_graph *graph;
     nnfi_clean_value *values; /* [n_values], and room for new ones */
-    size_t n_given;           /* values that the graph had */
+    size_t n_given, n_calls;  /* values and calls that the graph had */
     nnfi_known infos;         /* of values, inferred from the graph's inputs alone: what a file says
                                  of the values between may be wrong */
     size_t *first_input;      /* [n_calls]: into inputs */

@@ -41,7 +41,7 @@ static int64_t giver(const nnfi_cleaner *cleaner, nnf_value value) {
     const nnfi_value *in_graph = &cleaner->graph->values[value];
     if (v->producer < 0 || v->readers != 1 || v->captured || v->constant || in_graph->is_output ||
         in_graph->is_hidden || cleaner->outcomes[v->producer] != NNFI_STAYS ||
-        cleaner->shared[v->producer])
+        cleaner->shared[v->producer] || cleaner->instead[v->producer])
         return -1;
     const nnfi_call *call = cleaner->graph->calls[v->producer];
     bool plain = call->n_inputs == 1 && call->n_outputs == 1 && call->inputs[0] != NNF_NO_VALUE &&
