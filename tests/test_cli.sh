@@ -29,7 +29,10 @@ expect 1 "a number above 0" "$NNFUSE" fuse "$model" --tolerance=-1
 expect 1 "an integer from 1" "$NNFUSE" run "$model" --threads 0
 expect 1 "an integer from 1 to 1024" "$NNFUSE" fuse "$model" --threads 100000
 expect 1 "an integer from 1 to 2147483647" "$NNFUSE" bench "$model" --runs -1
-OMP_NUM_THREADS=100000 expect 0 "7 chains" "$NNFUSE" fuse "$model" -o t.onnx
+# Where nnfuse is built without OpenMP, oneDNN's own threads are not nnfuse's to bound.
+if [ -n "${NNFUSE_OPENMP:-}" ]; then
+    OMP_NUM_THREADS=100000 expect 0 "7 chains" "$NNFUSE" fuse "$model" -o t.onnx
+fi
 rm -f t.onnx
 for option in "--labels $labels" "--tolerance 1" "--input $images"; do
     # shellcheck disable=SC2086
