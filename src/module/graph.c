@@ -34,7 +34,8 @@ typedef struct wanted_name {
 static bool has_name(const void *payload, size_t number) {
     const wanted_name *wanted = payload;
     const char *name = wanted->graph->values[number].name;
-    return !strncmp(name, wanted->name, wanted->length) && !name[wanted->length];
+    /* what is wanted may hold a NUL, behind which the other one has nothing to compare */
+    return strlen(name) == wanted->length && !memcmp(name, wanted->name, wanted->length);
 }
 
 bool nnfi_graph_is_named(const nnfi_graph *graph, nnf_value value, const char *name,
