@@ -45,7 +45,6 @@ static const struct row {
     [NNF_SWISH] = {dnnl_eltwise_swish, 0, 0, true},
     [NNF_MISH] = {dnnl_eltwise_mish, 0, 0, false},
     [NNF_EXP] = {dnnl_eltwise_exp, 0, 0, false},
-    [NNF_LOG] = {dnnl_eltwise_log, 0, 0, false},
     [NNF_ABS] = {dnnl_eltwise_abs, 0, 0, false},
     [NNF_NEG] = {dnnl_eltwise_linear, -1, 0, false},
     [NNF_SOFTPLUS] = {dnnl_eltwise_soft_relu, 1, 0, false},

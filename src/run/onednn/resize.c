@@ -20,6 +20,14 @@ static bool same_places(const nnf_resize_options *options, int64_t from, int64_t
                                                    options->nearest == NNF_RESIZE_PREFER_CEIL);
 }
 
+/* Whether the scales are what the shapes say: they are options, or follow from sizes. Those that
+ * are an input are not known here. */
+static bool knows_scales(const nnfi_job *job, const nnf_resize_options *options) {
+    enum { SIZES = 3 };
+    if (options->n_scales >= 0) return true;
+    return job->n_inputs > SIZES && job->inputs[SIZES] && job->inputs[SIZES]->bytes > 0;
+}
+
 static bool fits(const nnf_resize_options *options, const nnfi_operand *x, const nnfi_operand *y) {
     if (x->ndim < 3 || x->ndim > 5 || options->mode == NNF_RESIZE_CUBIC || options->antialias ||
         options->exclude_outside || options->policy != NNF_RESIZE_STRETCH || options->n_axes >= 0)
@@ -37,7 +45,8 @@ nnf_status nnfi_onednn_resize(nnfi_job *job) {
     const nnf_resize_options *options = nnf_module_options(job->module);
     nnfi_md src, dst;
     bool supported;
-    if (job->fused || !fits(options, job->inputs[0], job->output)) return NNF_OK;
+    if (job->fused || !knows_scales(job, options) || !fits(options, job->inputs[0], job->output))
+        return NNF_OK;
     NNFI_TRY(nnfi_job_operand_md(job, &src, job->inputs[0]));
     NNFI_TRY(nnfi_job_any_md(job, &dst, job->output));
     NNFI_TRY(nnfi_job_attr(job, &supported, NULL));

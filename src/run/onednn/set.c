@@ -127,7 +127,6 @@ static const struct {
     {"Mish", nnfi_onednn_activation},
     {"Sqrt", nnfi_onednn_activation},
     {"Exp", nnfi_onednn_activation},
-    {"Log", nnfi_onednn_activation},
     {"Abs", nnfi_onednn_activation},
     {"Neg", nnfi_onednn_activation},
     {"Softplus", nnfi_onednn_activation},
