@@ -139,8 +139,6 @@ static const struct {
     {"LayerNorm", nnfi_onednn_layernorm},
     {"ReduceMean", nnfi_onednn_reduce},
     {"ReduceSum", nnfi_onednn_reduce},
-    {"ReduceMax", nnfi_onednn_reduce},
-    {"ReduceMin", nnfi_onednn_reduce},
     {"ReduceL1", nnfi_onednn_reduce},
     {"ReduceL2", nnfi_onednn_reduce},
     {"ReduceSumSquare", nnfi_onednn_reduce},
