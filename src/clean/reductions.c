@@ -79,8 +79,9 @@ static bool is_without(const nnf_type_info *y, const nnf_type_info *x, const boo
 }
 
 nnf_status nnfi_clean_drop_axes(nnfi_cleaner *cleaner, const nnfi_clean_call *at, bool *dropped) {
-    nnf_axes_options options = {0};
+    nnf_axes_options options;
     bool axes[NNF_MAX_DIMS];
+    memset(&options, 0, sizeof options); /* cleaning compares options whole */
     *dropped = false;
     if (!at->rule || !at->rule->reshapes || at->inputs[0] == NNF_NO_VALUE) return NNF_OK;
     int64_t first = giver(cleaner, at->inputs[0]);

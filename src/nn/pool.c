@@ -6,10 +6,11 @@
 /* ---- Options ---- */
 
 nnf_pool_options nnf_pool_options_default(int spatial, bool average, int64_t kernel_size) {
-    nnf_pool_options options = {.spatial = spatial,
-                                .average = average,
-                                .count_include_pad = average,
-                                .drop_last_outside = true};
+    nnf_pool_options options;
+    memset(&options, 0, sizeof options); /* cleaning compares options whole */
+    options.spatial = spatial;
+    options.average = options.count_include_pad = average;
+    options.drop_last_outside = true;
     for (int i = 0; i < NNF_MAX_SPATIAL; i++) {
         options.kernel_size[i] = options.stride[i] = kernel_size;
         options.dilation[i] = 1;
