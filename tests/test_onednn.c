@@ -181,12 +181,16 @@ static trial any_layernorm(uint64_t *seed) {
 static trial any_reduction(uint64_t *seed) {
     static const char *const names[] = {"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2",
                                         "ReduceSumSquare"};
-    bool space = chance(seed, 2);
+    bool space = chance(seed, 2), scattered = !space && chance(seed, 2);
     trial made = {NULL, 1, {{.ndim = (int)pick(seed, space ? 3 : 1, 5)}}};
     shape *x = made.inputs;
-    random_extents(x, seed, 17);
+    random_extents(x, seed, scattered ? 3 : 17); /* equal sizes: the shapes do not tell the axes */
     nnf_axes_options options = {.n_axes = -1, .keepdims = chance(seed, 2)};
-    if (space || !chance(seed, 6)) {
+    if (scattered) {
+        options.n_axes = 0;
+        for (int i = 0; i < x->ndim; i++)
+            if (i == 0 || chance(seed, 2)) options.axes[options.n_axes++] = i;
+    } else if (space || !chance(seed, 6)) {
         int64_t first = space ? 2 : pick(seed, 0, x->ndim - 1);
         int64_t end = space ? x->ndim : pick(seed, first + 1, x->ndim);
         options.n_axes = (int)(end - first);
@@ -374,7 +378,7 @@ static const struct {
     {"binary", any_binary, 200, 120},
     {"softmax", any_softmax, 150, 80},
     {"layer norm", any_layernorm, 120, 80},
-    {"reduction", any_reduction, 250, 110},
+    {"reduction", any_reduction, 400, 110},
     {"resize", any_resize, 200, 40},
     {"transpose", any_transpose, 150, 100},
     {"sum", any_sum, 80, 40},

@@ -57,7 +57,9 @@ NNF_API nnf_value nnf_graph_find_value(const nnf_module *graph, const char *name
 /* The value's name, unique in the graph; NULL where there is no such value. */
 NNF_API const char *nnf_graph_value_name(const nnf_module *graph, nnf_value value);
 /* The constant that the value is, or the default of an input that need not be given, borrowed; NULL
- * where it is neither. Writing to the tensor changes the graph. */
+ * where it is neither. Writing to the tensor changes the graph, but not the options that a module
+ * got from it when the file was read (the scales of a Resize; that a Clip is a ReLU6): replace the
+ * module then. */
 NNF_API nnf_tensor *nnf_graph_value_constant(const nnf_module *graph, nnf_value value);
 /* What the file or the program said of the value; for what follows from it, nnf_graph_infer. */
 NNF_API const nnf_type_info *nnf_graph_value_info(const nnf_module *graph, nnf_value value);

@@ -13,7 +13,8 @@ extern "C" {
  * same of an infinite number under either. A NaN is passed on by the reference kernels; oneDNN's
  * promise nothing where numbers are compared: of a NaN, activations made of pieces (ReLU, Clip,
  * Hardswish ...) may make 0 or a bound, and the largest of numbers with a NaN among them (MaxPool,
- * ReduceMax, Max) may be another of them. */
+ * ReduceMax, Max) may be another of them. MaxPool of oneDNN's gives the least finite number where a
+ * window holds nothing but -infinity. */
 typedef enum nnf_kernels {
     NNF_KERNELS_DEFAULT = 0, /* oneDNN where the library was built with it; the environment variable
                                 NNFUSE_KERNELS ("reference", "onednn") decides otherwise */

@@ -63,6 +63,10 @@ nnfi_graph *nnfi_graph_of(const nnf_module *module);
 nnf_status nnfi_graph_check_inputs(const nnf_module *graph, nnf_tensor *const *inputs,
                                    size_t n_inputs);
 
+/* nnf_graph_infer for a run: what follows from the inputs, and nothing that a file only says. */
+nnf_status nnfi_graph_infer_run(const nnf_module *graph, const nnf_type_info *inputs,
+                                nnf_type_info **infos, size_t *n_infos);
+
 /* What the file said of a value, never NULL; and setting it, which copies. Most values of a file
  * have nothing said of them, and an info is larger than all the rest of a value. */
 const nnf_type_info *nnfi_value_info(const nnfi_value *value);

@@ -95,8 +95,7 @@ typedef struct inference {
     const nnf_module *module;
     const nnfi_graph *graph;
     nnfi_known infos;
-    bool own_symbols; /* the inputs' symbols are this graph's, so what it says itself of its
-                         values can stand beside them */
+    bool declared; /* what the graph says itself of a value is taken where nothing else tells */
 } inference;
 
 /* Fills in what is not known yet from what the file or the program said of the value. */
@@ -110,9 +109,7 @@ static void add_declared(const inference *state, nnf_value value, nnf_type_info 
     }
     if (info->ndim != declared->ndim) return;
     for (int i = 0; i < info->ndim; i++)
-        if (info->shape[i].symbol == NNF_DIM_UNKNOWN &&
-            (declared->shape[i].symbol == 0 || state->own_symbols))
-            info->shape[i] = declared->shape[i];
+        if (info->shape[i].symbol == NNF_DIM_UNKNOWN) info->shape[i] = declared->shape[i];
     nnfi_info_settle(info); /* what is declared may not fit what is known of the elements */
 }
 
@@ -165,7 +162,7 @@ static nnf_status infer_call(inference *state, const nnfi_call *call, call_infos
             nnf_type_info_clear(&room->outputs[i]);
             continue;
         }
-        add_declared(state, call->outputs[i], &room->outputs[i]);
+        if (state->declared) add_declared(state, call->outputs[i], &room->outputs[i]);
         status = nnfi_known_set(&state->infos, call->outputs[i], &room->outputs[i]);
     }
     return status;
@@ -185,7 +182,7 @@ static nnf_status infer_graph(inference *state, const nnf_type_info *const *inpu
 }
 
 nnf_status nnfi_graph_infer(nnfi_known *out, const nnf_module *module) {
-    inference state = {.module = module, .graph = nnfi_graph_of(module), .own_symbols = true};
+    inference state = {.module = module, .graph = nnfi_graph_of(module), .declared = true};
     NNFI_TRY(infer_graph(&state, NULL));
     *out = state.infos;
     return NNF_OK;
@@ -208,11 +205,9 @@ static nnf_status spread(nnf_type_info **out, const nnfi_known *infos, size_t n)
     return status;
 }
 
-nnf_status nnf_graph_infer(const nnf_module *module, const nnf_type_info *inputs,
-                           nnf_type_info **infos, size_t *n_infos) {
-    const nnfi_graph *graph = nnfi_graph_of(module);
-    if (!graph) return nnf_error(NNF_ERROR_INVALID, "only a Graph's values have infos");
-    inference state = {.module = module, .graph = graph, .own_symbols = true};
+static nnf_status infer_values(inference *state, const nnf_type_info *inputs, nnf_type_info **infos,
+                               size_t *n_infos) {
+    const nnfi_graph *graph = state->graph;
     const nnf_type_info **pointers = NULL;
     if (inputs) {
         pointers = nnfi_alloc(graph->n_inputs * sizeof *pointers);
@@ -220,13 +215,26 @@ nnf_status nnf_graph_infer(const nnf_module *module, const nnf_type_info *inputs
         for (size_t i = 0; i < graph->n_inputs; i++)
             pointers[i] = &inputs[i];
     }
-    nnf_status status = infer_graph(&state, pointers);
+    nnf_status status = infer_graph(state, pointers);
     nnfi_free((void *)pointers);
     if (status != NNF_OK) return status;
-    status = spread(infos, &state.infos, graph->n_values);
-    nnfi_known_clear(&state.infos);
+    status = spread(infos, &state->infos, graph->n_values);
+    nnfi_known_clear(&state->infos);
     if (status == NNF_OK) *n_infos = graph->n_values;
     return status;
+}
+
+nnf_status nnf_graph_infer(const nnf_module *module, const nnf_type_info *inputs,
+                           nnf_type_info **infos, size_t *n_infos) {
+    inference state = {.module = module, .graph = nnfi_graph_of(module), .declared = true};
+    if (!state.graph) return nnf_error(NNF_ERROR_INVALID, "only a Graph's values have infos");
+    return infer_values(&state, inputs, infos, n_infos);
+}
+
+nnf_status nnfi_graph_infer_run(const nnf_module *module, const nnf_type_info *inputs,
+                                nnf_type_info **infos, size_t *n_infos) {
+    inference state = {.module = module, .graph = nnfi_graph_of(module)};
+    return infer_values(&state, inputs, infos, n_infos);
 }
 
 void nnf_graph_infer_free(nnf_type_info *infos, size_t n_infos) {

@@ -36,7 +36,6 @@ static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
     const void *options = nnf_module_options(module);
     hash = mix(hash, (uint64_t)(uintptr_t)module * 2 + nnf_module_training(module));
     hash = mix(hash, (uint64_t)(uintptr_t)type);
-    hash = mix(hash, nnf_module_n_forward_hooks(module) + nnf_module_n_forward_pre_hooks(module));
     if (options) hash = mix_bytes(hash, options, type->options_size);
     for (size_t i = 0; i < nnf_module_n_tensors(module); i++)
         hash = mix_tensor(hash, nnf_module_tensor(module, nnf_module_tensor_name(module, i)));
@@ -82,13 +81,25 @@ nnf_status nnfi_stage_bind(nnfi_schedule *schedule, nnfi_stage *stage) {
                              schedule->block);
 }
 
-/* A container passes on what its last child gives instead of filling the tensor that stands there:
- * its numbers go where the schedule has the value. Takes the reference. */
-static nnf_status take_output(const nnfi_planned *value, nnf_tensor *given) {
+static bool is_as_planned(const nnfi_operand *operand, const nnf_tensor *given) {
+    if (nnf_tensor_dtype(given) != operand->dtype || nnf_tensor_ndim(given) != operand->ndim)
+        return false;
+    return !memcmp(nnf_tensor_shape(given), operand->shape,
+                   sizeof(int64_t) * (size_t)operand->ndim);
+}
+
+/* A forward may pass on what another one gives instead of filling the tensor that stands there: its
+ * numbers go where the schedule has the value. Takes the reference. */
+static nnf_status take_output(const nnfi_stage *stage, const nnfi_planned *value,
+                              nnf_tensor *given) {
     if (!given || given == value->tensor) return NNF_OK;
     nnf_tensor *plain = NULL;
     const void *data = NULL;
-    nnf_status status = nnf_tensor_contiguous(&plain, given);
+    nnf_status status = NNF_OK;
+    if (!is_as_planned(&value->operand, given))
+        status = nnf_error(NNF_ERROR_SHAPE, "'%s' (%s): it gave another shape than its infer said",
+                           stage->path, nnf_module_type_name(stage->module));
+    if (status == NNF_OK) status = nnf_tensor_contiguous(&plain, given);
     if (status == NNF_OK) status = nnf_tensor_data(plain, &data);
     if (status == NNF_OK) memcpy(value->data, data, (size_t)nnf_tensor_nbytes(plain));
     nnf_tensor_release(plain);
@@ -96,20 +107,25 @@ static nnf_status take_output(const nnfi_planned *value, nnf_tensor *given) {
     return status;
 }
 
-/* A module that the kernel set leaves to its type. */
+/* A module that the kernel set leaves to its type. One with outputs that nobody wants gets tensors
+ * for these too: then all of its outputs are tensors of its own. */
 static nnf_status run_forward(nnfi_schedule *schedule, const nnfi_stage *stage) {
     nnf_tensor **inputs = schedule->tensors, **outputs = inputs + stage->n_inputs;
     size_t n = stage->n_inputs + stage->n_outputs;
-    for (size_t i = 0; i < n; i++)
+    bool all_wanted = true;
+    for (size_t i = 0; i < n; i++) {
         inputs[i] = stage->operands[i] < 0 ? NULL : schedule->values[stage->operands[i]].tensor;
-    nnf_status status = nnfi_session_forward(schedule->session, stage->path, stage->module, inputs,
-                                             stage->n_inputs, outputs, stage->n_outputs);
+        all_wanted = all_wanted && (i < stage->n_inputs || stage->operands[i] >= 0);
+    }
+    nnf_status status = (all_wanted ? nnfi_session_forward : nnf_session_call)(
+        schedule->session, stage->path, stage->module, inputs, stage->n_inputs, outputs,
+        stage->n_outputs);
     for (size_t i = stage->n_inputs; i < n; i++) {
         if (stage->operands[i] < 0) {
             nnf_tensor_release(inputs[i]);
             continue;
         }
-        nnf_status taken = take_output(&schedule->values[stage->operands[i]], inputs[i]);
+        nnf_status taken = take_output(stage, &schedule->values[stage->operands[i]], inputs[i]);
         if (status == NNF_OK) status = taken;
     }
     return status;
@@ -192,8 +208,10 @@ static nnf_status give_outputs(const nnfi_schedule *schedule, nnf_tensor **outpu
         else
             status = nnf_tensor_copy(&outputs[i], value->tensor);
         if (status == NNF_OK) continue;
-        while (i > 0)
+        while (i > 0) {
             nnf_tensor_release(outputs[--i]);
+            outputs[i] = NULL;
+        }
         return status;
     }
     return NNF_OK;

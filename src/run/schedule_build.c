@@ -10,14 +10,22 @@ static bool is_16_bit(nnf_dtype dtype) {
     return dtype == NNF_F16 || dtype == NNF_BF16;
 }
 
-static bool has_hooks(const nnf_module *module) {
-    if (nnf_module_n_forward_pre_hooks(module) || nnf_module_n_forward_hooks(module)) return true;
-    for (size_t i = 0; i < nnf_module_n_children(module); i++)
-        if (has_hooks(nnf_module_child(module, i))) return true;
-    return false;
-}
-
 /* ---- Which calls run ---- */
+
+/* What a call gives is constant as long as its module is a Constant that holds that tensor: a
+ * module may have been replaced since the file was read. */
+static void find_constants(nnfi_builder *b) {
+    for (size_t v = 0; v < b->graph->n_values; v++)
+        b->constants[v] = b->graph->values[v].constant;
+    for (size_t c = 0; c < b->graph->n_calls; c++) {
+        const nnfi_call *call = b->graph->calls[c];
+        const nnf_tensor *held =
+            nnfi_is_a(call->module, "Constant") ? nnf_module_tensor(call->module, "value") : NULL;
+        for (size_t i = 0; i < call->n_outputs; i++)
+            if (call->outputs[i] != NNF_NO_VALUE && b->constants[call->outputs[i]] != held)
+                b->constants[call->outputs[i]] = NULL;
+    }
+}
 
 /* Whether all of a value's elements are known from the shapes. */
 static bool is_known(const nnfi_builder *b, nnf_value value) {
@@ -26,7 +34,7 @@ static bool is_known(const nnfi_builder *b, nnf_value value) {
     if (self->is_input) return false;
     for (int i = 0; i < info->n_values; i++)
         if (info->values[i].symbol != 0) return false;
-    return self->constant || info->n_values >= 0;
+    return b->constants[value] || info->n_values >= 0;
 }
 
 /* The module's own tensor stands for input i. A fused container's inputs are its first module's,
@@ -95,7 +103,6 @@ static void check_all(nnfi_builder *b) {
     for (size_t c = 0; c < b->graph->n_calls; c++) {
         const nnfi_call *call = b->graph->calls[c];
         if (b->skipped[c]) continue;
-        if (has_hooks(call->module)) b->refusal = "hooks";
         for (size_t i = 0; i < call->n_inputs; i++)
             if (!is_bound(call, i)) check_value(b, call->inputs[i]);
         for (size_t i = 0; i < call->n_outputs; i++)
@@ -126,7 +133,7 @@ static nnf_status place_constants(nnfi_builder *b) {
     for (size_t v = 0; v < b->graph->n_values; v++) {
         nnfi_planned *value = &b->schedule->values[v];
         if (!value->reads || !is_known(b, (nnf_value)v)) continue;
-        nnf_tensor *constant = b->graph->values[v].constant;
+        nnf_tensor *constant = b->constants[v];
         if (constant)
             NNFI_TRY(nnf_tensor_contiguous(&value->tensor, constant));
         else
@@ -488,12 +495,13 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
     schedule->values = nnfi_calloc(b->graph->n_values + 1, sizeof *schedule->values);
     schedule->output_values = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->output_values);
     schedule->outputs = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->outputs);
+    b->constants = nnfi_calloc(b->graph->n_values + 1, sizeof(nnf_tensor *));
     b->skipped = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->skipped);
     b->joined = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->joined);
     nnf_type_info *given = nnfi_calloc(schedule->n_inputs + 1, sizeof *given);
     nnf_status status = NNF_OK;
     if (!schedule->inputs || !schedule->values || !schedule->output_values || !schedule->outputs ||
-        !b->skipped || !b->joined || !given)
+        !b->constants || !b->skipped || !b->joined || !given)
         status =
             nnfi_error_memory(b->graph->n_values * sizeof *schedule->values, "the values of a run");
     for (size_t i = 0; !status && i < schedule->n_inputs; i++) {
@@ -507,10 +515,11 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
     for (size_t c = 0; c < b->graph->n_calls; c++)
         if (nnf_module_is_graph(b->graph->calls[c]->module)) b->refusal = "a graph in the graph";
     if (!status && !b->refusal)
-        status = nnf_graph_infer(schedule->graph, given, &b->infos, &b->n_infos);
+        status = nnfi_graph_infer_run(schedule->graph, given, &b->infos, &b->n_infos);
     nnfi_free(given);
     if (status || b->refusal) return status;
     schedule->n_values = schedule->values_capacity = b->graph->n_values;
+    find_constants(b);
     count_reads(b);
     check_all(b);
     if (b->refusal) return NNF_OK;
@@ -545,6 +554,7 @@ nnf_status nnfi_schedule_new(nnfi_schedule **out, nnf_session *session, const nn
     if (!status) status = build(&b, inputs);
     nnf_graph_infer_free(b.infos, b.n_infos);
     nnfi_arena_clear(&b.arena);
+    nnfi_free(b.constants);
     nnfi_free(b.skipped);
     nnfi_free(b.joined);
     if (status || b.refusal) {

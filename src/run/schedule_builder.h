@@ -9,8 +9,9 @@ typedef struct nnfi_builder {
     nnfi_graph *graph;
     nnf_type_info *infos;
     size_t n_infos;
-    bool *skipped; /* [n_calls] */
-    bool *joined;  /* [n_calls]: a Concat whose parts are computed into its place */
+    nnf_tensor **constants; /* [n_values]: borrowed; NULL where a value is computed */
+    bool *skipped;          /* [n_calls] */
+    bool *joined;           /* [n_calls]: a Concat whose parts are computed into its place */
     nnfi_arena arena;
     const char *refusal; /* why there can be no schedule; NULL: there can */
 } nnfi_builder;

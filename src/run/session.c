@@ -413,6 +413,13 @@ static int set_threads(int threads) {
 #endif
 }
 
+static bool has_hooks(const nnf_module *module) {
+    if (nnf_module_n_forward_pre_hooks(module) || nnf_module_n_forward_hooks(module)) return true;
+    for (size_t i = 0; i < nnf_module_n_children(module); i++)
+        if (has_hooks(nnf_module_child(module, i))) return true;
+    return false;
+}
+
 /* Makes session->schedule fit the inputs, or NULL where that cannot be. */
 static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *inputs,
                                   size_t n_inputs) {
@@ -460,8 +467,10 @@ nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size
     if (!session || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
         return nnf_error(NNF_ERROR_INVALID, "a run needs a session, its inputs and its outputs");
     int before = set_threads(session->threads);
+    /* hooks may replace any value: a schedule could not know */
     bool schedules = session->set && nnf_module_is_graph(session->module) &&
-                     n_outputs == nnf_graph_n_outputs(session->module);
+                     n_outputs == nnf_graph_n_outputs(session->module) &&
+                     !has_hooks(session->module);
     nnf_status status = schedules ? update_schedule(session, inputs, n_inputs) : NNF_OK;
     if (status == NNF_OK)
         status = session->schedule && schedules

@@ -275,7 +275,7 @@ static nnf_status read_elements(const nnf_tensor *tensor, int64_t first, int64_t
 
 nnf_status nnf_tensor_read(const nnf_tensor *tensor, int64_t first, int64_t count, void *out) {
     int64_t end;
-    if (!nnfi_add(first, count, &end) || end > tensor->numel)
+    if (first < 0 || count < 0 || !nnfi_add(first, count, &end) || end > tensor->numel)
         return nnf_error(NNF_ERROR_INVALID,
                          "a tensor of %lld elements has no %lld from the %lldth on",
                          (long long)tensor->numel, (long long)count, (long long)first);

@@ -135,12 +135,20 @@ static nnf_status make_conv(nnfi_job *job, const nnfi_window *window, nnf_tensor
     return NNF_OK;
 }
 
+/* False where the weight has to tell what the options leave open. */
+static bool says_sizes(const nnf_conv_options *options) {
+    for (int i = 0; i < options->spatial; i++)
+        if (options->kernel_size[i] < 1) return false;
+    return options->in_channels > 0 && options->out_channels > 0;
+}
+
 nnf_status nnfi_onednn_conv(nnfi_job *job) {
     const nnf_conv_options *options = nnf_module_options(job->module);
     nnf_tensor *weight = nnf_module_tensor(job->module, "weight");
     nnf_tensor *bias = nnf_module_tensor(job->module, "bias");
     const nnfi_operand *x = job->inputs[0], *y = job->output;
     nnfi_window window;
+    if (!says_sizes(options)) return NNF_OK;
     if (!weight || nnf_tensor_dtype(weight) != NNF_F32 || !nnf_tensor_is_contiguous(weight) ||
         (bias && nnf_tensor_dtype(bias) != NNF_F32) || x->ndim != options->spatial + 2 ||
         options->padding_mode != NNF_PADDING_ZEROS || !window_of(&window, options, x, y))

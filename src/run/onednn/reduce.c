@@ -36,17 +36,26 @@ static bool find_kept(run *out, const nnfi_operand *x, const nnfi_operand *y) {
     return i == x->ndim && out->first < out->end;
 }
 
-/* The one place in x where y lacks axes; false where it might be another one as well. */
+/* In how many ways y is x without some of its axes. */
+static int count_ways(const nnfi_operand *x, const nnfi_operand *y) {
+    int ways[NNF_MAX_DIMS + 1] = {1}; /* [j]: to have the first j axes of y */
+    for (int i = 0; i < x->ndim; i++)
+        for (int j = y->ndim; j > 0; j--)
+            if (y->shape[j - 1] == x->shape[i]) ways[j] += ways[j - 1];
+    return ways[y->ndim];
+}
+
+/* The one place in x where y lacks axes; false where it might be others. */
 static bool find_dropped(run *out, const nnfi_operand *x, const nnfi_operand *y) {
-    int n = x->ndim - y->ndim, found = 0;
+    int n = x->ndim - y->ndim;
     for (int first = 0; n > 0 && first <= y->ndim; first++) {
         bool fits = true;
         for (int i = 0; i < y->ndim; i++)
             fits = fits && y->shape[i] == x->shape[i < first ? i : i + n];
-        if (fits) *out = (run){first, first + n};
-        found += fits;
+        *out = (run){first, first + n};
+        if (fits) return count_ways(x, y) == 1;
     }
-    return found == 1;
+    return false;
 }
 
 /* Sums in single precision of more elements than this may be off by more than 1e-5. */

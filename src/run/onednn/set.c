@@ -155,12 +155,9 @@ nnfi_handler nnfi_onednn_handler(const nnf_module *module) {
     return NULL;
 }
 
-/* A module that does more than its type's computation cannot be a primitive: it has hooks, or a
- * parameter that is computed at each use. */
+/* A module with a parameter that is computed at each use cannot be a primitive. */
 static bool is_bare(const nnf_module *module) {
-    if (nnf_module_n_forward_pre_hooks(module) || nnf_module_n_forward_hooks(module) ||
-        nnf_module_is_parametrized(module, NULL))
-        return false;
+    if (nnf_module_is_parametrized(module, NULL)) return false;
     for (size_t i = 0; i < nnf_module_n_children(module); i++)
         if (!is_bare(nnf_module_child(module, i))) return false;
     return true;
