@@ -25,6 +25,10 @@ typedef struct fuse_job {
     FILE *report; /* where the result is told: standard error where the model goes to standard
                      output */
     double started;
+    bool checks_late; /* weights are held against their range when they are written: they are read
+                         once then, and not twice */
+    bool overflowed;  /* one of them left it */
+    bool again;       /* after that */
     nnf_module *original; /* to verify against: a copy, which --no-verify does without */
     nnf_module *fused;
     model_counts before;
@@ -190,6 +194,12 @@ static void mask_as(const char *model) {
     umask(umask(0) | (~(info.st_mode | S_IWUSR) & 0777));
 }
 
+/* What check_range_late lets happen is not told: the job is done again without it. */
+static int fail_saving(fuse_job *job, nnf_status saved) {
+    job->overflowed = job->checks_late && saved == NNF_ERROR_NOT_FUSABLE;
+    return job->overflowed ? STATUS_INPUT : fail_library(saved);
+}
+
 static int write_file(fuse_job *job) {
     nnf_pending_file *pending = NULL;
     progress_library_writes(true);
@@ -206,7 +216,7 @@ static int write_file(fuse_job *job) {
         files_set_temporary(NULL, NULL);
         return fail(128 + interrupted(), "interrupted; nothing was written");
     }
-    if (saved != NNF_OK) return fail_library(saved);
+    if (saved != NNF_OK) return fail_saving(job, saved);
     int status = written_note(&job->written, pending, job->out);
     if (status == STATUS_DONE && !job->settings->no_verify)
         status = verify_file(job, nnf_pending_file_path(pending));
@@ -259,7 +269,7 @@ static int write_stream(fuse_job *job) {
     void *data = NULL;
     size_t size = 0;
     nnf_status saved = nnf_onnx_save_memory(job->fused, &data, &size, NULL);
-    if (saved != NNF_OK) return fail_library(saved);
+    if (saved != NNF_OK) return fail_saving(job, saved);
     int status = job->settings->no_verify ? STATUS_DONE : verify_memory(job, data, size);
     if (status == STATUS_DONE) status = put_stream(job->out, data, size);
     nnf_free(data);
@@ -429,18 +439,34 @@ static void job_clear(fuse_job *job) {
     nnf_module_release(job->original);
 }
 
+static int do_job(fuse_job *job) {
+    const cli_settings *settings = job->settings;
+    const char *model = settings->operands[0];
+    int status = choose_out(job);
+    if (status == STATUS_DONE)
+        status = (job->checks_late ? model_load_late : model_load)(&job->fused, model);
+    if (status == STATUS_DONE && !job->again) note_opset(settings, model, job->fused);
+    if (status == STATUS_DONE && !settings->dry_run)
+        status = check_place(job->out, settings, job->fused, NULL);
+    if (status == STATUS_DONE) status = bindings_make(&job->bindings, settings, job->fused);
+    if (status == STATUS_DONE) status = fuse_model(job);
+    if (status == STATUS_DONE) status = write_model(job);
+    return job->overflowed ? status : tell(job, status);
+}
+
 static int run_fuse(const cli_settings *settings) {
     if (settings->list) return print_fusions(settings);
-    fuse_job job = {.settings = settings, .report = stdout, .started = now()};
-    int status = choose_out(&job);
-    if (status == STATUS_DONE) status = model_load(&job.fused, settings->operands[0]);
-    if (status == STATUS_DONE) note_opset(settings, settings->operands[0], job.fused);
-    if (status == STATUS_DONE && !settings->dry_run)
-        status = check_place(job.out, settings, job.fused, NULL);
-    if (status == STATUS_DONE) status = bindings_make(&job.bindings, settings, job.fused);
-    if (status == STATUS_DONE) status = fuse_model(&job);
-    if (status == STATUS_DONE) status = write_model(&job);
-    status = tell(&job, status);
+    const fuse_job new_job = {.settings = settings, .report = stdout, .started = now()};
+    fuse_job job = new_job;
+    /* standard input is read once, and without a file there is nothing to find out late */
+    job.checks_late = strcmp(settings->operands[0], "-") != 0 && !settings->dry_run;
+    int status = do_job(&job);
+    bool overflowed = job.overflowed;
+    job_clear(&job);
+    if (!overflowed) return status;
+    job = new_job;
+    job.again = true;
+    status = do_job(&job);
     job_clear(&job);
     return status;
 }

@@ -8,8 +8,9 @@
 #include "npy.h"
 #include "options.h"
 
-int model_load(nnf_module **out, const char *path) {
-    nnf_onnx_load_options options = {.map = true, .name = "standard input"};
+static int load(nnf_module **out, const char *path, bool check_range_late) {
+    const nnf_onnx_load_options options = {
+        .map = true, .check_range_late = check_range_late, .name = "standard input"};
     nnf_status status;
     if (strcmp(path, "-") == 0) {
         void *data = NULL;
@@ -21,6 +22,14 @@ int model_load(nnf_module **out, const char *path) {
         status = nnf_onnx_load(out, path, &options);
     }
     return status == NNF_OK ? STATUS_DONE : fail_library(status);
+}
+
+int model_load(nnf_module **out, const char *path) {
+    return load(out, path, false);
+}
+
+int model_load_late(nnf_module **out, const char *path) {
+    return load(out, path, true);
 }
 
 void note_opset(const cli_settings *settings, const char *path, const nnf_module *model) {

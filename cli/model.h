@@ -6,6 +6,8 @@
 
 /* Loads the model at `path` ("-": standard input); an exit status, told about already. */
 int model_load(nnf_module **out, const char *path);
+/* The same with nnf_onnx_load_options' check_range_late. */
+int model_load_late(nnf_module **out, const char *path);
 /* Says where a model uses operators that are newer than those that the library knows. */
 void note_opset(const cli_settings *settings, const char *path, const nnf_module *model);
 /* Makes a model ready to run: cleaned, and its chains fused, of which there were *n_fused. */

@@ -75,5 +75,11 @@ expect 0 "" "$NNFUSE" fuse m.onnx -o q.onnx
 [ "$(mode q.onnx)" = 600 ] || fail "the result of a read-only model cannot be replaced"
 rm -f m.onnx p.onnx p.onnx*.data q.onnx
 
+# Weights that cannot be folded show when they are written: then it begins again without them
+expect 0 "1 chain fused" "$NNFUSE" fuse "$goldens/overflow.onnx" -o m.onnx
+expect 0 "1 chain fused" "$NNFUSE" fuse --no-verify "$goldens/overflow.onnx" -o m.onnx
+expect 2 "too large for float32" "$NNFUSE" fuse "$goldens/overflow.onnx" -o n.onnx --chain c1,y
+rm m.onnx
+
 expect_files ""
 finish

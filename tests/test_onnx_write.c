@@ -165,9 +165,33 @@ static void external_data_is_copied_beside_a_file_elsewhere(void **state) {
     rmdir(folder);
 }
 
+/* One convolution has its ReLU fused; the other one's folded weights would be infinite. */
+static void weights_that_overflow_are_left_alone_or_not_saved(void **state) {
+    (void)state;
+    const nnf_onnx_load_options late = {.map = true, .check_range_late = true};
+    for (int is_late = 0; is_late < 2; is_late++) {
+        nnf_module *graph = NULL;
+        nnf_fuse_report report = {0};
+        void *bytes = NULL;
+        size_t size = 0;
+        assert_ok(nnf_onnx_load(&graph, model_path("overflow.onnx"), is_late ? &late : NULL));
+        assert_ok(nnf_fuse(graph, NULL, &report));
+        assert_int_equal(report.n_fused, is_late ? 2 : 1);
+        if (is_late)
+            assert_error(nnf_onnx_save_memory(graph, &bytes, &size, NULL), NNF_ERROR_NOT_FUSABLE,
+                         "channel 0", "1e+30", "float32");
+        else
+            nnf_module_release(round_trip(graph));
+        assert_null(bytes);
+        nnf_fuse_report_clear(&report);
+        nnf_module_release(graph);
+    }
+}
+
 TEST_MAIN(cmocka_unit_test(an_unchanged_model_is_the_same_file),
           cmocka_unit_test(a_changed_weight_is_written),
           cmocka_unit_test(changed_options_are_written),
           cmocka_unit_test(a_graph_built_by_a_program_is_written),
           cmocka_unit_test(what_ONNX_cannot_say_is_refused),
-          cmocka_unit_test(external_data_is_copied_beside_a_file_elsewhere))
+          cmocka_unit_test(external_data_is_copied_beside_a_file_elsewhere),
+          cmocka_unit_test(weights_that_overflow_are_left_alone_or_not_saved))

@@ -12,6 +12,11 @@ typedef struct nnf_onnx_load_options {
     /* Map the file instead of reading it. A mapped file that another process truncates raises
      * SIGBUS, so only a program that owns its process should ask for this. */
     bool map;
+    /* Whether folded weights leave their dtype's range is seen when they are computed, and not when
+     * layers are fused, which would read all of them one time more. Where one does, that fails (to
+     * save, to run) with NNF_ERROR_NOT_FUSABLE, and the model is to be loaded and fused without
+     * this: then the layers are left alone. */
+    bool check_range_late;
     /* nnf_onnx_load_memory: the folder of external data files; NULL: such a model is an error. */
     const char *base_dir;
     /* nnf_onnx_load_memory: what error messages call the buffer; NULL: "<memory>". */

@@ -1,6 +1,7 @@
 /* Whether folding leaves the dtype's range somewhere: asked when a fold is made, before its
- * elements are computed. Elements are compared with a bound first, as integers, which costs as
- * little as reading them; only where some reach it are the results computed and looked at. */
+ * elements are computed, unless the weights are so large that reading them once more counts.
+ * Elements are compared with a bound first, as integers, which costs as little as reading them;
+ * only where some reach it are the results computed and looked at. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -141,11 +142,25 @@ nnf_status nnfi_folded_check_range(nnfi_folded *folded) {
     if (!folded->is_bias) {
         double bound = bound_of(folded);
         if (!source || bound == INFINITY) return NNF_OK;
+        folded->unchecked = nnfi_storage_checks_late(folded->base);
+        if (folded->unchecked) return NNF_OK;
         int64_t block = find_large(folded, source, bound);
         if (block == INT64_MAX) return NNF_OK;
         first = block * BLOCK_ELEMENTS;
         NNFI_TRY(nnfi_folded_prepare(folded));
     }
     int64_t overflow = find_overflow(folded, source, first, nnfi_folded_numel(folded) - first);
+    return overflow < 0 ? NNF_OK : overflow_error(folded, source, overflow);
+}
+
+nnf_status nnfi_folded_check_computed(const nnfi_folded *folded, int64_t first, int64_t count,
+                                      const void *computed) {
+    uint64_t bits;
+    const double infinity = INFINITY;
+    if (!folded->unchecked) return NNF_OK;
+    nnfi_from_f64(folded->dtype, &infinity, &bits, 1);
+    if (!ranges[folded->dtype].reaches(computed, count, &bits)) return NNF_OK;
+    const unsigned char *source = nnfi_folded_source(folded);
+    int64_t overflow = find_overflow(folded, source, first, count);
     return overflow < 0 ? NNF_OK : overflow_error(folded, source, overflow);
 }

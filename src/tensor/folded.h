@@ -12,7 +12,8 @@
 struct nnfi_folded {
     atomic_uint references;
     uint8_t dtype;       /* nnf_dtype */
-    bool is_bias;        /* the whole maps are applied, not only their scales */
+    bool is_bias : 1;    /* the whole maps are applied, not only their scales */
+    bool unchecked : 1;  /* whether elements leave the range is seen when they are computed */
     uint16_t n_affines;  /* applied in this order */
     nnfi_storage *base;  /* NULL: zeros */
     int64_t base_offset; /* elements */
@@ -36,8 +37,11 @@ nnfi_folded *nnfi_folded_retain(nnfi_folded *folded);
 void nnfi_folded_release(nnfi_folded *folded); /* NULL is allowed */
 bool nnfi_folded_is_shared(const nnfi_folded *folded);
 
-/* NNF_ERROR_NOT_FUSABLE where finite elements would leave the dtype's range. */
+/* NNF_ERROR_NOT_FUSABLE where finite elements would leave the dtype's range; for a base that checks
+ * late it may leave that to the second function, which looks at elements that were computed. */
 nnf_status nnfi_folded_check_range(nnfi_folded *folded);
+nnf_status nnfi_folded_check_computed(const nnfi_folded *folded, int64_t first, int64_t count,
+                                      const void *computed);
 
 /* The base's elements that it is computed from, unaligned perhaps; NULL: zeros. */
 const unsigned char *nnfi_folded_source(const nnfi_folded *folded);

@@ -14,10 +14,11 @@
 /* Models have storages by the million, too. */
 struct nnfi_storage {
     atomic_uint references;
-    uint8_t dtype;    /* nnf_dtype */
-    atomic_flag busy; /* held while `data` is made, and to look at `folded` */
-    bool lent;        /* `data` is a caller's, to be written like one's own */
-    bool is_borrowed; /* it is a borrowed_storage */
+    uint8_t dtype;        /* nnf_dtype */
+    atomic_flag busy;     /* held while `data` is made, and to look at `folded` */
+    bool lent : 1;        /* `data` is a caller's, to be written like one's own */
+    bool is_borrowed : 1; /* it is a borrowed_storage */
+    bool checks_late : 1; /* folds of it are held against their range when they are computed */
     int64_t numel;
     atomic_uint_fast64_t version;
     _Atomic(void *) data; /* aligned elements; NULL: not there yet. Set once, under `busy` */
@@ -128,6 +129,14 @@ nnf_status nnfi_storage_lend(nnfi_storage **out, nnf_dtype dtype, int64_t numel,
     return NNF_OK;
 }
 
+void nnfi_storage_check_late(nnfi_storage *storage) {
+    storage->checks_late = true;
+}
+
+bool nnfi_storage_checks_late(const nnfi_storage *storage) {
+    return storage->checks_late;
+}
+
 void nnfi_storage_on_release(nnfi_storage *storage, void (*release)(void *payload), void *payload) {
     borrowed_storage *borrowed = (borrowed_storage *)storage;
     borrowed->release = release;
@@ -219,6 +228,12 @@ static nnf_status make_data(nnfi_storage *storage) {
     else
         nnfi_folded_compute(folded, source ? source : nnfi_folded_source(folded), 0, storage->numel,
                             data);
+    nnf_status status =
+        folded ? nnfi_folded_check_computed(folded, 0, storage->numel, data) : NNF_OK;
+    if (status != NNF_OK) {
+        free_elements(data);
+        return status;
+    }
     nnfi_folded_release(folded);
     storage->folded = NULL;
     atomic_store_explicit(&storage->data, data, memory_order_release);
@@ -258,10 +273,12 @@ nnf_status nnfi_storage_read(nnfi_storage *storage, int64_t first, int64_t count
     size_t size = nnf_dtype_size(storage->dtype);
     nnfi_folded *folded = nnfi_storage_is_deferred(storage) ? nnfi_storage_folded(storage) : NULL;
     nnf_status status = folded ? nnfi_folded_prepare(folded) : NNF_OK;
-    if (status == NNF_OK && folded)
+    if (status == NNF_OK && folded) {
         nnfi_folded_compute(folded, nnfi_folded_source(folded), first, count, out);
-    else if (status == NNF_OK && count > 0)
+        status = nnfi_folded_check_computed(folded, first, count, out);
+    } else if (status == NNF_OK && count > 0) {
         memcpy(out, nnfi_storage_bytes(storage) + (size_t)first * size, (size_t)count * size);
+    }
     nnfi_folded_release(folded);
     return status;
 }

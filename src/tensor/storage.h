@@ -13,6 +13,10 @@ nnf_status nnfi_storage_borrow(nnfi_storage **out, nnf_dtype dtype, int64_t nume
                                const void *data);
 /* What to call when a borrowed storage goes: set last, so that a failed call doesn't. */
 void nnfi_storage_on_release(nnfi_storage *storage, void (*release)(void *payload), void *payload);
+/* Folds of a borrowed storage will not read it to know whether they leave their dtype's range: they
+ * look at what they compute, and that fails then. To be said before anybody shares the storage. */
+void nnfi_storage_check_late(nnfi_storage *storage);
+bool nnfi_storage_checks_late(const nnfi_storage *storage);
 /* Over aligned memory of the caller's, who keeps it as long as the storage lives: written in place.
  */
 nnf_status nnfi_storage_lend(nnfi_storage **out, nnf_dtype dtype, int64_t numel, void *data);

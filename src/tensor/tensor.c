@@ -149,6 +149,10 @@ nnf_status nnf_tensor_borrow(nnf_tensor **out, nnf_dtype dtype, int ndim, const 
     return NNF_OK;
 }
 
+void nnfi_tensor_check_late(nnf_tensor *tensor) {
+    nnfi_storage_check_late(tensor->storage);
+}
+
 nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor) {
     nnf_tensor *copy = allocate(tensor->ndim);
     if (!copy) return nnfi_error_memory(sizeof *copy, "a tensor");

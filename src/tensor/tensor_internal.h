@@ -28,6 +28,8 @@ void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin);
 bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b);
 /* Makes two tensors of one dtype and shape, whose elements are equal, count as the same. */
 void nnfi_tensor_set_same(nnf_tensor *tensor, nnf_tensor *equal);
+/* nnfi_storage_check_late for a borrowed tensor. */
+void nnfi_tensor_check_late(nnf_tensor *tensor);
 
 /* How the element at a row-major index finds its channel, for a scale along an axis: the tensor is
  * seen as [groups, outer, channels, inner]; the element's channel is group * channels + channel.

@@ -1,6 +1,6 @@
 """Writes the models that the test of hostile files reads: tests/goldens/onnx/hostile_<name>.onnx.
 Each is a well-formed file whose shapes contradict each other only where a value of the run, or
-what the file declares, comes in."""
+what the file declares, comes in. And overflow.onnx, with weights that cannot be folded."""
 import numpy as np
 from make_onnx import F, T, h, numpy_helper, save
 
@@ -52,7 +52,24 @@ def hostile_declared():
                      h.make_tensor_value_info("u", T.INT64, [1, 60])])
 
 
+def floats(name, shape, value):
+    return numpy_helper.from_array(np.full(shape, value, np.float32), name)
+
+
+def overflow():
+    """Weights of 1e30 before a batch norm that multiplies by 1e10: what runs stays finite, since
+    the layer before gives values of about 1e-20."""
+    save("overflow", [node("Conv", ["x", "w0"], ["c0"]), node("Relu", ["c0"], ["r0"]),
+                      node("Conv", ["r0", "w1"], ["c1"]),
+                      node("BatchNormalization", ["c1", "scale", "zero", "zero", "one"], ["y"])],
+         [floats("w0", [2, 1, 1, 1], 1e-20), floats("w1", [2, 2, 3, 3], 1e30),
+          floats("scale", [2], 1e10), floats("zero", [2], 0), floats("one", [2], 1)],
+         inputs=[h.make_tensor_value_info("x", F, [1, 1, 4, 4])],
+         outputs=[h.make_tensor_value_info("y", F, [1, 2, 2, 2])])
+
+
 if __name__ == "__main__":
     hostile_reshape()
     hostile_split()
     hostile_declared()
+    overflow()

@@ -7,10 +7,11 @@
 
 /* Takes `bytes` over. */
 static nnf_status load(nnf_module **out, nnfi_bytes *bytes, const char *name, const char *folder,
-                       bool map) {
+                       const nnf_onnx_load_options *options) {
     nnfi_source *source;
     nnf_module *module;
-    NNFI_TRY(nnfi_source_new(&source, bytes, name, folder, map));
+    NNFI_TRY(nnfi_source_new(&source, bytes, name, folder, options->map));
+    source->check_range_late = options->check_range_late;
     nnf_status status = nnf_graph_new(&module);
     if (status != NNF_OK) {
         nnfi_source_release(source);
@@ -31,17 +32,19 @@ static nnf_status load(nnf_module **out, nnfi_bytes *bytes, const char *name, co
     return NNF_OK;
 }
 
+static const nnf_onnx_load_options defaults;
+
 nnf_status nnf_onnx_load(nnf_module **out, const char *path, const nnf_onnx_load_options *options) {
     nnfi_bytes *bytes;
     if (!out || !path) return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_load needs a path");
-    bool map = options && options->map;
-    NNFI_TRY(nnfi_bytes_read(&bytes, path, map));
+    if (!options) options = &defaults;
+    NNFI_TRY(nnfi_bytes_read(&bytes, path, options->map));
     char *folder = nnfi_path_folder(path);
     if (!folder) {
         nnfi_bytes_release(bytes);
         return nnfi_error_memory(strlen(path), "a path");
     }
-    nnf_status status = load(out, bytes, path, folder, map);
+    nnf_status status = load(out, bytes, path, folder, options);
     nnfi_free(folder);
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
 }
@@ -52,10 +55,10 @@ nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
     if (!out || (!data && size > 0)) {
         return nnf_error(NNF_ERROR_INVALID, "nnf_onnx_load_memory needs a buffer");
     }
-    const char *name = options && options->name ? options->name : "<memory>";
+    if (!options) options = &defaults;
+    const char *name = options->name ? options->name : "<memory>";
     NNFI_TRY(nnfi_bytes_copy(&bytes, data, size));
-    nnf_status status =
-        load(out, bytes, name, options ? options->base_dir : NULL, options && options->map);
+    nnf_status status = load(out, bytes, name, options->base_dir, options);
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", name);
 }
 

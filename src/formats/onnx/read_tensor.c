@@ -56,11 +56,14 @@ static void release_bytes(void *payload) {
 }
 
 static nnf_status borrow(nnf_tensor **out, const nnfi_tensor_proto *proto, nnf_dtype dtype,
-                         nnfi_bytes *bytes, size_t offset) {
+                         const nnfi_source *source, nnfi_bytes *bytes, size_t offset) {
     nnf_status status =
         nnf_tensor_borrow(out, dtype, proto->ndim, proto->dims, nnfi_bytes_data(bytes) + offset,
                           release_bytes, nnfi_bytes_retain(bytes));
-    if (status != NNF_OK) nnfi_bytes_release(bytes);
+    if (status != NNF_OK)
+        nnfi_bytes_release(bytes);
+    else if (source->check_range_late)
+        nnfi_tensor_check_late(*out);
     return status;
 }
 
@@ -198,7 +201,7 @@ static nnf_status external_tensor(nnf_tensor **out, nnfi_source *source,
     nnfi_bytes *bytes;
     size_t offset, size;
     NNFI_TRY(nnfi_tensor_proto_external(&bytes, &offset, &size, source, proto));
-    return borrow(out, proto, dtype, bytes, offset);
+    return borrow(out, proto, dtype, source, bytes, offset);
 }
 
 /* ---- Where the elements stand in a typed field ---- */
@@ -271,5 +274,5 @@ nnf_status nnfi_tensor_proto_tensor(nnf_tensor **out, nnfi_source *source,
     if (!proto->has_raw) return typed_tensor(out, proto, row, numel);
     int64_t has = (int64_t)(proto->raw.end - proto->raw.begin);
     if (has != nbytes) return tensor_error(proto, "raw_data has", has, nbytes, "bytes");
-    return borrow(out, proto, row->dtype, source->bytes, proto->raw.begin);
+    return borrow(out, proto, row->dtype, source, source->bytes, proto->raw.begin);
 }

@@ -27,10 +27,11 @@ typedef struct nnfi_external_file {
 typedef struct nnfi_source nnfi_source;
 struct nnfi_source {
     nnfi_bytes *bytes;
-    char *name;      /* for errors */
-    char *folder;    /* of external data; NULL: there is none */
-    bool map;        /* how external data is read */
-    uint64_t number; /* of nnfi_origin */
+    char *name;            /* for errors */
+    char *folder;          /* of external data; NULL: there is none */
+    bool map;              /* how external data is read */
+    bool check_range_late; /* of folds of the file's weights; nnf_onnx_load_options */
+    uint64_t number;       /* of nnfi_origin */
     int64_t ir_version, opset;
     nnfi_span graph;    /* the graph's field with its tag */
     nnfi_piece *pieces; /* and one behind the last */
