@@ -344,6 +344,11 @@ static int print_json(const bench_job *job) {
     return json_print(object);
 }
 
+static int tell(const bench_job *job) {
+    if (job->settings->json) return print_json(job);
+    return job->settings->quiet ? STATUS_DONE : print_text(job);
+}
+
 static int run_bench(const cli_settings *settings) {
     bench_job job = {.settings = settings, .n_sides = settings->against != NULL ? 2 : 1};
     int status = side_load(&job.sides[0], settings->operands[0]);
@@ -354,7 +359,7 @@ static int run_bench(const cli_settings *settings) {
         status = bindings_make(&job.bindings, settings, job.sides[0].model);
     }
     if (status == STATUS_DONE) status = measure(&job);
-    if (status == STATUS_DONE) status = settings->json ? print_json(&job) : print_text(&job);
+    if (status == STATUS_DONE) status = tell(&job);
     bindings_clear(&job.bindings);
     for (size_t i = 0; i < job.n_sides; i++)
         side_clear(&job.sides[i]);

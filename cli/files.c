@@ -10,7 +10,7 @@
 /* One command writes one model at a time: a file and perhaps its data file. The handler reads a
  * path only where it is set. */
 typedef struct temporary {
-    char path[4096];
+    char path[PATH_SIZE];
     volatile sig_atomic_t set;
 } temporary;
 static temporary model_file, data_file;
@@ -34,6 +34,16 @@ void files_remove_temporary(void) {
 
 const char *input_name(const char *path) {
     return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+bool path_beside(char out[PATH_SIZE], const char *path, const char *name, size_t length) {
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+    if (folder >= PATH_SIZE || length >= PATH_SIZE - folder) return false;
+    memcpy(out, path, folder);
+    memcpy(out + folder, name, length);
+    out[folder + length] = '\0';
+    return true;
 }
 
 static nnf_status read_stream(void **data, size_t *size, FILE *file, const char *name) {

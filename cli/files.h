@@ -12,6 +12,11 @@ nnf_status file_read(void **data, size_t *size, const char *path);
 /* What an error message calls a path: "standard input" for "-". */
 const char *input_name(const char *path);
 
+/* The path of a file that the first `length` bytes of `name` are, as seen from the folder of
+ * `path`; false: it is longer than the system takes. */
+enum { PATH_SIZE = 4096 };
+bool path_beside(char out[PATH_SIZE], const char *path, const char *name, size_t length);
+
 /* A file that is written under a temporary name beside `path` and renamed when it is whole; it
  * keeps the permissions of the one that it replaces, which a link at `path` leads to. "-": standard
  * output, which is not renamed. */

@@ -177,6 +177,10 @@ static int add_shape(cli_bindings *out, const nnf_module *graph, const char *tex
     const char *name = NULL, *sizes = NULL;
     int status = split_binding(&name, &sizes, "--shape", text, graph);
     if (status != STATUS_DONE) return status;
+    for (size_t i = 0; i < out->options.n_shapes; i++) {
+        if (strcmp(out->shapes[i].name, name) == 0)
+            return fail(STATUS_USAGE, "the shape of the input '%s' is given twice", name);
+    }
     nnf_named_shape *shape = &out->shapes[out->options.n_shapes];
     shape->name = name;
     if (!parse_shape(sizes, &shape->ndim, shape->shape)) {

@@ -76,7 +76,7 @@ static const option options[] = {
     {"json", 0, NULL, FOR_ALL, FLAG, AT(json), 0, 0, "print the result as one JSON object"},
     {"verbose", 'v', NULL, FOR_FUSE, FLAG, AT(verbose), 0, 0, "print long lists to their end"},
     {"quiet", 'q', NULL, FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, FLAG, AT(quiet), 0, 0,
-     "print errors only"},
+     "print errors only, and what --json asks for"},
     {"help", 'h', NULL, FOR_ALL, FLAG, AT(help), 0, 0, "print this help"},
 };
 enum { N_OPTIONS = sizeof options / sizeof options[0] };
@@ -208,15 +208,19 @@ static int set_option(cli_settings *out, const option *o, const char *value) {
 }
 
 /* Options that say nothing beside another one: who gives both expects something else. */
+enum { MOST_OTHERS = 8 };
 static const struct {
-    const char *name, *other, *why;
+    const char *name, *others[MOST_OTHERS], *why;
 } contradictions[] = {
-    {"no-verify", "labels", "the right answers are counted in the check that it leaves out"},
-    {"no-verify", "tolerance", "there is no difference to hold against it without the check"},
-    {"no-verify", "input", "without the check the model is not run"},
-    {"chain", "only", "the chains that it names are fused, and no others"},
-    {"chain", "skip", "the chains that it names are fused, and no others"},
-    {"chain", "strict", "the chains that it names are fused, and no others"},
+    {"dry-run",
+     {"no-verify", "labels", "tolerance", "input", "shape", "int-max", "seed"},
+     "nothing is written, and so there is nothing to check"},
+    {"dry-run", {"external-data"}, "nothing is written"},
+    {"no-verify", {"labels"}, "the right answers are counted in the check that it leaves out"},
+    {"no-verify", {"tolerance"}, "there is no difference to hold against it without the check"},
+    {"no-verify", {"input", "shape", "int-max", "seed"}, "without the check the model is not run"},
+    {"chain", {"only", "skip", "strict"}, "the chains that it names are fused, and no others"},
+    {"no-fuse", {"only", "skip", "strict"}, "they choose among fusions, and nothing is fused"},
 };
 enum { N_CONTRADICTIONS = sizeof contradictions / sizeof contradictions[0] };
 
@@ -230,10 +234,14 @@ static bool is_given(const cli_settings *settings, const char *name) {
 
 static int check_contradictions(const cli_settings *settings) {
     for (int i = 0; i < N_CONTRADICTIONS; i++) {
-        const char *name = contradictions[i].name, *other = contradictions[i].other;
-        if (!is_given(settings, name) || !is_given(settings, other)) continue;
-        return fail(STATUS_USAGE, "--%s and --%s do not go together: %s", name, other,
-                    contradictions[i].why);
+        const char *name = contradictions[i].name;
+        if (!is_given(settings, name)) continue;
+        for (int o = 0; o < MOST_OTHERS && contradictions[i].others[o] != NULL; o++) {
+            const char *other = contradictions[i].others[o];
+            if (!is_given(settings, other)) continue;
+            return fail(STATUS_USAGE, "--%s and --%s do not go together: %s", name, other,
+                        contradictions[i].why);
+        }
     }
     if (settings->labels != NULL && settings->inputs.n == 0)
         return fail(STATUS_USAGE,

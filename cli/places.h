@@ -8,7 +8,8 @@
 bool same_file(const char *a, const char *b);
 
 /* Refuses a path that the command reads from: one of --input, --labels and, where `model` is given,
- * the model's; and a file that may not be written. An exit status, told about already. */
+ * the model's and those of its weights; and a file that may not be written. An exit status, told
+ * about already. */
 int check_place(const char *path, const cli_settings *settings, const nnf_module *graph,
                 const char *model);
 

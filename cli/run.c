@@ -301,8 +301,9 @@ static int print_json(const run_job *job, int64_t n_right) {
 static int tell(const run_job *job) {
     int64_t n_right = 0;
     int status = job->bindings.labels != NULL ? count_right(job, &n_right) : STATUS_DONE;
-    if (status != STATUS_DONE || job->settings->quiet || writes_stdout(job)) return status;
-    return job->settings->json ? print_json(job, n_right) : print_text(job, n_right);
+    if (status != STATUS_DONE || writes_stdout(job)) return status;
+    if (job->settings->json) return print_json(job, n_right);
+    return job->settings->quiet ? STATUS_DONE : print_text(job, n_right);
 }
 
 static int prepare(run_job *job) {

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "files.h"
+
 /* Of data files that stay, so many are named: some exporters write one for each weight. */
 enum { MOST_NAMED = 4 };
 
@@ -14,15 +16,8 @@ int64_t file_bytes(const char *path) {
 
 /* The size of the file that is at `location`, seen from the folder of `out`. */
 static int64_t bytes_beside(const char *out, const char *location) {
-    const char *slash = strrchr(out, '/');
-    int folder = slash != NULL ? (int)(slash - out) + 1 : 0;
-    size_t size = (size_t)folder + strlen(location) + 1;
-    char *path = malloc(size);
-    if (path == NULL) return -1;
-    snprintf(path, size, "%.*s%s", folder, out, location);
-    int64_t bytes = file_bytes(path);
-    free(path);
-    return bytes;
+    char path[PATH_SIZE];
+    return path_beside(path, out, location, strlen(location)) ? file_bytes(path) : -1;
 }
 
 int written_note(written_files *files, const nnf_pending_file *pending, const char *out) {

@@ -33,6 +33,12 @@ prints() {
     [ -z "$1" ] || grep -qF -- "$1" out err || fail "does not print '$1': ${2-}"
 }
 
+# silent COMMAND...: it succeeds and prints nothing.
+silent() {
+    expect 0 "" "$@"
+    [ -z "$(cat out err)" ] || fail "is not silent: $*"
+}
+
 # The files in the folder but the test's own.
 expect_files() {
     files=$(find . -type f ! -name out ! -name err | sort | tr '\n' ' ')

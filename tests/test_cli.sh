@@ -34,17 +34,36 @@ if [ -n "${NNFUSE_OPENMP:-}" ]; then
     OMP_NUM_THREADS=100000 expect 0 "7 chains" "$NNFUSE" fuse "$model" -o t.onnx
 fi
 rm -f t.onnx
-for option in "--labels $labels" "--tolerance 1" "--input $images"; do
-    # shellcheck disable=SC2086
-    expect 1 "--no-verify and ${option%% *} do not go together" \
-        "$NNFUSE" fuse "$model" --no-verify $option
-done
-expect 1 "--chain and --skip do not go together" "$NNFUSE" fuse "$model" --chain a,b --skip series
+
+# Options that say nothing beside another one
+# together COMMAND OPTION OTHER...: it refuses the option with each of the others.
+together() {
+    command=$1 option=$2
+    shift 2
+    for other; do
+        # shellcheck disable=SC2086
+        expect 1 "${option%% *} and ${other%% *} do not go together" \
+            "$NNFUSE" "$command" "$model" $other $option
+    done
+}
+together fuse --no-verify "--labels $labels" "--tolerance 1" "--input $images" \
+    "--shape image=2,1,8,8" "--seed 2" "--int-max 3"
+together fuse --dry-run "--labels $labels" "--tolerance 1" "--input $images" \
+    "--shape image=2,1,8,8" "--seed 2" "--int-max 3" --external-data --no-verify
+together fuse "--chain a,b" "--only series" "--skip series" --strict
+together run --no-fuse "--only series" "--skip series" --strict
+together bench --no-fuse "--only series" "--skip series" --strict
 NNFUSE_KERNELS=ref expect 2 "there are no kernels 'ref'" "$NNFUSE" run "$model"
 NNFUSE_KERNELS='' expect 0 "" "$NNFUSE" run "$model"
 expect 1 "no input 'picture'" "$NNFUSE" run "$model" --input picture="$images"
 expect 1 "no output 'y'" "$NNFUSE" run "$model" --output y=y.npy
 expect 1 "--shape takes sizes" "$NNFUSE" run "$model" --shape image=1,x
+expect 1 "the input 'image' is given twice" "$NNFUSE" run "$model" -i "$images" -i image="$images"
+for command in fuse run "verify $model" bench; do
+    # shellcheck disable=SC2086
+    expect 1 "the shape of the input 'image' is given twice" \
+        "$NNFUSE" $command "$model" --shape image=1,1,8,8 --shape 2,1,8,8
+done
 expect 1 "" "$NNFUSE" fuse "$model" -o - --json
 expect_files ""
 
@@ -206,6 +225,23 @@ open("new.onnx", "wb").write(bytes.replace(old, old[:-1] + b"\x1d"))' "$onnx/cha
     rm new.onnx
 }
 
+# A shape beside a value can only be the value's own
+expect 2 "for the input 'image', but what is given for it has the shape [450, 1, 8, 8]" \
+    "$NNFUSE" run "$model" -i "$images" --shape image=2,1,8,8
+default=$onnx/default_value.onnx
+expect 2 "for the input 'w', but its default value has the shape [3]; leave the shape out" \
+    "$NNFUSE" run "$default" --shape w=2
+expect 0 "input x  float32 [3]" "$NNFUSE" run "$default" --shape w=3
+expect 0 "input x  float32 [3]" "$NNFUSE" run "$default"
+expect 2 "the dimension 'n' is given as 2 and, by the input 'w', as 3" \
+    "$NNFUSE" run "$default" --shape x=2
+
+# Quiet: errors, and the JSON that is asked for
+silent "$NNFUSE" fuse "$model" -q -o q.onnx
+silent "$NNFUSE" verify "$model" q.onnx -q
+silent "$NNFUSE" run "$model" -q -i "$images" --labels "$labels"
+rm q.onnx
+
 # A reader of standard output that goes away is no error to speak of
 for arguments in "fuse $model -o -" "run $model -i $images -o -" "inspect $model --json" operators; do
     # shellcheck disable=SC2086
@@ -231,7 +267,8 @@ assert r["inputs"] == [
     expect 3 "" "$NNFUSE" fuse "$model" -o f.onnx --json --tolerance 1e-12
     python3 -c 'import json; r = json.load(open("out")); assert r["output"] is None' ||
         fail "fuse --json with a difference"
-    for arguments in operators "inspect $model" "run $model" "verify $model f.onnx"; do
+    for arguments in operators "inspect $model" "run $model" "verify $model f.onnx" \
+        "fuse $model -nq" "run $model -q" "verify $model f.onnx -q"; do
         # shellcheck disable=SC2086
         expect 0 "" "$NNFUSE" $arguments --json
         python3 -c 'import json; json.load(open("out"))' || fail "$arguments --json"

@@ -48,6 +48,12 @@ assert abs(result["ratio"] - sides[0]["median_ms"] / sides[1]["median_ms"]) < 1e
 assert (result["runs"], result["warmup"], result["threads"]) == (2, 1, 1)
 END
 
+# Quiet: nothing but the JSON that is asked for
+bench 0 "$model" --quiet
+[ -z "$(cat out err)" ] || fail "is not silent: --quiet"
+bench 0 "$model" --quiet --json
+prints '"median_ms": [0-9.]+'
+
 # Errors
 bench 1
 prints "takes MODEL"

@@ -25,8 +25,18 @@ END
 fi
 expect 4 "it holds weights of 'external.onnx'" "$NNFUSE" fuse external.onnx -o external.data
 expect 4 "it holds weights" "$NNFUSE" fuse external.onnx -o external.data --external-data
+ln -s external.data link.data
+for place in external.data "$PWD/external.data" link.data; do
+    expect 1 "$place is a data file of the model" "$NNFUSE" run external.onnx -o "$place"
+    expect 1 "$place is a data file of the model" "$NNFUSE" run alone/../external.onnx -o "$place"
+done
+long=$(printf '%0200d' 0).onnx
+expect 0 "written" "$NNFUSE" fuse external.onnx -o "$long" --external-data
+expect 1 "is a data file of the model" "$NNFUSE" run "$long" -o "$long.data"
+expect 0 "written to y.npy" "$NNFUSE" run "$long" -o y.npy
+expect 0 "written to y.npy" "$NNFUSE" run "$long" -o y.npy
 cmp -s external.data "$goldens/external.data" || fail "weights were written over"
-rm -r alone o.onnx external.onnx external.data
+rm -r alone o.onnx external.onnx external.data link.data "$long" "$long.data" y.npy
 
 # Results never replace what they are computed from
 cp "$model" m.onnx && cp "$images" x.npy && cp "$labels" l.npy

@@ -22,11 +22,12 @@ typedef struct nnf_named_shape {
 } nnf_named_shape;
 
 typedef struct nnf_verify_options {
-    /* Inputs to use. Those that are not given are made: N(0,1) for floats (splitmix64 started from
-     * `seed` and the input's name, Box-Muller), integers in [0, int_max]. Their shapes come from
-     * the graph and from `shapes`; a symbol that a given input or shape fixes has that size
-     * everywhere; else an unknown first dimension is 1, and another one is an error that names the
-     * input and the dimension. */
+    /* Inputs to use. Those that are not given are the file's default values or are made: N(0,1) for
+     * floats (splitmix64 started from `seed` and the input's name, Box-Muller), integers in
+     * [0, int_max]. Their shapes come from the graph and from `shapes` (for an input that is given
+     * or has a default value, another shape than that one's is an error); a symbol that an input's
+     * value or shape fixes has that size everywhere; else an unknown first dimension is 1, and
+     * another one is an error that names the input and the dimension. */
     const nnf_named_tensor *inputs;
     size_t n_inputs;
     const nnf_named_shape *shapes;

@@ -109,6 +109,13 @@ static const nnf_named_tensor *given_tensor(const nnf_verify_options *options, c
     return NULL;
 }
 
+/* What is given for an input, or the file's own value of it; NULL: its numbers are to be made. */
+static nnf_tensor *input_value(const resolver *r, size_t input) {
+    const nnf_named_tensor *given = given_tensor(r->options, input_name(r->graph, input));
+    nnf_value value = nnf_graph_input(r->graph, input);
+    return given != NULL ? given->tensor : nnf_graph_value_constant(r->graph, value);
+}
+
 static const nnf_named_shape *given_shape(const nnf_verify_options *options, const char *name) {
     for (size_t i = 0; i < options->n_shapes; i++) {
         if (strcmp(options->shapes[i].name, name) == 0) return &options->shapes[i];
@@ -170,6 +177,24 @@ static nnf_status bind_given(resolver *r, size_t input, int ndim, const int64_t 
     return NNF_OK;
 }
 
+/* A shape is meant for random numbers: beside a tensor it can only be the tensor's own. */
+static nnf_status check_shape(const resolver *r, size_t input, const nnf_tensor *tensor,
+                              const nnf_named_shape *shape) {
+    const char *name = input_name(r->graph, input);
+    int ndim = nnf_tensor_ndim(tensor);
+    size_t size = (size_t)ndim * sizeof shape->shape[0];
+    if (ndim == shape->ndim && memcmp(nnf_tensor_shape(tensor), shape->shape, size) == 0)
+        return NNF_OK;
+    char wanted[NNFI_SHAPE_TEXT], actual[NNFI_SHAPE_TEXT];
+    return nnf_error(NNF_ERROR_SHAPE,
+                     "the shape %s is given for the input '%s', but %s has the shape %s; leave the "
+                     "shape out, or give the input a value of that shape",
+                     nnfi_shape_text(wanted, sizeof wanted, shape->ndim, shape->shape), name,
+                     given_tensor(r->options, name) != NULL ? "what is given for it"
+                                                            : "its default value",
+                     nnfi_shape_text(actual, sizeof actual, ndim, nnf_tensor_shape(tensor)));
+}
+
 static nnf_status check_dtype(const resolver *r, size_t input, const nnf_tensor *tensor) {
     const nnf_type_info *info = input_info(r->graph, input);
     nnf_dtype given = nnf_tensor_dtype(tensor);
@@ -183,14 +208,15 @@ static nnf_status check_dtype(const resolver *r, size_t input, const nnf_tensor 
 static nnf_status bind_symbols(resolver *r) {
     size_t n = nnf_graph_n_inputs(r->graph);
     for (size_t i = 0; i < n; i++) {
-        const nnf_named_tensor *tensor = given_tensor(r->options, input_name(r->graph, i));
+        const nnf_tensor *tensor = input_value(r, i);
         const nnf_named_shape *shape = given_shape(r->options, input_name(r->graph, i));
+        if (shape != NULL && tensor != NULL) NNFI_TRY(check_shape(r, i, tensor, shape));
         if (tensor != NULL) {
-            NNFI_TRY(check_dtype(r, i, tensor->tensor));
-            NNFI_TRY(bind_given(r, i, nnf_tensor_ndim(tensor->tensor),
-                                nnf_tensor_shape(tensor->tensor)));
+            NNFI_TRY(check_dtype(r, i, tensor));
+            NNFI_TRY(bind_given(r, i, nnf_tensor_ndim(tensor), nnf_tensor_shape(tensor)));
+        } else if (shape != NULL) {
+            NNFI_TRY(bind_given(r, i, shape->ndim, shape->shape));
         }
-        if (shape != NULL) NNFI_TRY(bind_given(r, i, shape->ndim, shape->shape));
     }
     for (size_t i = 0; i < n; i++) {
         const nnf_type_info *info = input_info(r->graph, i);
@@ -278,10 +304,9 @@ static nnf_status settle_shape(const resolver *r, size_t input, int *ndim, int64
 
 static nnf_status make_input(nnf_tensor **out, const resolver *r, size_t input) {
     const char *name = input_name(r->graph, input);
-    const nnf_named_tensor *given = given_tensor(r->options, name);
-    nnf_tensor *standard = nnf_graph_value_constant(r->graph, nnf_graph_input(r->graph, input));
-    if (given != NULL || standard != NULL) {
-        *out = nnf_tensor_retain(given != NULL ? given->tensor : standard);
+    nnf_tensor *value = input_value(r, input);
+    if (value != NULL) {
+        *out = nnf_tensor_retain(value);
         return NNF_OK;
     }
     const nnf_type_info *info = input_info(r->graph, input);

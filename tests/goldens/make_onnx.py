@@ -201,6 +201,14 @@ def node_names():
                         for i, name in enumerate(names)], [])
 
 
+def default_value():
+    """An input of any size with a value of three elements."""
+    save("default_value", [h.make_node("Mul", ["x", "w"], ["y"])],
+         [numpy_helper.from_array(np.arange(1, 4, dtype=np.float32), "w")],
+         inputs=[h.make_tensor_value_info(n, F, ["n"]) for n in ("x", "w")],
+         outputs=[h.make_tensor_value_info("y", F, ["n"])])
+
+
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     traps()
@@ -211,3 +219,4 @@ if __name__ == "__main__":
     nested_capture()
     unknown_ranks()
     node_names()
+    default_value()
