@@ -1,9 +1,7 @@
 #include "places.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,47 +26,14 @@ static bool would_replace(const char *path, const char *source) {
     return source != NULL && is_file(path) && same_file(path, source);
 }
 
-/* ---- Data files ---- */
-
-/* Whether a string of a model's, with its length in front, leads to the file at `path`. */
-static bool leads_to(const unsigned char *at, const unsigned char *end, const char *model,
-                     const char *path) {
+/* Whether the model, read from the file `model`, has weights in the file at `path`. */
+static bool has_weights_in(const nnf_module *graph, const char *model, const char *path) {
     char file[PATH_SIZE];
-    size_t length = at < end ? *at++ : 0;
-    /* No path has a length of more than two of protobuf's digits to the base 128. */
-    if (length >= 128 && at < end) length += ((size_t)*at++ - 1) * 128;
-    return length <= (size_t)(end - at) && path_beside(file, model, (const char *)at, length) &&
-           same_file(path, file);
-}
-
-/* Whether a model of these bytes has weights in the file at `path`. The bytes are searched for what
- * an entry of a tensor's external_data begins with, so that all tensors count: those too that are
- * in subgraphs and in nodes which nnfuse does not know, and which it never reads. */
-static bool names_file(const unsigned char *bytes, size_t size, const char *model,
-                       const char *path) {
-    static const char key[] = "\n\blocation\x12"; /* field 1 of 8 bytes; the tag of field 2 */
-    const size_t length = sizeof key - 1;
-    const unsigned char *end = bytes + size, *at = bytes;
-    for (; (at = memchr(at, key[0], (size_t)(end - at))) != NULL; at++) {
-        if ((size_t)(end - at) > length && memcmp(at, key, length) == 0 &&
-            leads_to(at + length, end, model, path))
+    const char *location;
+    for (size_t i = 0; (location = nnf_onnx_data_file(graph, i)) != NULL; i++)
+        if (path_beside(file, model, location, strlen(location)) && would_replace(path, file))
             return true;
-    }
     return false;
-}
-
-static bool has_weights_in(const char *model, const char *path) {
-    struct stat info;
-    if (!is_file(model) || !is_file(path)) return false;
-    int file = open(model, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    size_t size = fstat(file, &info) == 0 ? (size_t)info.st_size : 0;
-    void *bytes = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0) : MAP_FAILED;
-    close(file);
-    if (bytes == MAP_FAILED) return false;
-    bool names = names_file(bytes, size, model, path);
-    munmap(bytes, size);
-    return names;
 }
 
 /* ---- What is asked ---- */
@@ -81,7 +46,7 @@ static int refuse(const char *path, const char *what) {
 int check_place(const char *path, const cli_settings *settings, const nnf_module *graph,
                 const char *model) {
     if (would_replace(path, model)) return refuse(path, "the model");
-    if (model != NULL && has_weights_in(model, path))
+    if (model != NULL && has_weights_in(graph, model, path))
         return refuse(path, "a data file of the model");
     if (would_replace(path, settings->labels)) return refuse(path, "the file of --labels");
     for (size_t i = 0; i < settings->inputs.n; i++) {

@@ -31,6 +31,10 @@ NNF_API nnf_status nnf_onnx_load(nnf_module **out, const char *path,
 NNF_API nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
                                         const nnf_onnx_load_options *options);
 
+/* The data files that a Graph's weights were read from, from number 0 on, as the model names them:
+ * relative to its folder. NULL behind the last. */
+NNF_API const char *nnf_onnx_data_file(const nnf_module *graph, size_t index);
+
 /* The opset of ONNX's own domain that a Graph's file uses; 0: it came from no file, or uses none.
  * In one that is newer than the newest that nnfuse knows, operators that changed may be Opaque. */
 NNF_API int64_t nnf_onnx_opset(const nnf_module *graph);

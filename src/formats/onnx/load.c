@@ -62,10 +62,20 @@ nnf_status nnf_onnx_load_memory(nnf_module **out, const void *data, size_t size,
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", name);
 }
 
-int64_t nnf_onnx_opset(const nnf_module *graph) {
+/* NULL where no file gave the graph. */
+static const nnfi_source *source_of(const nnf_module *graph) {
     const nnfi_graph *of = graph ? nnfi_graph_of(graph) : NULL;
-    const nnfi_source *source = of ? of->source_data : NULL;
+    return of ? of->source_data : NULL;
+}
+
+int64_t nnf_onnx_opset(const nnf_module *graph) {
+    const nnfi_source *source = source_of(graph);
     return source ? source->opset : 0;
+}
+
+const char *nnf_onnx_data_file(const nnf_module *graph, size_t index) {
+    const nnfi_source *source = source_of(graph);
+    return source && index < source->n_files ? source->files[index].location : NULL;
 }
 
 int nnf_onnx_newest_opset(void) {
