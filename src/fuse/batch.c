@@ -154,6 +154,7 @@ static nnf_status make_report(nnf_fuse_report *report, const nnfi_batch *batch) 
 }
 
 void nnf_fuse_report_clear(nnf_fuse_report *report) {
+    if (!report) return;
     nnfi_free(report->dropped);
     *report = (nnf_fuse_report){0};
 }

@@ -50,7 +50,8 @@ nnf_status nnf_fuse_known_modules(nnf_module **fused, nnf_module *const *modules
                                   bool is_qat, const nnf_mapping *additional) {
     if (n == 0) return nnf_error(NNF_ERROR_INVALID, "a chain without modules cannot be fused");
     for (size_t i = 0; i < n; i++)
-        if (!modules[i]) return nnf_error(NNF_ERROR_INVALID, "module %zu of the chain is NULL", i);
+        if (!modules || !modules[i])
+            return nnf_error(NNF_ERROR_INVALID, "module %zu of the chain is NULL", i);
     nnfi_chain_row row;
     NNFI_TRY(nnfi_row_of_modules(&row, modules, n, additional));
     NNFI_TRY(nnfi_fuse_by_row(fused, modules, n, is_qat, &row));

@@ -215,6 +215,9 @@ bool nnfi_mapping_find(nnfi_chain_row *row, const char *const *types, size_t n,
 
 nnf_status nnf_get_fuser_method(nnf_fuser_method *method, void **payload, const char *const *types,
                                 size_t n, const nnf_mapping *additional) {
+    for (size_t i = 0; i < n; i++)
+        if (!types || !types[i])
+            return nnf_error(NNF_ERROR_INVALID, "type %zu of the sequence is NULL", i);
     nnfi_chain_row row;
     if (nnfi_mapping_find(&row, types, n, additional)) {
         *method = row.method;

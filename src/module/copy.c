@@ -187,7 +187,8 @@ static void convert_infos(const nnf_module *module, nnf_dtype dtype) {
 }
 
 nnf_status nnf_module_to(nnf_module *root, nnf_dtype dtype) {
-    if (!root || !nnf_dtype_is_float(dtype))
+    if (!root) return nnf_error(NNF_ERROR_INVALID, "there is no module to convert");
+    if (!nnf_dtype_is_float(dtype))
         return nnf_error(NNF_ERROR_INVALID,
                          "modules can be converted to floating-point dtypes only, not to %s",
                          nnf_dtype_name(dtype));

@@ -299,6 +299,8 @@ nnf_status nnf_graph_add_call(nnf_module *module, const char *path, const nnf_va
     NNFI_TRY(need_graph(&graph, module));
     nnf_module *called;
     NNFI_TRY(nnf_module_get(&called, module, path));
+    if (n_inputs > 0 && !inputs)
+        return nnf_error(NNF_ERROR_INVALID, "a call of '%s' has no inputs", path);
     if (called == module) /* no module of the tree contains it, so that no other call is a cycle */
         return nnf_error(NNF_ERROR_INVALID, "a graph cannot call itself");
     for (size_t i = 0; i < n_inputs; i++)

@@ -81,11 +81,11 @@ void nnf_hook_remove(nnf_hook *hook) {
 }
 
 size_t nnf_module_n_forward_pre_hooks(const nnf_module *module) {
-    return nnfi_more_of(module)->pre_hooks.n;
+    return module ? nnfi_more_of(module)->pre_hooks.n : 0;
 }
 
 size_t nnf_module_n_forward_hooks(const nnf_module *module) {
-    return nnfi_more_of(module)->forward_hooks.n;
+    return module ? nnfi_more_of(module)->forward_hooks.n : 0;
 }
 
 void nnfi_hooks_clear(nnfi_hooks *hooks) {

@@ -93,22 +93,23 @@ void nnf_module_release(nnf_module *module) {
 }
 
 const nnf_module_type *nnf_module_get_type(const nnf_module *module) {
-    return module->type;
+    return module ? module->type : NULL;
 }
 
 const char *nnf_module_type_name(const nnf_module *module) {
-    return module->type->name;
+    return module ? module->type->name : NULL;
 }
 
 const char *nnf_module_type_before_parametrizations(const nnf_module *module) {
-    return module->type->name;
+    return nnf_module_type_name(module);
 }
 
 const void *nnf_module_options(const nnf_module *module) {
-    return module->type->options_size > 0 ? nnfi_options_of(module) : NULL;
+    return module && module->type->options_size > 0 ? nnfi_options_of(module) : NULL;
 }
 
 void *nnf_module_mut_options(nnf_module *module) {
+    if (!module) return NULL;
     module->origin_source = 0;
     module->origin_index = 0;
     return nnfi_module_state(module);
@@ -129,11 +130,11 @@ void nnfi_module_set_origin(nnf_module *module, nnfi_origin origin) {
 }
 
 bool nnf_module_training(const nnf_module *module) {
-    return module->training;
+    return module && module->training;
 }
 
 void nnf_module_set_training(nnf_module *module, bool training) {
-    module->training = training;
+    if (module) module->training = training;
 }
 
 /* ---- Tensors ---- */
@@ -154,6 +155,7 @@ nnf_tensor *nnfi_nth_tensor(const nnf_module *module, size_t index, const nnf_sl
 }
 
 size_t nnf_module_n_tensors(const nnf_module *module) {
+    if (!module) return 0;
     size_t n = nnfi_more_of(module)->n_extras;
     for (size_t i = 0; i < module->type->n_slots; i++)
         n += module->slots[i] != NULL;
@@ -163,14 +165,14 @@ size_t nnf_module_n_tensors(const nnf_module *module) {
 const char *nnf_module_tensor_name(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NULL;
+    if (!module || !nnfi_nth_tensor(module, index, &slot, &extra)) return NULL;
     return slot ? slot->name : extra->name;
 }
 
 nnf_slot_kind nnf_module_tensor_kind(const nnf_module *module, size_t index) {
     const nnf_slot *slot;
     const nnfi_extra *extra;
-    if (!nnfi_nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
+    if (!module || !nnfi_nth_tensor(module, index, &slot, &extra)) return NNF_SLOT_PARAMETER;
     return slot ? slot->kind : extra->kind;
 }
 
@@ -189,6 +191,7 @@ static nnfi_extra *find_extra(const nnf_module *module, const char *name) {
 }
 
 nnf_tensor *nnf_module_tensor(const nnf_module *module, const char *name) {
+    if (!module || !name) return NULL;
     const nnf_slot *slot = find_slot(module, name);
     if (slot) return module->slots[slot - module->type->slots];
     const nnfi_extra *extra = find_extra(module, name);
@@ -244,7 +247,7 @@ nnf_status nnfi_set_tensor(nnf_module *module, const char *name, nnf_slot_kind k
 static nnf_status set_tensor(nnf_module *module, const char *name, nnf_slot_kind kind,
                              nnf_tensor *tensor) {
     if (!module || !name || !*name)
-        return nnf_error(NNF_ERROR_INVALID, "a tensor of a module needs a name");
+        return nnf_error(NNF_ERROR_INVALID, "a tensor is set by a module and a name");
     if (nnfi_find_parametrized(module, name))
         return nnf_error(NNF_ERROR_INVALID,
                          "'%s' of a %s is parametrized: remove its parametrization before it is "

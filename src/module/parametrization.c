@@ -17,7 +17,7 @@ const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const 
 }
 
 bool nnf_module_is_parametrized(const nnf_module *module, const char *name) {
-    return nnfi_find_parametrized(module, name) != NULL;
+    return module && nnfi_find_parametrized(module, name) != NULL;
 }
 
 static nnf_status append(nnf_module *module, const nnfi_parametrized *model) {
@@ -105,8 +105,14 @@ static nnf_status get_originals(nnf_tensor **originals, const nnf_module *module
     return NNF_OK;
 }
 
+static nnf_status need_name(const nnf_module *module, const char *name) {
+    if (module && name) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "a parameter is looked up by a module and a name");
+}
+
 nnf_status nnf_module_parametrized_tensor(nnf_tensor **out, const nnf_module *module,
                                           const char *name) {
+    NNFI_TRY(need_name(module, name));
     const nnfi_parametrized *parametrized = nnfi_find_parametrized(module, name);
     if (!parametrized) {
         nnf_tensor *plain = nnf_module_tensor(module, name);
@@ -160,8 +166,9 @@ nnf_status nnf_module_register_parametrization(nnf_module *module, const char *n
 }
 
 nnf_status nnf_module_remove_parametrizations(nnf_module *module, const char *name) {
-    if (!module || !name || !nnf_module_is_parametrized(module, name))
-        return nnf_error(NNF_ERROR_NOT_FOUND, "'%s' is not parametrized", name ? name : "");
+    NNFI_TRY(need_name(module, name));
+    if (!nnf_module_is_parametrized(module, name))
+        return nnf_error(NNF_ERROR_NOT_FOUND, "'%s' is not parametrized", name);
     nnf_tensor *value;
     NNFI_TRY(nnf_module_parametrized_tensor(&value, module, name));
     const nnfi_parametrized *parametrized = nnfi_find_parametrized(module, name);

@@ -12,15 +12,15 @@
 /* ---- Children ---- */
 
 size_t nnf_module_n_children(const nnf_module *module) {
-    return nnfi_n_children(module);
+    return module ? nnfi_n_children(module) : 0;
 }
 
 const char *nnf_module_child_name(const nnf_module *module, size_t index) {
-    return index < nnfi_n_children(module) ? module->children->items[index].name : NULL;
+    return index < nnf_module_n_children(module) ? module->children->items[index].name : NULL;
 }
 
 nnf_module *nnf_module_child(const nnf_module *module, size_t index) {
-    return index < nnfi_n_children(module) ? module->children->items[index].module : NULL;
+    return index < nnf_module_n_children(module) ? module->children->items[index].module : NULL;
 }
 
 typedef struct wanted_child {
@@ -175,7 +175,7 @@ static nnf_status put_child(nnf_module *module, const char *name, nnf_module *ch
 }
 
 nnf_status nnf_module_set_child(nnf_module *module, const char *name, nnf_module *child) {
-    if (!module || !child || !name || !*name || strchr(name, '.'))
+    if (!name || !*name || strchr(name, '.'))
         return nnf_error(NNF_ERROR_INVALID,
                          "'%s' is no name for a child: it must not be empty or hold a dot",
                          name ? name : "");
@@ -422,6 +422,7 @@ nnf_status nnf_module_named_tensors(nnf_module *root, nnf_slot_kind kind,
  * last one links to itself, so that a link tells whether a module was met. */
 void nnf_module_train(nnf_module *root, bool training) {
     nnf_module *last = root;
+    if (!root) return;
     root->link = root;
     for (nnf_module *at = root;; at = at->link) {
         at->training = training;

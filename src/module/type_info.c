@@ -9,14 +9,22 @@ void nnf_type_info_init(nnf_type_info *info) {
 }
 
 void nnf_type_info_clear(nnf_type_info *info) {
+    if (!info) return;
     nnfi_free(info->values);
     nnf_type_info_init(info);
+}
+
+/* An info, and what it is made from. */
+static nnf_status need_info(const nnf_type_info *info, bool source) {
+    if (info && source) return NNF_OK;
+    return nnf_error(NNF_ERROR_INVALID, "an info is needed, and what it is to say");
 }
 
 nnf_status nnf_type_info_set_values(nnf_type_info *info, const nnf_dim *values, int n) {
     if (n < 0 || n > NNF_MAX_KNOWN_VALUES)
         return nnf_error(NNF_ERROR_INVALID, "%d elements cannot be kept: at most %d are", n,
                          NNF_MAX_KNOWN_VALUES);
+    NNFI_TRY(need_info(info, values || n == 0));
     size_t size = (size_t)n * sizeof *values;
     nnf_dim *copy = nnfi_alloc(size);
     if (!copy) return nnfi_error_memory(size, "known elements");
@@ -28,6 +36,7 @@ nnf_status nnf_type_info_set_values(nnf_type_info *info, const nnf_dim *values, 
 }
 
 nnf_status nnf_type_info_copy(nnf_type_info *to, const nnf_type_info *from) {
+    NNFI_TRY(need_info(to, from));
     if (to == from) return NNF_OK;
     nnf_type_info copy = *from;
     copy.values = NULL;
@@ -41,6 +50,7 @@ nnf_status nnf_type_info_copy(nnf_type_info *to, const nnf_type_info *from) {
 
 nnf_status nnf_type_info_of_tensor(nnf_type_info *info, const nnf_tensor *tensor) {
     nnf_type_info seen;
+    NNFI_TRY(need_info(info, tensor));
     nnf_type_info_init(&seen);
     seen.dtype = nnf_tensor_dtype(tensor);
     seen.ndim = nnf_tensor_ndim(tensor);
@@ -111,6 +121,7 @@ nnf_status nnfi_module_infer(const nnf_module *module, const nnf_type_info *cons
 }
 
 void nnf_affine_map_clear(nnf_affine_map *map) {
+    if (!map) return;
     nnf_tensor_release(map->weight);
     nnf_tensor_release(map->bias);
     nnf_tensor_release(map->mean);

@@ -333,9 +333,10 @@ static nnf_status set_tensors(nnf_module *module, nnf_dtype dtype) {
 
 nnf_status nnf_batchnorm_new(nnf_module **out, const nnf_batchnorm_options *options,
                              nnf_dtype dtype) {
-    if (!options || options->spatial < 1 || options->spatial > NNF_MAX_SPATIAL)
+    if (!options) return nnf_error(NNF_ERROR_INVALID, "a batch norm needs its options");
+    if (options->spatial < 1 || options->spatial > NNF_MAX_SPATIAL)
         return nnf_error(NNF_ERROR_INVALID, "a batch norm has spatial = %d; it must be 1, 2 or 3",
-                         options ? options->spatial : 0);
+                         options->spatial);
     const nnf_module_type *type = &types[options->spatial - 1];
     if (options->num_features < 1)
         return nnf_error(NNF_ERROR_INVALID, "%s has num_features = %lld; it must be at least 1",

@@ -105,15 +105,16 @@ static nnf_status check_fused(const nnf_module *module) {
 }
 
 static const fused_type *find_row(const char *name) {
-    for (size_t i = 0; name && i < N_ROWS; i++)
+    for (size_t i = 0; i < N_ROWS; i++)
         if (!strcmp(rows[i].type.name, name)) return &rows[i];
     return NULL;
 }
 
 nnf_status nnf_fused_new(nnf_module **out, const char *name, nnf_module *const *modules, size_t n) {
+    if (!name || (n > 0 && !modules))
+        return nnf_error(NNF_ERROR_INVALID, "a fused module needs its type's name and its modules");
     const fused_type *row = find_row(name);
-    if (!row)
-        return nnf_error(NNF_ERROR_NOT_FOUND, "there is no fused type '%s'", name ? name : "NULL");
+    if (!row) return nnf_error(NNF_ERROR_NOT_FOUND, "there is no fused type '%s'", name);
     NNFI_TRY(check_count(row, n));
     for (size_t i = 0; i < n; i++)
         NNFI_TRY(check_child(row, i, modules[i]));

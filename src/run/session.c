@@ -76,7 +76,7 @@ void nnf_session_release(nnf_session *session) {
 }
 
 int nnf_session_threads(const nnf_session *session) {
-    return session->threads;
+    return session ? session->threads : 0;
 }
 
 const nnfi_kernels *nnfi_session_kernels(const nnf_session *session) {
@@ -198,12 +198,14 @@ static nnf_status prepare_tensor(nnf_session *session, const nnf_module *module,
 
 nnf_status nnf_session_new_tensor(nnf_session *session, nnf_tensor **out, nnf_dtype dtype, int ndim,
                                   const int64_t *shape) {
-    (void)session;
+    if (!session) return nnf_error(NNF_ERROR_INVALID, "a tensor for a run needs its session");
     return nnfi_tensor_new_undefined(out, dtype, ndim, shape);
 }
 
 nnf_status nnf_session_slot(nnf_session *session, nnf_tensor **out, const nnf_module *module,
                             size_t slot, nnf_tensor *const *inputs, size_t n_inputs) {
+    if (!session || !module || (n_inputs > 0 && !inputs))
+        return nnf_error(NNF_ERROR_INVALID, "a slot needs a session, a module and its inputs");
     const nnf_module_type *type = nnf_module_get_type(module);
     nnf_tensor *tensor = NULL;
     if (slot < type->n_slots)
@@ -358,6 +360,9 @@ static nnf_status run_frame(call_frame *frame) {
 nnf_status nnf_session_call(nnf_session *session, const char *name, nnf_module *module,
                             nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor **outputs,
                             size_t n_outputs) {
+    if (!session || !module || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
+        return nnf_error(NNF_ERROR_INVALID,
+                         "a call needs a session, a module, its inputs and its outputs");
     call_frame frame = {.session = session,
                         .module = module,
                         .type = nnf_module_get_type(module),

@@ -153,7 +153,12 @@ void nnfi_tensor_check_late(nnf_tensor *tensor) {
     nnfi_storage_check_late(tensor->storage);
 }
 
+static nnf_status need_tensor(const nnf_tensor *tensor) {
+    return tensor ? NNF_OK : nnf_error(NNF_ERROR_INVALID, "a tensor is needed, not NULL");
+}
+
 nnf_status nnf_tensor_copy(nnf_tensor **out, const nnf_tensor *tensor) {
+    NNFI_TRY(need_tensor(tensor));
     nnf_tensor *copy = allocate(tensor->ndim);
     if (!copy) return nnfi_error_memory(sizeof *copy, "a tensor");
     copy->storage = nnfi_storage_retain(tensor->storage);
@@ -206,6 +211,7 @@ static bool has_contiguous_strides(const nnf_tensor *tensor) {
 nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
                            const int64_t *shape, const int64_t *strides, int64_t offset) {
     int64_t numel, start;
+    NNFI_TRY(need_tensor(tensor));
     NNFI_TRY(check_shape(tensor->dtype, ndim, shape, &numel));
     if (!strides && !tensor->contiguous)
         return nnf_error(NNF_ERROR_SHAPE,
@@ -279,6 +285,7 @@ static nnf_status read_elements(const nnf_tensor *tensor, int64_t first, int64_t
 
 nnf_status nnf_tensor_read(const nnf_tensor *tensor, int64_t first, int64_t count, void *out) {
     int64_t end;
+    NNFI_TRY(need_tensor(tensor));
     if (first < 0 || count < 0 || !nnfi_add(first, count, &end) || end > tensor->numel)
         return nnf_error(NNF_ERROR_INVALID,
                          "a tensor of %lld elements has no %lld from the %lldth on",
@@ -302,6 +309,7 @@ static nnf_status copy_elements(nnfi_storage **out, const nnf_tensor *tensor) {
 }
 
 nnf_status nnf_tensor_contiguous(nnf_tensor **out, nnf_tensor *tensor) {
+    NNFI_TRY(need_tensor(tensor));
     if (tensor->contiguous) {
         *out = nnf_tensor_retain(tensor);
         return NNF_OK;
@@ -326,6 +334,7 @@ static nnf_status convert_elements(const nnf_tensor *tensor, nnf_dtype dtype, un
 }
 
 nnf_status nnf_tensor_convert(nnf_tensor **out, const nnf_tensor *tensor, nnf_dtype dtype) {
+    NNFI_TRY(need_tensor(tensor));
     if (dtype == tensor->dtype && tensor->contiguous) return nnf_tensor_copy(out, tensor);
     nnf_tensor *converted;
     NNFI_TRY(new_tensor(&converted, dtype, tensor->ndim, tensor->shape, false));
@@ -353,35 +362,36 @@ void nnf_tensor_release(nnf_tensor *tensor) {
 }
 
 nnf_dtype nnf_tensor_dtype(const nnf_tensor *tensor) {
-    return tensor->dtype;
+    return tensor ? (nnf_dtype)tensor->dtype : NNF_DTYPE_UNKNOWN;
 }
 
 int nnf_tensor_ndim(const nnf_tensor *tensor) {
-    return tensor->ndim;
+    return tensor ? tensor->ndim : 0;
 }
 
 const int64_t *nnf_tensor_shape(const nnf_tensor *tensor) {
-    return tensor->shape;
+    return tensor ? tensor->shape : NULL;
 }
 
 const int64_t *nnf_tensor_strides(const nnf_tensor *tensor) {
-    return tensor->shape + tensor->ndim;
+    return tensor ? tensor->shape + tensor->ndim : NULL;
 }
 
 int64_t nnf_tensor_numel(const nnf_tensor *tensor) {
-    return tensor->numel;
+    return tensor ? tensor->numel : 0;
 }
 
 int64_t nnf_tensor_nbytes(const nnf_tensor *tensor) {
-    return tensor->numel * (int64_t)nnf_dtype_size(tensor->dtype);
+    return tensor ? tensor->numel * (int64_t)nnf_dtype_size(tensor->dtype) : 0;
 }
 
 bool nnf_tensor_is_contiguous(const nnf_tensor *tensor) {
-    return tensor->contiguous;
+    return tensor && tensor->contiguous;
 }
 
 nnf_status nnf_tensor_data(const nnf_tensor *tensor, const void **data) {
     const void *elements;
+    NNFI_TRY(need_tensor(tensor));
     NNFI_TRY(nnfi_storage_data(tensor->storage, &elements));
     *data =
         (const unsigned char *)elements + (size_t)tensor->offset * nnf_dtype_size(tensor->dtype);
@@ -390,6 +400,7 @@ nnf_status nnf_tensor_data(const nnf_tensor *tensor, const void **data) {
 
 nnf_status nnf_tensor_mut_data(nnf_tensor *tensor, void **data) {
     void *own;
+    NNFI_TRY(need_tensor(tensor));
     NNFI_TRY(nnfi_storage_own_data(tensor->storage, &own));
     if (!own) {
         nnfi_storage *storage;

@@ -7,12 +7,25 @@
 #include "support/text.h"
 #include "verify/verify_internal.h"
 
-nnf_verify_options nnfi_verify_defaults(const nnf_verify_options *options) {
-    nnf_verify_options result = {0};
-    if (options != NULL) result = *options;
-    if (result.int_max <= 0) result.int_max = 1;
-    if (result.seed == 0) result.seed = 1;
-    return result;
+static nnf_status check_lists(const nnf_verify_options *options) {
+    for (size_t i = 0; i < options->n_inputs; i++) {
+        const nnf_named_tensor *input = options->inputs ? &options->inputs[i] : NULL;
+        if (!input || !input->name || !input->tensor)
+            return nnf_error(NNF_ERROR_INVALID, "input %zu that is given has no name or tensor", i);
+    }
+    for (size_t i = 0; i < options->n_shapes; i++) {
+        if (!options->shapes || !options->shapes[i].name)
+            return nnf_error(NNF_ERROR_INVALID, "shape %zu that is given has no name", i);
+    }
+    return NNF_OK;
+}
+
+nnf_status nnfi_verify_options(nnf_verify_options *out, const nnf_verify_options *options) {
+    *out = (nnf_verify_options){0};
+    if (options != NULL) *out = *options;
+    if (out->int_max <= 0) out->int_max = 1;
+    if (out->seed == 0) out->seed = 1;
+    return check_lists(out);
 }
 
 /* ---- Random numbers ---- */
@@ -352,7 +365,8 @@ nnf_status nnf_make_inputs(nnf_tensor **inputs, const nnf_module *graph,
     if (inputs == NULL || graph == NULL || !nnf_module_is_graph(graph)) {
         return nnf_error(NNF_ERROR_INVALID, "nnf_make_inputs takes a Graph");
     }
-    nnf_verify_options options = nnfi_verify_defaults(given_options);
+    nnf_verify_options options;
+    NNFI_TRY(nnfi_verify_options(&options, given_options));
     NNFI_TRY(check_names(graph, &options));
     resolver r = {.graph = graph, .options = &options};
     r.n_sizes = nnfi_graph_of(graph)->n_symbols;

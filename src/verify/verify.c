@@ -265,7 +265,8 @@ nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
         return nnf_error(NNF_ERROR_INVALID, "nnf_verify takes two Graphs");
     }
     NNFI_TRY(check_interfaces(a, b));
-    nnf_verify_options options = nnfi_verify_defaults(given_options);
+    nnf_verify_options options;
+    NNFI_TRY(nnfi_verify_options(&options, given_options));
     nnf_verify_report result = {0};
     nnf_status status = verify_whole(&result, a, b, &options);
     if (status == NNF_ERROR_UNSUPPORTED) {

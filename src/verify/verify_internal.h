@@ -11,8 +11,9 @@ uint64_t nnfi_random_start(uint64_t seed, const char *name);
 nnf_status nnfi_random_tensor(nnf_tensor **out, nnf_dtype dtype, int ndim, const int64_t *shape,
                               uint64_t random, int64_t int_max);
 
-/* The options with defaults in the place of zeros; NULL: all defaults. */
-nnf_verify_options nnfi_verify_defaults(const nnf_verify_options *options);
+/* The options with defaults in the place of zeros; NULL: all defaults. NNF_ERROR_INVALID where a
+ * list lacks something. */
+nnf_status nnfi_verify_options(nnf_verify_options *out, const nnf_verify_options *options);
 
 /* What nnf_make_inputs made, as text: "image: float32 [1, 3, 32, 32], N(0,1), seed 1"; NULL where
  * memory is short. */

@@ -155,19 +155,20 @@ nnf_status nnf_onnx_save_pending(nnf_pending_file **out, const nnf_module *graph
 }
 
 const char *nnf_pending_file_path(const nnf_pending_file *pending) {
-    return nnfi_output_path(pending->model);
+    return pending ? nnfi_output_path(pending->model) : NULL;
 }
 
 const char *nnf_pending_file_data_path(const nnf_pending_file *pending) {
-    return pending->data ? nnfi_output_target(pending->data) : NULL;
+    return pending && pending->data ? nnfi_output_target(pending->data) : NULL;
 }
 
 size_t nnf_pending_file_n_kept(const nnf_pending_file *pending) {
-    return pending->kept.n;
+    return pending ? pending->kept.n : 0;
 }
 
 const char *nnf_pending_file_kept(const nnf_pending_file *pending, size_t index,
                                   size_t *n_tensors) {
+    if (!pending) return NULL;
     const nnfi_kept_file *file = &pending->kept.items[index];
     if (n_tensors) *n_tensors = file->n_tensors;
     return file->location;
