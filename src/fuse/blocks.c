@@ -79,7 +79,8 @@ bool nnfi_blocks_find(nnfi_blocks *out, const nnfi_plan *plan, size_t layer, int
     call = giver(plan, value, "SpaceToDepth");
     if (spatial != 2 || call == NNFI_NO_CALL) return false;
     const nnf_blocks_options *options = nnf_module_options(plan->graph->calls[call]->module);
-    if (options->blocksize > 4) return false;
+    if (options->blocksize < 1 || options->blocksize > 4 || options->kind != NNF_BLOCKS_INSIDE)
+        return false;
     out->size = options->blocksize;
     for (; out->n_pixels < out->size * out->size; out->n_pixels++)
         out->place[out->n_pixels] = out->n_pixels;
@@ -112,24 +113,26 @@ nnf_status nnfi_blocks_unfold(nnfi_dense *dense, const nnfi_blocks *blocks) {
         return nnf_error(NNF_ERROR_NOT_FUSABLE,
                          "a convolution with groups or a dilated kernel reads blocks of pixels as "
                          "channels");
+    nnfi_dense pixels = *dense; /* over pixels, with as many weights */
+    pixels.in = in;
+    for (int i = 0; i < dense->spatial; i++) {
+        pixels.kernel[i] *= blocks->size;
+        pixels.stride[i] *= blocks->size;
+        pixels.begin[i] *= blocks->size;
+        pixels.end[i] *= blocks->size;
+        pixels.dilation[i] = 1;
+    }
+    NNFI_TRY(nnfi_dense_check(&pixels));
     int64_t large = n * blocks->n_pixels;
-    double *weight = nnfi_alloc((size_t)(dense->out * in * large + 1) * sizeof *weight);
-    if (!weight) return nnfi_error_memory((size_t)(dense->out * in * large), "a weight");
+    pixels.weight = nnfi_alloc((size_t)(dense->out * in * large + 1) * sizeof *pixels.weight);
+    if (!pixels.weight) return nnfi_error_memory((size_t)(dense->out * in * large), "a weight");
     for (int64_t o = 0; o < dense->out; o++)
         for (int64_t c = 0; c < dense->in; c++)
             for (int64_t k = 0; k < n; k++)
-                weight[(o * in + c % in) * large +
-                       pixel_of(dense, blocks->size, k, blocks->place[c / in])] =
+                pixels.weight[(o * in + c % in) * large +
+                              pixel_of(dense, blocks->size, k, blocks->place[c / in])] =
                     dense->weight[(o * dense->in + c) * n + k];
     nnfi_free(dense->weight);
-    dense->weight = weight;
-    dense->in = in;
-    for (int i = 0; i < dense->spatial; i++) {
-        dense->kernel[i] *= blocks->size;
-        dense->stride[i] *= blocks->size;
-        dense->begin[i] *= blocks->size;
-        dense->end[i] *= blocks->size;
-        dense->dilation[i] = 1;
-    }
+    *dense = pixels;
     return NNF_OK;
 }

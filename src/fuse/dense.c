@@ -21,6 +21,27 @@ static int64_t weight_size(const nnfi_dense *dense) {
     return dense->out * (dense->in / dense->groups) * kernel_size(dense);
 }
 
+static nnf_status not_one(const char *why) {
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "%s", why);
+}
+
+/* So that the product of two is no problem. */
+static bool is_small(int64_t value) {
+    return value >= -INT32_MAX && value <= INT32_MAX;
+}
+
+nnf_status nnfi_dense_check(const nnfi_dense *dense) {
+    int64_t bytes = sizeof(double);
+    bool fits = true;
+    for (int i = 0; i < dense->spatial; i++)
+        fits = fits && is_small(dense->kernel[i]) && is_small(dense->stride[i]) &&
+               is_small(dense->dilation[i]) && is_small(dense->begin[i]) &&
+               is_small(dense->end[i]) && nnfi_mul(bytes, dense->kernel[i], &bytes);
+    fits = fits && nnfi_mul(bytes, dense->in / dense->groups, &bytes) &&
+           nnfi_mul(bytes, dense->out, &bytes);
+    return fits ? NNF_OK : not_one("the one layer would have too large a window or weight");
+}
+
 double nnfi_dense_cost(const nnfi_dense *dense) {
     int64_t rows = dense->in / dense->groups;
     return (double)dense->out * (double)rows * (double)kernel_size(dense);
@@ -128,6 +149,7 @@ nnf_status nnfi_dense_of(nnfi_dense *out, const nnf_module *linear, bool numbers
     for (int i = 0; weight && i < dense.spatial && i + 2 < nnf_tensor_ndim(weight); i++)
         dense.kernel[i] = nnf_tensor_shape(weight)[i + 2];
     NNFI_TRY(check_tensors(&dense, &map, linear, weight, bias));
+    NNFI_TRY(nnfi_dense_check(&dense));
     nnf_status status = numbers ? read_numbers(&dense, &map, weight, bias) : NNF_OK;
     if (status == NNF_OK)
         *out = dense;
@@ -145,6 +167,7 @@ nnf_status nnfi_dense_identity(nnfi_dense *out, const nnfi_dense *like, int64_t 
     *out = (nnfi_dense){0};
     for (int i = 0; i < dense.spatial; i++)
         dense.kernel[i] = dense.stride[i] = dense.dilation[i] = 1;
+    NNFI_TRY(nnfi_dense_check(&dense));
     if (!like->weight) {
         *out = dense;
         return NNF_OK;
@@ -191,10 +214,6 @@ nnf_status nnfi_dense_affine(nnfi_dense *dense, const nnf_module *module) {
 }
 
 /* ---- Beside each other ---- */
-
-static nnf_status not_one(const char *why) {
-    return nnf_error(NNF_ERROR_NOT_FUSABLE, "%s", why);
-}
 
 static int64_t smaller(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -250,6 +269,7 @@ nnf_status nnfi_dense_add(nnfi_dense *sum, const nnfi_dense *other) {
     if (sum->dtype != other->dtype) return not_one("the branches have different dtypes");
     for (int i = 0; i < sum->spatial; i++)
         NNFI_TRY(cover(&both, sum, other, i));
+    NNFI_TRY(nnfi_dense_check(&both));
     both.has_bias = sum->has_bias || other->has_bias;
     if (sum->weight) {
         nnf_status status = make_room(&both);
@@ -344,6 +364,7 @@ nnf_status nnfi_dense_then(nnfi_dense *first, const nnfi_dense *second) {
     both.has_bias = first->has_bias || second->has_bias;
     for (int i = 0; i < both.spatial; i++)
         both.stride[i] = first->stride[i] * second->stride[i];
+    NNFI_TRY(nnfi_dense_check(&both));
     if (first->weight) {
         nnf_status status = make_room(&both);
         if (status != NNF_OK) {

@@ -33,6 +33,10 @@ nnf_status nnfi_dense_add(nnfi_dense *sum, const nnfi_dense *other);
  * zeros that the second sees outside its input are none of the first. */
 nnf_status nnfi_dense_then(nnfi_dense *first, const nnfi_dense *second);
 
+/* NNF_ERROR_NOT_FUSABLE where the weights or the windows are too large to be computed with: what
+ * one layer is made of may be small, and the layer not. */
+nnf_status nnfi_dense_check(const nnfi_dense *dense);
+
 /* Multiplications for one position of the output. */
 double nnfi_dense_cost(const nnfi_dense *dense);
 

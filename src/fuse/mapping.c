@@ -62,11 +62,16 @@ bool nnfi_type_goes_before(const char *type) {
     return nnfi_type_is_affine(type) || !strcmp(type, "Pad");
 }
 
-bool nnfi_type_takes_before(const char *type) {
-    static const char *const families[] = {"Conv", "Linear", "MatMul", "MaxPool", "AvgPool"};
+bool nnfi_type_has_windows(const char *type) {
+    static const char *const families[] = {"Conv", "MaxPool", "AvgPool"};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (!strncmp(type, families[i], strlen(families[i]))) return true;
     return false;
+}
+
+bool nnfi_type_takes_before(const char *type) {
+    return nnfi_type_has_windows(type) || !strncmp(type, "Linear", 6) ||
+           !strncmp(type, "MatMul", 6);
 }
 
 bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index) {

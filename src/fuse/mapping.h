@@ -16,6 +16,8 @@ typedef struct nnfi_chain_row {
 bool nnfi_type_is_affine(const char *type);
 bool nnfi_type_goes_before(const char *type);
 bool nnfi_type_takes_before(const char *type);
+/* Whether the type has windows, which padding may be for. */
+bool nnfi_type_has_windows(const char *type);
 /* Whether type number `index` of a row stands for any number of affine maps. */
 bool nnfi_chain_row_repeats(const nnfi_chain_row *row, size_t index);
 

@@ -152,20 +152,22 @@ static bool gather(merger *m, size_t sum) {
 
 /* ---- What a branch computes ---- */
 
-static nnf_status put_affine(merger *m, nnfi_dense *dense, size_t layer, size_t index) {
+static nnf_status put_affine(merger *m, nnfi_dense *dense, size_t layer, size_t index, bool front) {
     nnf_module *view;
     NNFI_TRY(
         nnfi_view_make(&view, m->plan->graph, call_at(m, index), dense->out, dense->spatial + 2));
     nnf_status status = nnfi_plan_check_axis(m->plan, layer, index, view);
+    if (status == NNF_OK && front) status = nnfi_plan_check_front(m->plan, index, view);
     if (status == NNF_OK) status = nnfi_dense_affine(dense, view);
     nnf_module_release(view);
     return status;
 }
 
-static nnf_status put_all(merger *m, nnfi_dense *dense, size_t layer, const affine_calls *list) {
+static nnf_status put_all(merger *m, nnfi_dense *dense, size_t layer, const affine_calls *list,
+                          bool front) {
     nnf_status status = NNF_OK;
     for (size_t i = 0; status == NNF_OK && i < list->n; i++)
-        status = put_affine(m, dense, layer, list->calls[i]);
+        status = put_affine(m, dense, layer, list->calls[i], front);
     return status;
 }
 
@@ -175,7 +177,7 @@ static nnf_status put_behind(merger *m, nnfi_dense *dense, size_t layer,
     nnfi_dense first;
     if (front->n == 0) return NNF_OK;
     NNFI_TRY(nnfi_dense_identity(&first, dense, dense->in));
-    nnf_status status = put_all(m, &first, layer, front);
+    nnf_status status = put_all(m, &first, layer, front, true);
     if (status == NNF_OK) status = nnfi_dense_then(&first, dense);
     nnfi_dense_clear(status == NNF_OK ? dense : &first);
     if (status == NNF_OK) *dense = first;
@@ -200,7 +202,7 @@ static nnf_status compute(merger *m, nnfi_dense *out, branch *of, const nnfi_den
     nnf_status status = of->layer != NNFI_NO_CALL || !like
                             ? compute_layer(m, out, of, numbers)
                             : nnfi_dense_identity(out, like, like->in);
-    if (status == NNF_OK) status = put_all(m, out, layer, &of->behind);
+    if (status == NNF_OK) status = put_all(m, out, layer, &of->behind, false);
     if (status != NNF_OK) nnfi_dense_clear(out);
     return status;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "fuse/linear_map.h"
+#include "fuse/mapping.h"
 #include "nn/window.h"
 #include "support/error.h"
 
@@ -94,6 +95,7 @@ nnf_status nnfi_pad_before(nnf_module **out, const nnf_module *pad, const nnf_mo
     if (!nnfi_is_built_in(type)) return cannot_pad(window, "that is a type of a program's own");
     if (nnf_module_is_parametrized(window, NULL))
         return cannot_pad(window, "that has a parametrization");
+    if (!nnfi_type_has_windows(type->name)) return cannot_pad(window, "that has no padding");
     if (!strncmp(type->name, "Conv", 4)) {
         options.conv = *(const nnf_conv_options *)nnf_module_options(window);
         NNFI_TRY(pad_conv(&options.conv, pad, window));

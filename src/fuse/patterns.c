@@ -112,6 +112,7 @@ static size_t operands_of(const char *term, const char *operands[NNFI_LIFTED_INP
 /* ---- Constants ---- */
 
 static const nnf_tensor *constant_of(const match *m, nnf_value value) {
+    if (value == NNF_NO_VALUE) return NULL;
     const nnfi_value *known = &m->plan->graph->values[value];
     return known->is_input ? NULL : known->constant;
 }
@@ -169,7 +170,7 @@ static bool reduces_last_axis(match *m, const nnfi_call *call) {
     double given;
     int64_t axis = options->n_axes == 1 ? options->axes[0] : 0;
     if (!options->keepdims) return false;
-    if (call->n_inputs > 1) {
+    if (call->n_inputs > 1 && call->inputs[1] != NNF_NO_VALUE) {
         const int most = m->most_ndim;
         if (!read_number(m, call->inputs[1], &given)) return false;
         m->most_ndim = most; /* a list of axes does not broadcast */

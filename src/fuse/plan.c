@@ -295,6 +295,23 @@ nnf_status nnfi_plan_check_axis(nnfi_plan *plan, size_t layer, size_t call,
     return NNF_OK;
 }
 
+nnf_status nnfi_plan_check_front(nnfi_plan *plan, size_t call, const nnf_module *view) {
+    if (nnf_module_get_type(view) != &nnfi_scale_type) return NNF_OK;
+    const nnfi_call *scale = plan->graph->calls[call];
+    const nnfi_scale_options *options = nnf_module_options(view);
+    NNFI_TRY(nnfi_plan_infer(plan));
+    const size_t data = nnfi_view_data_input(nnfi_view_of(plan->graph, scale));
+    const nnf_type_info *x = nnfi_known_get(&plan->infos, scale->inputs[data]);
+    const nnf_type_info *y = nnfi_known_get(&plan->infos, scale->outputs[0]);
+    int axis = y->ndim - options->axis; /* behind the last: the same number everywhere */
+    if (y->ndim >= options->axis && x->ndim == y->ndim &&
+        (options->axis == 0 || nnfi_dim_equal(x->shape[axis], y->shape[axis])))
+        return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "what '%s' reads is not known to have the shape of what it gives",
+                     scale->path);
+}
+
 /* Zeros that a Pad puts around an input do not change its largest elements if there is none below
  * them. */
 static nnf_status check_padded_pool(const nnfi_plan *plan, const nnfi_call *pad,
@@ -368,9 +385,11 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     for (size_t i = 0; i < base; i++)
         if (!nnf_module_get_type(views[i])->affine_map)
             NNFI_TRY(check_padded_pool(plan, plan->graph->calls[calls[i]], layer));
-    for (size_t i = 0; i < n; i++)
-        if (i != base && nnf_module_get_type(views[i])->affine_map)
-            NNFI_TRY(nnfi_plan_check_axis(plan, calls[base], calls[i], views[i]));
+    for (size_t i = 0; i < n; i++) {
+        if (i == base || !nnf_module_get_type(views[i])->affine_map) continue;
+        NNFI_TRY(nnfi_plan_check_axis(plan, calls[base], calls[i], views[i]));
+        if (i < base) NNFI_TRY(nnfi_plan_check_front(plan, calls[i], views[i]));
+    }
     return check_matmul(plan, layer, fused, n);
 }
 

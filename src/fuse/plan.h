@@ -59,6 +59,9 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
 /* Whether `call`, which folding sees as the affine map `view`, runs over the axis that has the
  * channels of the call `layer`, and leaves the shape as it is. */
 nnf_status nnfi_plan_check_axis(nnfi_plan *plan, size_t layer, size_t call, const nnf_module *view);
+/* In front of a layer, which will read what `call` reads: whether that has the shape already that
+ * the call gives. */
+nnf_status nnfi_plan_check_front(nnfi_plan *plan, size_t call, const nnf_module *view);
 
 /* What folding sees the calls as (view.h), one reference each. */
 nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,

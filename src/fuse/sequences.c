@@ -111,7 +111,8 @@ static nnf_status add_before(nnfi_sequences *out, const nnf_mapping *mapping) {
         nnfi_chain_row row;
         if (states[i] == NNFI_START) continue;
         for (size_t r = 0; nnfi_mapping_row(&row, mapping, r); r++)
-            if (row.folds && row.n && nnfi_type_takes_before(row.types[0]))
+            if (row.folds && row.n && nnfi_type_takes_before(row.types[0]) &&
+                (nnfi_type_is_affine(before[i]) || nnfi_type_has_windows(row.types[0])))
                 link_to_start(out, states[i], row.types[0]);
         for (size_t k = 0; k < N_BEFORE && nnfi_type_is_affine(before[i]); k++)
             if (states[k] != NNFI_START) link_to_start(out, states[i], before[k]);

@@ -189,7 +189,7 @@ static bool follows_another(finder *find, const nnfi_call *call) {
         size_t back, before;
         const nnfi_call *transpose =
             call->inputs[k] == NNF_NO_VALUE ? NULL : producer_of(find, call->inputs[k], &back);
-        if (!transpose || find->region[back] != NO_REGION ||
+        if (!transpose || !order_of(transpose) || find->region[back] != NO_REGION ||
             !producer_of(find, transpose->inputs[0], &before))
             continue;
         if (find->region[before] != NO_REGION && !find->fails[region_of(find, before)]) return true;

@@ -148,13 +148,15 @@ static nnf_status encode_silu(nnfi_text *to, nnfi_write_plan *plan, const nnfi_l
     return NNF_OK;
 }
 
-/* x W^T + b: Gemm takes rank 2, MatMul and Add any other. */
+/* x W^T + b: Gemm takes rank 2 (and before opset 11 a bias), MatMul and Add any. */
 static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const nnf_linear_options *linear = nnf_module_options(leaf->module);
+    bool bias = leaf->n_inputs > 2 && *leaf->inputs[2];
     nnf_type_info info;
     nnfi_text rest = {0};
-    NNFI_TRY(input_info(plan, &info, leaf));
-    if (info.ndim == 2) {
+    nnf_type_info_init(&info); /* as it stays where something in the graph cannot be inferred */
+    if (input_info(plan, &info, leaf) == NNF_ERROR_MEMORY) return NNF_ERROR_MEMORY;
+    if (info.ndim == 2 && (bias || plan->opset >= 11)) {
         const nnf_gemm_options gemm = {1, 1, false, !linear->weight_transposed};
         const nnfi_onnx_op *op = nnfi_onnx_op_of_type("Gemm", plan->opset);
         NNFI_TRY(write_attributes(&rest, plan, leaf, op, &gemm));
@@ -162,10 +164,8 @@ static nnf_status encode_linear(nnfi_text *to, nnfi_write_plan *plan, const nnfi
                          &rest);
         return NNF_OK;
     }
-    if (info.ndim < 0) return cannot(leaf, "the rank of its input is not known");
     const char *operands[2] = {leaf->inputs[0], leaf->inputs[1]};
     const char *product = leaf->outputs[0];
-    bool bias = leaf->n_inputs > 2 && *leaf->inputs[2];
     if (!linear->weight_transposed) {
         operands[1] = between(plan, leaf, "weight_t");
         if (operands[1]) {
