@@ -108,6 +108,8 @@ static void check(uint64_t number, const char *miss) {
              miss ? miss : "", calls_text(it.graph));
     if (report.n_removed != (miss == NULL))
         fail_msg("%s: %zu calls were removed", what, report.n_removed);
+    for (size_t i = 0; i < nnf_graph_n_calls(cleaned); i++)
+        assert_false(nnf_module_training(nnf_graph_call_module(cleaned, i)));
     assert_same_results(&it, cleaned, what);
     nnf_module_release(cleaned);
     nnf_module_release(it.graph);

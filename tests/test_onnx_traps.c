@@ -1,4 +1,5 @@
 /* Where fusing a file goes wrong silently if its reader or writer overlooks something. */
+#include "nnfuse/clean.h"
 #include "onnx_support.h"
 
 /* The model as it is, and fused. */
@@ -8,11 +9,20 @@ typedef struct pair {
     size_t size;
 } pair;
 
-static pair fuse_model(const char *name) {
+static pair open_pair(const char *name, bool cleaned) {
     pair p = {load_model(name), load_model(name), NULL, 0};
+    if (cleaned) assert_ok(nnf_clean(p.fused, NULL));
     assert_ok(nnf_fuse(p.fused, NULL, NULL));
     assert_ok(nnf_onnx_save_memory(p.fused, &p.bytes, &p.size, NULL));
     return p;
+}
+
+static pair fuse_model(const char *name) {
+    return open_pair(name, false);
+}
+
+static pair clean_and_fuse(const char *name) {
+    return open_pair(name, true);
 }
 
 static void release_pair(pair *p) {
@@ -44,17 +54,87 @@ static void a_fused_chain_keeps_its_last_name_and_drops_stale_value_info(void **
 
 static void a_new_bias_is_an_input_in_IR_3(void **state) {
     (void)state;
-    pair p = fuse_model("chain_ir3.onnx");
-    nnf_module *again = reload(&p);
-    assert_int_equal(nnf_graph_n_inputs(again), 1);
-    size_t names = 0;
-    for (size_t i = 0; i + 9 <= p.size; i++) {
-        names += memcmp((char *)p.bytes + i, "conv.bias", 9) == 0;
+    static const char *const files[][2] = {{"chain_ir3.onnx", "conv.bias"},
+                                           {"bias_conv_ir3.onnx", "conv.bias"},
+                                           {"bias_linear_ir3.onnx", "fc.bias"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        pair p = fuse_model(files[i][0]);
+        nnf_module *again = reload(&p);
+        assert_int_equal(nnf_graph_n_inputs(again), 1);
+        size_t names = 0, length = strlen(files[i][1]);
+        for (size_t k = 0; k + length <= p.size; k++) {
+            names += memcmp((char *)p.bytes + k, files[i][1], length) == 0;
+        }
+        assert_int_equal(names, 3); /* the node's input, the initializer, the graph's input */
+        assert_same_results(p.plain, again);
+        nnf_module_release(again);
+        release_pair(&p);
     }
-    assert_int_equal(names, 3); /* the node's input, the initializer, the graph's input */
+}
+
+/* What a file says of a value of that name: its rank, -1 where it says none. */
+static int said_rank(const nnf_module *graph, const char *name) {
+    nnf_value value = nnf_graph_find_value(graph, name);
+    assert_int_not_equal(value, NNF_NO_VALUE);
+    return nnf_graph_value_info(graph, value)->ndim;
+}
+
+/* The value's shape, or what has its name, is another one then. */
+static void value_info_of_what_changed_goes(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *name;
+        int rank;
+    } values[] = {{"chain.onnx", "b", 4}, /* between convolution and ReLU now, of the same shape */
+                  {"info_pool.onnx", "p", -1},
+                  {"info_transpose.onnx", "t", -1},
+                  {"bias_info.onnx", "conv.bias", -1}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        pair p = clean_and_fuse(values[i].file);
+        nnf_module *copy = NULL, *again = reload(&p), *written;
+        assert_ok(nnf_module_copy(&copy, p.fused));
+        written = round_trip(copy);
+        assert_int_equal(said_rank(again, values[i].name), values[i].rank);
+        assert_int_equal(said_rank(written, values[i].name), values[i].rank);
+        assert_same_results(p.plain, again);
+        nnf_module_release(written);
+        nnf_module_release(again);
+        nnf_module_release(copy);
+        release_pair(&p);
+    }
+}
+
+static void a_product_without_a_bias_is_no_Gemm_before_opset_11(void **state) {
+    (void)state;
+    pair p = fuse_model("two_products_9.onnx");
+    nnf_module *again = reload(&p);
+    assert_int_equal(nnf_graph_n_calls(p.fused), 1);
+    assert_false(holds(p.bytes, p.size, "Gemm"));
     assert_same_results(p.plain, again);
     nnf_module_release(again);
     release_pair(&p);
+}
+
+/* ONNX has no name twice, not even in a subgraph. */
+static void a_new_name_is_none_that_a_subgraph_gives(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *name;
+        size_t n_calls;
+    } files[] = {{"inner_slices.onnx", "slices", 2}, {"inner_turned.onnx", "k", 3}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        pair p = clean_and_fuse(files[i].file);
+        nnf_module *again = reload(&p);
+        assert_int_equal(nnf_graph_n_calls(p.fused), files[i].n_calls);
+        assert_int_equal(nnf_graph_find_value(again, files[i].name), NNF_NO_VALUE);
+        for (int k = 0; k < 40; k++) {
+            char name[32];
+            snprintf(name, sizeof name, "%s_%d", files[i].name, k);
+            assert_int_equal(nnf_graph_find_value(again, name), NNF_NO_VALUE);
+        }
+        nnf_module_release(again);
+        release_pair(&p);
+    }
 }
 
 static void an_overridable_weight_is_not_folded(void **state) {
@@ -204,6 +284,9 @@ static void a_layer_behind_an_unknown_node_has_the_rank_that_its_weight_tells(vo
 
 TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_value_info),
           cmocka_unit_test(a_new_bias_is_an_input_in_IR_3),
+          cmocka_unit_test(value_info_of_what_changed_goes),
+          cmocka_unit_test(a_product_without_a_bias_is_no_Gemm_before_opset_11),
+          cmocka_unit_test(a_new_name_is_none_that_a_subgraph_gives),
           cmocka_unit_test(an_overridable_weight_is_not_folded),
           cmocka_unit_test(a_captured_value_is_read),
           cmocka_unit_test(a_graph_output_in_the_middle_stays),

@@ -100,6 +100,7 @@ nnf_status nnfi_clean_drop_axes(nnfi_cleaner *cleaner, const nnfi_clean_call *at
     NNFI_TRY(nnf_type_info_copy(&info, at->output));
     NNFI_TRY(nnfi_known_set(&cleaner->infos, at->inputs[0], &info));
     NNFI_TRY(nnf_module_new(&cleaner->instead[first], type, &options));
+    nnf_module_set_training(cleaner->instead[first], nnf_module_training(module));
     *dropped = true;
     return NNF_OK;
 }

@@ -127,13 +127,14 @@ static void change_values(const sweep *s) {
     }
 }
 
-/* Its path is there, so that this needs no memory. */
+/* Reductions that drop their axes. Their paths are there, so that this needs no memory. */
 static void change_modules(const sweep *s) {
     const nnfi_cleaner *cleaner = s->cleaner;
     for (size_t i = 0; i < cleaner->graph->n_calls; i++) {
         nnf_module *module = cleaner->instead[i];
         nnfi_call *call = cleaner->graph->calls[i];
         if (!module || s->call_gone[i]) continue;
+        nnfi_value_reshape(&cleaner->graph->values[call->outputs[0]]);
         (void)nnfi_module_put(cleaner->module, call->path, module);
         nnf_module_release(call->module);
         call->module = nnf_module_retain(module);

@@ -9,7 +9,6 @@
 #include "fuse/plan.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
-#include "support/text.h"
 
 enum { NO_REGION = -1 };
 
@@ -225,18 +224,9 @@ static bool changes(finder *find, size_t call) {
 /* ---- What regions read and give instead: values are added, and nothing else is changed ---- */
 
 static nnf_status add_value(finder *find, nnf_value *out, nnf_value like, nnf_tensor *constant) {
-    for (int number = 0;; number++) {
-        char *name = nnfi_format("%s_%d", find->graph->values[like].name, number);
-        if (!name) return nnfi_error_memory(1, "a name");
-        const bool taken = nnfi_graph_find_value(find->graph, name) != NNF_NO_VALUE;
-        nnf_status status = NNF_OK;
-        if (!taken && constant)
-            status = nnf_graph_add_constant(find->plan.module, out, name, constant);
-        else if (!taken)
-            status = nnfi_graph_add_value(find->graph, out, name);
-        nnfi_free(name);
-        if (!taken) return status;
-    }
+    NNFI_TRY(nnfi_graph_add_value_like(find->graph, out, find->graph->values[like].name));
+    if (constant) find->graph->values[*out].constant = nnf_tensor_retain(constant);
+    return NNF_OK;
 }
 
 /* A constant with its axes as they are in front of a Transpose. */
@@ -367,6 +357,9 @@ static void apply(finder *find, bool *read) {
                 call->inputs[k] = find->instead[call->inputs[k]];
     }
     find_unread(find, read);
+    for (size_t v = 0; v < find->n_values; v++) /* a writer may give their names again */
+        if (find->value_gone[v] && find->plan.uses.producer[v] >= 0)
+            nnfi_value_reshape(&find->graph->values[v]);
     nnfi_graph_remove(find->plan.module, find->call_gone, find->value_gone);
 }
 

@@ -113,6 +113,11 @@ void nnfi_value_forget_info(nnfi_value *value) {
     value->info = NULL;
 }
 
+void nnfi_value_reshape(nnfi_value *value) {
+    nnfi_value_forget_info(value);
+    value->is_reshaped = true;
+}
+
 /* Takes back the values from number `n` on, which nothing refers to yet. */
 void nnfi_graph_drop_values(nnfi_graph *graph, size_t n) {
     graph->changes++;
@@ -278,11 +283,16 @@ nnf_status nnfi_graph_append_call(nnf_module *module, const char *path, nnf_modu
     return NNF_OK;
 }
 
+static bool is_taken(const nnfi_graph *graph, const char *name) {
+    return nnfi_graph_find_value(graph, name) != NNF_NO_VALUE ||
+           (graph->inner_names && nnfi_map_get(graph->inner_names, name, strlen(name), NULL));
+}
+
 /* The value's number is in the name, so that a module that is called a million times still finds
  * one at once. */
 nnf_status nnfi_graph_add_value_like(nnfi_graph *graph, nnf_value *out, const char *name) {
     char *made = nnfi_format("%s", name);
-    for (size_t i = graph->n_values; made && nnfi_graph_find_value(graph, made) >= 0; i++) {
+    for (size_t i = graph->n_values; made && is_taken(graph, made); i++) {
         nnfi_free(made);
         made = nnfi_format("%s_%zu", name, i);
     }

@@ -16,6 +16,7 @@ typedef struct nnfi_value {
                                  constant is its default, and so nothing that is known of it */
     bool is_hidden;           /* a subgraph gives its name too: nothing may give it, as ONNX has one
                                  name once, in front of the node that the subgraph is in */
+    bool is_reshaped;         /* it has another shape than the file says */
     bool gone;                /* nobody gives or reads it any more; its number is not used again,
                                  its name may be */
 } nnfi_value;
@@ -47,9 +48,11 @@ typedef struct nnfi_graph {
     char **symbols; /* symbol n is symbols[n - 1] */
     size_t n_symbols, symbols_capacity;
     nnfi_map symbol_by_name;
-    uint64_t changes;  /* how often its values, calls, inputs or outputs changed: what was made from
-                          the graph is good for one number */
-    uint64_t source;   /* the number of the file it was read from, 0: none */
+    uint64_t changes; /* how often its values, calls, inputs or outputs changed: what was made from
+                         the graph is good for one number */
+    uint64_t source;  /* the number of the file it was read from, 0: none */
+    const nnfi_map *inner_names; /* the source's: names that subgraphs give, which no new value may
+                                    have; NULL: none */
     void *source_data; /* the reader's; what keeps it alive is retained and released by these */
     void (*source_retain)(void *source_data);
     void (*source_release)(void *source_data);
@@ -71,6 +74,8 @@ nnf_status nnfi_graph_infer_run(const nnf_module *graph, const nnf_type_info *in
  * have nothing said of them, and an info is larger than all the rest of a value. */
 const nnf_type_info *nnfi_value_info(const nnfi_value *value);
 nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info);
+/* The value gets another shape: what the file said of it goes. */
+void nnfi_value_reshape(nnfi_value *value);
 
 /* Adds a value. NNF_ERROR_INVALID where the name is taken. */
 nnf_status nnfi_graph_add_value(nnfi_graph *graph, nnf_value *out, const char *name);

@@ -54,6 +54,7 @@ static bool copy_values(nnfi_graph *to, const nnfi_graph *from) {
         value->is_input = model->is_input;
         value->is_output = model->is_output;
         value->is_hidden = model->is_hidden;
+        value->is_reshaped = model->is_reshaped;
         value->gone = model->gone;
     }
     return true;
@@ -96,6 +97,7 @@ static nnf_status copy_graph(void *to, const void *from) {
     }
     graph.n_inputs = model->n_inputs;
     graph.n_outputs = model->n_outputs;
+    graph.inner_names = model->inner_names;
     graph.source_data = model->source_data;
     graph.source_retain = model->source_retain;
     graph.source_release = model->source_release;

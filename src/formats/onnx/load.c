@@ -19,6 +19,7 @@ static nnf_status load(nnf_module **out, nnfi_bytes *bytes, const char *name, co
     }
     nnfi_graph *graph = nnfi_graph_of(module);
     graph->source = source->number;
+    graph->inner_names = &source->inner_names;
     graph->source_data = source;
     graph->source_retain = nnfi_source_retain;
     graph->source_release = nnfi_source_release;

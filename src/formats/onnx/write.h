@@ -49,7 +49,9 @@ typedef struct nnfi_write_plan {
     bool *initializer_replaced;  /* [n_initializers]: a new tensor has its place and name */
     bool *name_used;             /* [n_values]: though the value is gone */
     nnfi_map names;              /* that are used beside the graph's values' */
-    nnfi_pile pile;              /* what names point to, and leaves' lists of names */
+    nnfi_map kept_names;  /* of values that are gone, for what they were: what the source says of
+                             them is true still */
+    nnfi_pile pile;       /* what names point to, and leaves' lists of names */
     size_t n_strings;     /* that were looked at: counts on, so that new names are found soon */
     nnf_type_info *infos; /* of every value; NULL until somebody needs them */
     size_t n_infos;
@@ -65,8 +67,6 @@ const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish, size_t
 /* Takes the very name; NULL in *out where something has it already. */
 nnf_status nnfi_write_plan_take(nnfi_write_plan *plan, const char **out, const char *name,
                                 size_t length);
-/* Whether a name that no value of the graph has any more is used again. */
-bool nnfi_write_plan_uses(const nnfi_write_plan *plan, const char *name, size_t length);
 /* A copy of a string that the plan owns; NULL where memory is short. */
 const char *nnfi_write_plan_keep(nnfi_write_plan *plan, const char *text, size_t length);
 /* Room for n names that the plan frees. */
@@ -130,7 +130,7 @@ typedef struct nnfi_file_layout {
     uint64_t data_size;
     nnfi_kept_files kept;
     nnfi_leaf_bytes *leaf_bytes; /* [n_leaves]: their node fields */
-    nnfi_map stale;              /* names that nothing gives any more */
+    nnfi_map stale; /* names of which the source's value_info, in IR 3 its inputs, are not true */
 } nnfi_file_layout;
 
 /* Takes a layout with plan, data_name and what stands between that and `data` set. */

@@ -176,11 +176,12 @@ static nnf_status add_value_piece(const writer *w, size_t piece) {
     NNFI_TRY(value_info_name(reader, &name));
     const char *text = (const char *)reader.data + name.begin;
     size_t length = name.end - name.begin;
-    if (nnfi_map_get(&w->layout->stale, text, length, NULL)) return NNF_OK;
+    bool is_output = source->pieces[piece].number == GRAPH_OUTPUT;
+    if (!is_output && nnfi_map_get(&w->layout->stale, text, length, NULL)) return NNF_OK;
     nnf_value value = nnfi_graph_find_name(w->plan->graph, text, length);
     if (value != NNF_NO_VALUE) {
         if (source->pieces[piece].number == GRAPH_INPUT) w->input_written[value] = true;
-        if (source->pieces[piece].number == GRAPH_OUTPUT) w->output_written[value] = true;
+        if (is_output) w->output_written[value] = true;
     }
     return add_piece(w, piece);
 }
@@ -230,7 +231,6 @@ static nnf_status add_graph(writer *w) {
 
 static nnf_status add_stale(nnfi_file_layout *layout, const char *name) {
     size_t length = strlen(name);
-    if (nnfi_write_plan_uses(layout->plan, name, length)) return NNF_OK;
     if (nnfi_map_put(&layout->stale, name, length, 0)) return NNF_OK;
     return nnfi_error_memory(length, "the names that are gone");
 }
@@ -251,14 +251,17 @@ static nnf_status find_stale(nnfi_file_layout *layout) {
     if (!tells_of_values(plan->source)) return NNF_OK;
     for (size_t i = 0; i < plan->graph->n_values; i++) {
         const nnfi_value *value = &plan->graph->values[i];
-        if (value->gone && nnfi_graph_find_value(plan->graph, value->name) == NNF_NO_VALUE) {
-            NNFI_TRY(add_stale(layout, value->name));
-        }
+        bool kept =
+            !value->gone || nnfi_map_get(&plan->kept_names, value->name, strlen(value->name), NULL);
+        if (value->is_reshaped || !kept) NNFI_TRY(add_stale(layout, value->name));
     }
     for (size_t i = 0; i < plan->n_leaves; i++) {
         for (size_t k = 0; plan->leaves[i].dropped && k < plan->leaves[i].n_outputs; k++) {
             NNFI_TRY(add_stale(layout, plan->leaves[i].outputs[k]));
         }
+    }
+    for (size_t i = 0; i < plan->n_tensors; i++) { /* something else had the name, if anything */
+        if (!plan->tensors[i].replaces) NNFI_TRY(add_stale(layout, plan->tensors[i].name));
     }
     for (size_t i = 0; plan->source && i < plan->source->n_initializers; i++) {
         int64_t value = plan->initializer_values[i];

@@ -42,12 +42,6 @@ nnf_status nnfi_write_plan_take(nnfi_write_plan *plan, const char **out, const c
     return nnfi_error_memory(length, "a name");
 }
 
-bool nnfi_write_plan_uses(const nnfi_write_plan *plan, const char *name, size_t length) {
-    nnf_value value = nnfi_graph_find_any(plan->graph, name, length);
-    return value != NNF_NO_VALUE ? plan->name_used[value]
-                                 : nnfi_map_get(&plan->names, name, length, NULL);
-}
-
 const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish, size_t length) {
     const char *name;
     bool taken = false;

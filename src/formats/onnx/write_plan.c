@@ -179,6 +179,10 @@ static nnf_status inner_input(nnfi_write_plan *plan, size_t *out, const nnfi_lea
     return NNF_OK;
 }
 
+static nnf_status keep_name(nnfi_write_plan *plan, const char *name) {
+    return nnfi_map_put(&plan->kept_names, name, strlen(name), 0) ? NNF_OK : no_memory();
+}
+
 /* A value between two leaves gets the name that the second one read in the source, so that its node
  * may stay as it is; inside of a lifted layer, where others may read it, the one that it had. */
 static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *leaf) {
@@ -192,9 +196,10 @@ static nnf_status name_between(planner *p, const char **out, const nnfi_leaf *le
         NNFI_TRY(inner_input(plan, &index, next));
         NNFI_TRY(original_name(plan, &name, NODE_INPUT, next->node, index));
     }
-    if (!name.length) name = (original){next->path, strlen(next->path)};
-    *out = nnfi_write_plan_name(plan, name.text, name.length);
-    return *out ? NNF_OK : no_memory();
+    original wish = name.length ? name : (original){next->path, strlen(next->path)};
+    *out = nnfi_write_plan_name(plan, wish.text, wish.length);
+    if (!*out) return no_memory();
+    return is_original(&name, *out) ? keep_name(plan, *out) : NNF_OK;
 }
 
 static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int64_t node) {
@@ -359,8 +364,9 @@ static nnf_status use_original(nnfi_write_plan *plan, const char **name, const n
         return *name ? NNF_OK : no_memory();
     }
     NNFI_TRY(nnfi_write_plan_take(plan, name, said.text, said.length));
-    if (*name) plan->initializer_kept[origin.index] = true;
-    return NNF_OK;
+    if (!*name) return NNF_OK;
+    plan->initializer_kept[origin.index] = true;
+    return keep_name(plan, *name);
 }
 
 /* Whether what the file may say of the value elsewhere, as an input or as value_info, is true of
@@ -568,6 +574,7 @@ void nnfi_write_plan_clear(nnfi_write_plan *plan) {
     nnf_graph_infer_free(plan->infos, plan->n_infos);
     nnfi_index_clear(&plan->tensor_index);
     nnfi_map_clear(&plan->names);
+    nnfi_map_clear(&plan->kept_names);
     nnfi_free(plan->tensors);
     nnfi_pile_clear(&plan->pile);
     nnfi_free(plan->leaves);
