@@ -13,9 +13,9 @@
 
 #define PIECE NNFI_AFFINE_PIECE
 #define BLOCK_ELEMENTS 16384
-/* Fewer blocks are read about as soon as a thread has been made; more threads than a few wait for
- * the memory. */
-enum { PARALLEL_BLOCKS = 32, MOST_THREADS = 8 };
+/* Fewer blocks are read about as soon as a thread is awake; more threads than a few wait for the
+ * memory. */
+enum { PARALLEL_BLOCKS = 4, MOST_THREADS = 8 };
 
 /* Whether one of n elements has at least the size of *bound, NaN and infinity included. A float's
  * bits without the sign are ordered as integers; adding what is missing from the bound to the sign
@@ -102,10 +102,8 @@ typedef struct search {
 } search;
 
 /* Blocks are taken in their order: when one is found, all before it have been taken. */
-static void search_blocks(void *payload, bool leads) {
-    search *s = payload;
+static void search_blocks(search *s) {
     int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype);
-    (void)leads;
     for (;;) {
         int64_t b = atomic_fetch_add(&s->next, 1), found = atomic_load(&s->found);
         if (b >= s->n_blocks || b > found) return;
@@ -123,7 +121,14 @@ static int64_t find_large(const nnfi_folded *folded, const unsigned char *source
     s.n_blocks = nnfi_folded_numel(folded) / BLOCK_ELEMENTS +
                  (nnfi_folded_numel(folded) % BLOCK_ELEMENTS > 0);
     nnfi_from_f64(folded->dtype, &bound, &s.bound, 1);
-    nnfi_together(s.n_blocks < PARALLEL_BLOCKS ? 1 : (int)MOST_THREADS, search_blocks, &s);
+    if (s.n_blocks < PARALLEL_BLOCKS) {
+        search_blocks(&s);
+        return s.found;
+    }
+    int threads = nnfi_default_threads();
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+#pragma omp parallel num_threads(threads)
+    search_blocks(&s);
     return s.found;
 }
 
