@@ -13,9 +13,8 @@
 
 #define PIECE NNFI_AFFINE_PIECE
 #define BLOCK_ELEMENTS 16384
-/* Fewer blocks are read about as soon as a thread is awake; more threads than a few wait for the
- * memory. */
-enum { PARALLEL_BLOCKS = 4, MOST_THREADS = 8 };
+/* Fewer blocks are read about as soon as a thread is awake. */
+enum { PARALLEL_BLOCKS = 4 };
 
 /* Whether one of n elements has at least the size of *bound, NaN and infinity included. A float's
  * bits without the sign are ordered as integers; adding what is missing from the bound to the sign
@@ -125,9 +124,7 @@ static int64_t find_large(const nnfi_folded *folded, const unsigned char *source
         search_blocks(&s);
         return s.found;
     }
-    int threads = nnfi_default_threads();
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(nnfi_default_threads())
     search_blocks(&s);
     return s.found;
 }
