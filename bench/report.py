@@ -27,7 +27,8 @@ COLORS = {
 LEFT = "\n## What is left of a network"  # the end of the page, by tools/compare_fusers.py
 PAGE = """# Benchmarks
 
-`./x bench` makes the networks, measures, and writes this page; all figures are from one run of it.
+`./x bench` makes the networks, measures, and writes this page, one part after the other, on a machine that may be
+shared: the ratios say more than the times.
 
 Machine: {processor}, {cores} cores, {instructions}. {versions}.
 
