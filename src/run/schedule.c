@@ -54,18 +54,19 @@ uint64_t nnfi_schedule_fingerprint(const nnf_module *graph) {
     return hash;
 }
 
+static bool is_as_planned(const nnfi_operand *operand, const nnf_tensor *given) {
+    if (nnf_tensor_dtype(given) != operand->dtype || nnf_tensor_ndim(given) != operand->ndim)
+        return false;
+    return !memcmp(nnf_tensor_shape(given), operand->shape,
+                   sizeof(int64_t) * (size_t)operand->ndim);
+}
+
 bool nnfi_schedule_fits(const nnfi_schedule *schedule, nnf_tensor *const *inputs, size_t n_inputs) {
     if (n_inputs != schedule->n_inputs ||
         nnf_graph_n_outputs(schedule->graph) != schedule->n_outputs)
         return false;
-    for (size_t i = 0; i < n_inputs; i++) {
-        const nnfi_operand *made_for = &schedule->inputs[i];
-        if (!inputs[i] || nnf_tensor_dtype(inputs[i]) != made_for->dtype ||
-            nnf_tensor_ndim(inputs[i]) != made_for->ndim ||
-            memcmp(nnf_tensor_shape(inputs[i]), made_for->shape,
-                   sizeof(int64_t) * (size_t)made_for->ndim))
-            return false;
-    }
+    for (size_t i = 0; i < n_inputs; i++)
+        if (!inputs[i] || !is_as_planned(&schedule->inputs[i], inputs[i])) return false;
     return nnfi_schedule_fingerprint(schedule->graph) == schedule->fingerprint;
 }
 
@@ -79,13 +80,6 @@ nnf_status nnfi_stage_bind(nnfi_schedule *schedule, nnfi_stage *stage) {
             stage->operands[i] < 0 ? NULL : schedule->values[stage->operands[i]].data;
     return stage->step->bind(stage->step, schedule->pointers, schedule->pointers + stage->n_inputs,
                              schedule->block);
-}
-
-static bool is_as_planned(const nnfi_operand *operand, const nnf_tensor *given) {
-    if (nnf_tensor_dtype(given) != operand->dtype || nnf_tensor_ndim(given) != operand->ndim)
-        return false;
-    return !memcmp(nnf_tensor_shape(given), operand->shape,
-                   sizeof(int64_t) * (size_t)operand->ndim);
 }
 
 /* A forward may pass on what another one gives instead of filling the tensor that stands there: its

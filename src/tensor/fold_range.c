@@ -1,7 +1,7 @@
 /* Whether folding leaves the dtype's range somewhere: asked when a fold is made, before its
- * elements are computed, unless the weights are so large that reading them once more counts.
- * Elements are compared with a bound first, as integers, which costs as little as reading them;
- * only where some reach it are the results computed and looked at. */
+ * elements are computed; for weights that check late, of the elements that were computed. Elements
+ * are compared with a bound first, as integers, which costs as little as reading them; only where
+ * some reach it are the results computed and looked at. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>

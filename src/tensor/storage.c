@@ -221,15 +221,16 @@ static nnf_status make_data(nnfi_storage *storage) {
         data = steal_base(storage);
     }
     const unsigned char *source = data;
+    nnf_status status = NNF_OK;
     if (!data) NNFI_TRY(allocate(storage, false, &data));
-    if (!folded)
+    if (!folded) {
         memcpy(data, borrowed_bytes(storage),
                (size_t)storage->numel * nnf_dtype_size(storage->dtype));
-    else
+    } else {
         nnfi_folded_compute(folded, source ? source : nnfi_folded_source(folded), 0, storage->numel,
                             data);
-    nnf_status status =
-        folded ? nnfi_folded_check_computed(folded, 0, storage->numel, data) : NNF_OK;
+        status = nnfi_folded_check_computed(folded, 0, storage->numel, data);
+    }
     if (status != NNF_OK) {
         free_elements(data);
         return status;
