@@ -30,7 +30,7 @@ nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph
 }
 
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
-    nnfi_job job = {.n = n};
+    nnfi_job job = {.n = n, .gives = NNF_NO_VALUE};
     const size_t each = sizeof *job.names + sizeof *job.modules + sizeof *job.fused +
                         sizeof *job.calls + sizeof *job.stays;
     if (n <= SIZE_MAX / each) job.names = nnfi_pile_alloc(&batch->pile, n * each, _Alignof(char *));
@@ -181,7 +181,7 @@ static nnf_status add_replacement(surgery *to, nnfi_pile *pile, nnfi_job *job) {
         .path = base->path,
         .inputs = reads->inputs,
         .n_inputs = reads->n_inputs,
-        .outputs = last->outputs,
+        .outputs = job->gives == NNF_NO_VALUE ? last->outputs : &job->gives,
         .n_outputs = 1,
         .captures = reads->captures,
         .n_captures = reads->n_captures,

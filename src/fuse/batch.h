@@ -21,6 +21,7 @@ typedef struct nnfi_job {
     bool absorbs;         /* what the first call reads as data is all that the calls read */
     nnfi_reads reads;     /* what the new call reads, in the batch's pile; inputs NULL: what
                              nnfi_plan_reads says */
+    nnf_value gives;      /* in the place of the last call's output; NNF_NO_VALUE: that itself */
     bool moves_hooks;     /* they move when the job goes in; else its fuser_func saw to them, and */
     nnfi_saved_hooks *saved; /* [n] where they were before that; NULL: not noted */
 } nnfi_job;

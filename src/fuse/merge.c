@@ -6,6 +6,8 @@
 #include "fuse/blocks.h"
 #include "fuse/dense.h"
 #include "fuse/fusions.h"
+#include "fuse/look.h"
+#include "fuse/spread.h"
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
@@ -31,6 +33,7 @@ typedef struct merger {
     nnfi_plan *plan;
     nnfi_chain_list *list;
     const nnf_mapping *mapping;
+    nnfi_spread spread;
     /* of the candidate at work */
     size_t calls[MOST_CALLS];
     size_t n_calls;
@@ -45,40 +48,7 @@ static const nnfi_call *call_at(const merger *m, size_t index) {
 }
 
 static nnf_value data_of(const merger *m, size_t index) {
-    const nnfi_call *call = call_at(m, index);
-    const nnfi_view *view = nnfi_view_of(m->plan->graph, call);
-    size_t data = view ? nnfi_view_data_input(view) : 0;
-    return data < call->n_inputs ? call->inputs[data] : NNF_NO_VALUE;
-}
-
-/* Whether the call can go with others, as far as its module says. */
-static bool is_free(const merger *m, size_t index) {
-    const nnf_module *module = call_at(m, index)->module;
-    return !m->plan->taken[index] && !nnfi_plan_is_shared(m->plan, index) &&
-           !nnf_module_training(module) && !nnf_module_is_parametrized(module, NULL) &&
-           !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
-}
-
-/* The call that gives the value to `reader` alone, or NNFI_NO_CALL. */
-static size_t producer_for(const merger *m, nnf_value value, size_t reader) {
-    int64_t producer = value == NNF_NO_VALUE ? -1 : m->plan->uses.producer[value];
-    bool alone = producer >= 0 && nnfi_plan_next(m->plan, (size_t)producer) == reader &&
-                 is_free(m, (size_t)producer);
-    return alone ? (size_t)producer : NNFI_NO_CALL;
-}
-
-/* Whether it reads nothing beside its data that is only known when it runs, as a bias may be. */
-static bool is_constant(const merger *m, size_t index) {
-    return nnfi_plan_other_input(m->plan, call_at(m, index), data_of(m, index)) == NNF_NO_VALUE;
-}
-
-static bool is_linear(const merger *m, size_t index) {
-    return nnf_module_get_type(call_at(m, index)->module)->linear_map && is_constant(m, index);
-}
-
-static bool is_affine(const merger *m, size_t index) {
-    return nnfi_type_is_affine(nnfi_view_type(m->plan->graph, call_at(m, index))) &&
-           is_constant(m, index);
+    return nnfi_data_of(m->plan, index);
 }
 
 /* An Add of two values that are computed. */
@@ -98,7 +68,8 @@ static bool add_call(merger *m, size_t call) {
  * the first reads, and *reader that one. They join the candidate's calls. */
 static bool trace_affine(merger *m, nnf_value *value, size_t *reader, affine_calls *out) {
     size_t first = m->n_calls, call;
-    while ((call = producer_for(m, *value, *reader)) != NNFI_NO_CALL && is_affine(m, call)) {
+    while ((call = nnfi_producer_for(m->plan, *value, *reader)) != NNFI_NO_CALL &&
+           nnfi_is_affine(m->plan, call)) {
         if (!add_call(m, call)) return false;
         *value = data_of(m, call);
         *reader = call;
@@ -116,8 +87,8 @@ static bool trace_affine(merger *m, nnf_value *value, size_t *reader, affine_cal
 static bool trace_branch(merger *m, branch *out, nnf_value value, size_t reader) {
     *out = (branch){.layer = NNFI_NO_CALL};
     if (!trace_affine(m, &value, &reader, &out->behind)) return false;
-    size_t call = producer_for(m, value, reader);
-    if (call != NNFI_NO_CALL && is_linear(m, call)) {
+    size_t call = nnfi_producer_for(m->plan, value, reader);
+    if (call != NNFI_NO_CALL && nnfi_is_linear(m->plan, call)) {
         if (!add_call(m, call)) return false;
         out->layer = call;
         value = data_of(m, call);
@@ -137,7 +108,7 @@ static bool gather(merger *m, size_t sum) {
     if (!add_call(m, sum)) return false;
     for (size_t k = 0; k < 2; k++) {
         nnf_value value = call_at(m, sum)->inputs[k];
-        size_t producer = producer_for(m, value, sum);
+        size_t producer = nnfi_producer_for(m->plan, value, sum);
         bool good;
         if (producer != NNFI_NO_CALL && is_sum(m, producer))
             good = gather(m, producer);
@@ -307,7 +278,7 @@ static nnf_status merge_sum(merger *m, size_t main) {
 
 static nnf_status try_sum(merger *m, size_t call) {
     m->n_calls = m->n_branches = 0;
-    if (m->plan->taken[call] || !is_sum(m, call) || !is_free(m, call)) return NNF_OK;
+    if (m->plan->taken[call] || !is_sum(m, call) || !nnfi_is_free(m->plan, call)) return NNF_OK;
     if (!gather(m, call) || !one_input(m)) return NNF_OK;
     size_t main = main_branch(m);
     return main == m->n_branches ? NNF_OK : leave(m, call, merge_sum(m, main));
@@ -357,7 +328,8 @@ static nnf_status merge_series(merger *m, branch *in_front, size_t call) {
 static nnf_status try_series(merger *m, size_t call) {
     branch in_front;
     m->n_calls = m->n_branches = 0;
-    if (m->plan->taken[call] || !is_linear(m, call) || !is_free(m, call)) return NNF_OK;
+    if (m->plan->taken[call] || !nnfi_is_linear(m->plan, call) || !nnfi_is_free(m->plan, call))
+        return NNF_OK;
     if (!trace_branch(m, &in_front, data_of(m, call), call) || in_front.layer == NNFI_NO_CALL ||
         !add_call(m, call))
         return NNF_OK;
@@ -380,12 +352,13 @@ static nnf_status merge_blocks(merger *m, const nnfi_blocks *blocks, size_t call
 static nnf_status try_blocks(merger *m, size_t call) {
     nnfi_blocks blocks;
     m->n_calls = m->n_branches = 0;
-    if (m->plan->taken[call] || !is_linear(m, call) || !is_free(m, call)) return NNF_OK;
+    if (m->plan->taken[call] || !nnfi_is_linear(m->plan, call) || !nnfi_is_free(m->plan, call))
+        return NNF_OK;
     const nnf_tensor *weight = nnf_module_tensor(call_at(m, call)->module, "weight");
     if (!weight || !nnfi_blocks_find(&blocks, m->plan, call, nnf_tensor_ndim(weight) - 2))
         return NNF_OK;
     for (size_t i = 0; i < blocks.n_calls; i++)
-        if (!is_free(m, blocks.calls[i]) || !add_call(m, blocks.calls[i])) return NNF_OK;
+        if (!nnfi_is_free(m->plan, blocks.calls[i]) || !add_call(m, blocks.calls[i])) return NNF_OK;
     return add_call(m, call) ? leave(m, call, merge_blocks(m, &blocks, call)) : NNF_OK;
 }
 
@@ -395,6 +368,7 @@ static nnf_status try_blocks(merger *m, size_t call) {
 static nnf_status find_jobs(merger *m) {
     for (size_t call = m->plan->graph->n_calls; call-- > 0;) {
         if (!nnfi_mapping_skips(m->mapping, NNFI_FUSION_PARALLEL)) NNFI_TRY(try_sum(m, call));
+        NNFI_TRY(leave(m, call, nnfi_spread_call(&m->spread, call)));
         if (nnfi_mapping_skips(m->mapping, NNFI_FUSION_SERIES)) continue;
         NNFI_TRY(try_blocks(m, call));
         NNFI_TRY(try_series(m, call));
@@ -406,9 +380,11 @@ static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapp
                            bool *may_change, nnfi_chain_list *list, size_t *n_jobs) {
     nnf_chain_list *found = nnfi_chain_list_public(list);
     size_t n_chains = found->n_chains, n_left = found->n_left;
+    const size_t n_values = nnfi_graph_of(*graph)->n_values;
     merger m = {.batch = batch, .list = list, .mapping = mapping};
     batch->root = *graph;
     nnf_status status = nnfi_batch_plan(batch, &m.plan, *graph);
+    m.spread = (nnfi_spread){batch, m.plan, list, mapping, *may_change, NNF_NO_VALUE};
     if (status == NNF_OK) status = find_jobs(&m);
     *n_jobs = batch->n_jobs;
     if (status == NNF_OK && *n_jobs > 0 && !*may_change) {
@@ -425,15 +401,16 @@ static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapp
     if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(batch, NULL);
     if (*n_jobs > 0) found->n_left = n_left; /* the last round's reasons are those that hold */
     if (status != NNF_OK || *n_jobs > 0) nnfi_batch_clear(batch);
+    if (status != NNF_OK) nnfi_graph_drop_values(nnfi_graph_of(*graph), n_values);
     return status;
 }
 
 nnf_status nnfi_merge_layers(nnf_module **graph, nnfi_batch *batch, const nnf_mapping *mapping,
                              bool may_change, nnfi_chain_list *list, size_t *n_merged) {
+    const size_t n_chains = nnfi_chain_list_public(list)->n_chains;
     size_t n_jobs = 1;
-    for (int round = 0; n_jobs > 0 && round < MOST_ROUNDS; round++) {
+    for (int round = 0; n_jobs > 0 && round < MOST_ROUNDS; round++)
         NNFI_TRY(do_round(graph, batch, mapping, &may_change, list, &n_jobs));
-        *n_merged += n_jobs;
-    }
+    *n_merged += nnfi_chain_list_public(list)->n_chains - n_chains;
     return NNF_OK;
 }

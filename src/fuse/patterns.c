@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuse/batch.h"
+#include "fuse/look.h"
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
@@ -42,8 +43,9 @@ typedef struct pattern {
     {"RMSNorm", false, "Mul(" y ", w)"}, { \
         "RMSNorm", false, y                \
     }
-#define BOTH_WAYS(NORM, top, square) \
-    NORM("Div(" top ", " ROOT(square) ")"), NORM("Mul(" top ", Reciprocal(" ROOT(square) "))")
+#define ALL_WAYS(NORM, top, square)                                                             \
+    NORM("Div(" top ", " ROOT(square) ")"), NORM("Mul(" top ", Reciprocal(" ROOT(square) "))"), \
+        NORM("Mul(" top ", Div(1, " ROOT(square) "))")
 
 /* A longer formula stands in front of those that are part of it. */
 static const pattern patterns[] = {
@@ -66,10 +68,10 @@ static const pattern patterns[] = {
     HALF_OF_X_TIMES("GELU", NNF_GELU_TANH,
                     "Add(Tanh(Mul(Mul(x, " SQRT_2_OF_PI
                     "), Add(Mul(Mul(x, 0.044715), x), 1))), 1)"),
-    BOTH_WAYS(LAYER_NORM, DEVIATION, "Pow(" DEVIATION ", 2)"),
-    BOTH_WAYS(LAYER_NORM, DEVIATION, "Mul(" DEVIATION ", " DEVIATION ")"),
-    BOTH_WAYS(RMS_NORM, "x", "Pow(x, 2)"),
-    BOTH_WAYS(RMS_NORM, "x", "Mul(x, x)"),
+    ALL_WAYS(LAYER_NORM, DEVIATION, "Pow(" DEVIATION ", 2)"),
+    ALL_WAYS(LAYER_NORM, DEVIATION, "Mul(" DEVIATION ", " DEVIATION ")"),
+    ALL_WAYS(RMS_NORM, "x", "Pow(x, 2)"),
+    ALL_WAYS(RMS_NORM, "x", "Mul(x, x)"),
 };
 enum { N_PATTERNS = sizeof patterns / sizeof *patterns, N_LETTERS = 5, N_CANDIDATES = 32 };
 _Static_assert(N_PATTERNS <= 64, "a pattern is a bit of a uint64_t");
@@ -299,18 +301,27 @@ static bool stands_alone(const match *m) {
     return true;
 }
 
-/* Whether a linear layer alone reads the result, perhaps through arithmetic with constants: that
- * folds a norm's scale and bias into its weight, so they are better left out of the norm. */
+/* Whether linear layers alone read the result, perhaps through arithmetic with constants: these
+ * fold a norm's scale and bias into their weights (spread.c), so that they are better left out of
+ * it. */
 static bool scale_goes_on(const match *m) {
-    const nnfi_graph *graph = m->plan->graph;
-    size_t call = m->calls[m->n_calls - 1];
+    nnfi_plan *plan = m->plan;
+    const int32_t *readers;
+    size_t call = m->calls[m->n_calls - 1], next = call, n;
     if (m->letters[SCALE] == NNF_NO_VALUE) return false;
-    do
-        call = nnfi_plan_next(m->plan, call);
-    while (call != NNFI_NO_CALL && nnfi_view_of(graph, graph->calls[call]));
-    if (call == NNFI_NO_CALL) return false;
-    const nnf_module *reader = graph->calls[call]->module;
-    return nnf_module_get_type(reader)->linear_map && nnf_module_tensor(reader, "weight");
+    while ((next = nnfi_plan_next(plan, next)) != NNFI_NO_CALL && nnfi_is_affine(plan, next))
+        call = next;
+    n = nnfi_n_readers(plan, call, &readers);
+    const nnf_value value = plan->graph->calls[call]->outputs[0];
+    for (size_t i = 0; i < n; i++) {
+        const nnf_module *reader = plan->graph->calls[readers[i]]->module;
+        if (!nnfi_is_linear(plan, (size_t)readers[i]) || !nnf_module_tensor(reader, "weight") ||
+            nnfi_data_of(plan, (size_t)readers[i]) != value)
+            return false;
+        if (n > 1 && m->letters[BIAS] != NNF_NO_VALUE && !nnfi_takes_bias(plan, (size_t)readers[i]))
+            return false;
+    }
+    return n > 0;
 }
 
 static int by_number(const void *a, const void *b) {

@@ -155,22 +155,41 @@ static nnf_status set_part(nnf_module *module, const char *name, double (*f)(dou
     return status;
 }
 
-static nnf_status make_scale(nnf_module **out, const nnfi_view *view, const nnf_tensor *constant,
-                             int64_t channels) {
-    nnfi_scale_options options;
-    runs_along_axis(constant, &options);
-    if (options.axis > 0) channels = nnf_tensor_numel(constant);
+/* What is done with a constant on the way into an affine map. */
+typedef struct scale_part {
+    const nnf_tensor *constant; /* NULL: the map has no such part */
+    double (*f)(double c);
+} scale_part;
+
+static nnf_status make_scale(nnf_module **out, const scale_part given[N_PARTS], int64_t channels) {
+    nnfi_scale_options options = {0}, own;
+    for (int i = 0; i < N_PARTS; i++) {
+        if (!given[i].constant) continue;
+        runs_along_axis(given[i].constant, &own);
+        if (own.axis > options.axis) options.axis = own.axis;
+        if (own.ndim > options.ndim) options.ndim = own.ndim;
+        if (own.axis > 0) channels = nnf_tensor_numel(given[i].constant);
+    }
     nnf_module *scale;
     NNFI_TRY(nnf_module_new(&scale, &nnfi_scale_type, &options));
     nnf_status status = NNF_OK;
-    if (view->weight) status = set_part(scale, "weight", view->weight, constant, channels);
-    if (view->bias && status == NNF_OK)
-        status = set_part(scale, "bias", view->bias, constant, channels);
+    for (int i = 0; i < N_PARTS && status == NNF_OK; i++)
+        if (given[i].constant)
+            status = set_part(scale, parts[i], given[i].f, given[i].constant, channels);
     if (status == NNF_OK)
         *out = scale;
     else
         nnf_module_release(scale);
     return status;
+}
+
+static nnf_status make_arithmetic(nnf_module **out, const nnfi_view *view, nnf_tensor *constant,
+                                  int64_t channels) {
+    const scale_part given[N_PARTS] = {
+        [WEIGHT] = {view->weight ? constant : NULL, view->weight},
+        [BIAS] = {view->bias ? constant : NULL, view->bias},
+    };
+    return make_scale(out, given, channels);
 }
 
 static nnf_status cannot_pad(const char *why) {
@@ -273,8 +292,30 @@ nnf_status nnfi_view_make(nnf_module **out, const nnfi_graph *graph, const nnfi_
         NNFI_TRY(make_linear(out, call->module));
         break;
     case ARITHMETIC:
-        NNFI_TRY(make_scale(out, view, constant_input(graph, call, 1 - view->data), channels));
+        NNFI_TRY(make_arithmetic(out, view, constant_input(graph, call, 1 - view->data), channels));
     }
     nnf_module_set_training(*out, nnf_module_training(call->module));
     return NNF_OK;
+}
+
+/* ---- Norms ---- */
+
+bool nnfi_norm_scales_last_axis(const nnfi_graph *graph, const nnfi_call *call) {
+    const nnf_module *norm = call->module;
+    nnfi_scale_options options;
+    if (!(nnfi_is_a(norm, "LayerNorm") || nnfi_is_a(norm, "RMSNorm")) || nnfi_is_lifted(norm))
+        return false;
+    for (size_t i = 1; i < 1 + N_PARTS; i++) {
+        if (i > 1 && (i >= call->n_inputs || call->inputs[i] == NNF_NO_VALUE)) continue;
+        const nnf_tensor *constant = constant_input(graph, call, i);
+        if (!constant || !runs_along_axis(constant, &options) || options.axis > 1) return false;
+    }
+    return true;
+}
+
+nnf_status nnfi_norm_scale_make(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
+                                int64_t channels) {
+    const scale_part given[N_PARTS] = {[WEIGHT] = {constant_input(graph, call, 1), same},
+                                       [BIAS] = {constant_input(graph, call, 2), same}};
+    return make_scale(out, given, channels);
 }

@@ -27,4 +27,10 @@ size_t nnfi_view_data_input(const nnfi_view *view);
 nnf_status nnfi_view_make(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
                           int64_t channels, int ndim);
 
+/* Whether the call is a LayerNorm or RMSNorm with a scale, and perhaps a bias, that are constants
+ * along the last axis; and these two as arithmetic behind it. */
+bool nnfi_norm_scales_last_axis(const nnfi_graph *graph, const nnfi_call *call);
+nnf_status nnfi_norm_scale_make(nnf_module **out, const nnfi_graph *graph, const nnfi_call *call,
+                                int64_t channels);
+
 #endif

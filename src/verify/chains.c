@@ -1,5 +1,5 @@
-/* Checking chain by chain, for models that nnfuse cannot run as a whole: where one call of b stands
- * for several of a, those and this one are run on the same random input. */
+/* Checking chain by chain, for models that nnfuse cannot run as a whole: where one call of b (or a
+ * norm and a layer behind it) stands for several of a, both are run on the same random input. */
 #include <string.h>
 
 #include "module/graph_internal.h"
@@ -14,9 +14,9 @@
 
 /* What the search goes over. */
 typedef struct search {
-    const nnf_module *a, *b;
-    const nnfi_graph *graph_a;
+    const nnfi_graph *graph_a, *graph_b;
     nnfi_uses uses;       /* of a */
+    int32_t *producers;   /* [n_values] of b */
     nnf_type_info *infos; /* of a's values; NULL where inference gave an error */
     size_t n_infos;
     const nnf_verify_options *options;
@@ -200,13 +200,13 @@ static nnf_status run_link(nnf_tensor **out, const nnfi_graph *graph, const link
     return status;
 }
 
-static nnf_status run_chain(nnf_tensor **out, const search *s, const chain *found,
-                            nnf_tensor *input, nnf_tensor **residual) {
+static nnf_status run_chain(nnf_tensor **out, const nnfi_graph *graph, const search *s,
+                            const chain *found, nnf_tensor *input, nnf_tensor **residual) {
     nnf_tensor *value = nnf_tensor_retain(input);
     nnf_status status = NNF_OK;
     for (size_t i = 0; i < found->length && status == NNF_OK; i++) {
         nnf_tensor *next = NULL;
-        status = run_link(&next, s->graph_a, &found->links[i], value, residual, s);
+        status = run_link(&next, graph, &found->links[i], value, residual, s);
         nnf_tensor_release(value);
         value = next;
     }
@@ -214,15 +214,14 @@ static nnf_status run_chain(nnf_tensor **out, const search *s, const chain *foun
     return status;
 }
 
+/* `fused`: what b has for it. */
 static nnf_status compare_chain(nnf_verify_report *report, const search *s, const chain *found,
-                                const nnfi_call *fused) {
+                                const chain *fused) {
     const char *path = found->links[0].call->path;
-    const link fused_link = {fused, 0};
     nnf_tensor *input = NULL, *residual = NULL, *before = NULL, *after = NULL;
-    nnf_status status = make_input(&input, s, found, fused->module);
-    if (status == NNF_OK) status = run_chain(&before, s, found, input, &residual);
-    if (status == NNF_OK)
-        status = run_link(&after, nnfi_graph_of(s->b), &fused_link, input, &residual, s);
+    nnf_status status = make_input(&input, s, found, fused->links[fused->length - 1].call->module);
+    if (status == NNF_OK) status = run_chain(&before, s->graph_a, s, found, input, &residual);
+    if (status == NNF_OK) status = run_chain(&after, s->graph_b, s, fused, input, &residual);
     if (status == NNF_OK) {
         nnf_verify_row *row = nnfi_report_add(report);
         status = row == NULL ? NNF_ERROR_MEMORY
@@ -236,29 +235,47 @@ static nnf_status compare_chain(nnf_verify_report *report, const search *s, cons
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
 }
 
+/* The call alone; with the one in front, where a has no value of the name that it reads: what a
+ * norm gives whose scale went into the layers behind it. False where a has neither's. */
+static bool find_fused(chain *out, const search *s, const nnfi_call *call) {
+    const nnfi_graph *graph = s->graph_b;
+    *out = (chain){.length = 1, .links = {{call, 0}}};
+    if (nnfi_graph_find_value(s->graph_a, graph->values[call->inputs[0]].name) != NNF_NO_VALUE)
+        return true;
+    if (s->producers[call->inputs[0]] < 0) return false;
+    const nnfi_call *front = graph->calls[s->producers[call->inputs[0]]];
+    size_t data = data_input(graph, front, NULL);
+    *out = (chain){.length = 2, .links = {{front, data}, {call, 0}}};
+    return front->n_outputs == 1 && data < front->n_inputs;
+}
+
 /* Whether a chain of a ends where the call does. */
-static bool stands_for_chain(chain *found, const search *s, const nnfi_call *call) {
-    const nnfi_graph *graph = nnfi_graph_of(s->b);
+static bool stands_for_chain(chain *found, chain *fused, const search *s, const nnfi_call *call) {
+    const nnfi_graph *graph = s->graph_b;
     if (!is_fused_or_linear(call->module) || call->n_outputs != 1 || call->n_inputs == 0)
         return false;
-    nnf_value input = call->inputs[0], output = call->outputs[0], residual = NNF_NO_VALUE;
-    if (nnfi_n_residuals(call->module)) residual = call->inputs[call->n_inputs - 1];
-    if (input == NNF_NO_VALUE || output == NNF_NO_VALUE) return false;
-    return find_chain(found, s, graph->values[input].name, graph->values[output].name,
-                      nnf_graph_value_name(s->b, residual));
+    nnf_value output = call->outputs[0];
+    if (call->inputs[0] == NNF_NO_VALUE || output == NNF_NO_VALUE || !find_fused(fused, s, call))
+        return false;
+    const link *first = &fused->links[0];
+    const char *residual = NULL;
+    if (nnfi_n_residuals(call->module) && call->inputs[call->n_inputs - 1] != NNF_NO_VALUE)
+        residual = graph->values[call->inputs[call->n_inputs - 1]].name;
+    return find_chain(found, s, graph->values[first->call->inputs[first->data]].name,
+                      graph->values[output].name, residual);
 }
 
 static nnf_status check_call(nnf_verify_report *report, const search *s, const nnfi_call *call) {
-    const nnfi_graph *graph = nnfi_graph_of(s->b);
-    chain found;
-    if (stands_for_chain(&found, s, call)) return compare_chain(report, s, &found, call);
-    const nnfi_call *same = nnfi_find_unchanged(s->graph_a, s->uses.producer, graph, call);
+    chain found, fused;
+    if (stands_for_chain(&found, &fused, s, call)) return compare_chain(report, s, &found, &fused);
+    const nnfi_call *same = nnfi_find_unchanged(s->graph_a, s->uses.producer, s->graph_b, call);
     if (!same) return NNF_OK;
-    return nnfi_compare_unchanged(report, s->graph_a, same, graph, call, s->options->tolerance);
+    return nnfi_compare_unchanged(report, s->graph_a, same, s->graph_b, call,
+                                  s->options->tolerance);
 }
 
 static nnf_status check_calls(nnf_verify_report *report, const search *s) {
-    const nnfi_graph *graph = nnfi_graph_of(s->b);
+    const nnfi_graph *graph = s->graph_b;
     for (size_t i = 0; i < graph->n_calls; i++) {
         NNFI_TRY(check_call(report, s, graph->calls[i]));
         if (!nnfi_progress("verifying", (double)(i + 1) / (double)graph->n_calls))
@@ -269,17 +286,19 @@ static nnf_status check_calls(nnf_verify_report *report, const search *s) {
 
 nnf_status nnfi_verify_chains(nnf_verify_report *report, const nnf_module *a, const nnf_module *b,
                               const nnf_verify_options *options) {
-    search s = {.a = a, .b = b, .graph_a = nnfi_graph_of(a), .options = options};
+    search s = {.graph_a = nnfi_graph_of(a), .graph_b = nnfi_graph_of(b), .options = options};
     NNFI_TRY(nnfi_uses_new(&s.uses, s.graph_a));
     /* A graph with nodes that nnfuse does not know may well infer in part or not at all. */
     if (nnf_graph_infer(a, NULL, &s.infos, &s.n_infos) != NNF_OK) s.infos = NULL;
     report->ok = true;
     report->inputs = nnfi_format("a random input for each fused chain, N(0,1), seed %llu",
                                  (unsigned long long)options->seed);
-    nnf_status status =
-        report->inputs != NULL ? check_calls(report, &s) : nnfi_error_memory(0, "the report");
+    nnf_status status = report->inputs != NULL ? nnfi_producers_new(&s.producers, s.graph_b)
+                                               : nnfi_error_memory(0, "the report");
+    if (status == NNF_OK) status = check_calls(report, &s);
     if (report->n_rows == 0 && report->n_same == 0) report->ok = false; /* nothing is known */
     if (s.infos != NULL) nnf_graph_infer_free(s.infos, s.n_infos);
+    nnfi_free(s.producers);
     nnfi_uses_clear(&s.uses);
     return status;
 }

@@ -1,0 +1,69 @@
+#include "fuse/look.h"
+
+#include "fuse/mapping.h"
+#include "fuse/view.h"
+
+nnf_value nnfi_data_of(const nnfi_plan *plan, size_t index) {
+    const nnfi_call *call = plan->graph->calls[index];
+    const nnfi_view *view = nnfi_view_of(plan->graph, call);
+    size_t data = view ? nnfi_view_data_input(view) : 0;
+    return data < call->n_inputs ? call->inputs[data] : NNF_NO_VALUE;
+}
+
+bool nnfi_is_free(const nnfi_plan *plan, size_t index) {
+    const nnf_module *module = plan->graph->calls[index]->module;
+    return !plan->taken[index] && !nnfi_plan_is_shared(plan, index) &&
+           !nnf_module_training(module) && !nnf_module_is_parametrized(module, NULL) &&
+           !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
+}
+
+size_t nnfi_producer_for(const nnfi_plan *plan, nnf_value value, size_t reader) {
+    int64_t producer = value == NNF_NO_VALUE ? -1 : plan->uses.producer[value];
+    bool alone = producer >= 0 && nnfi_plan_next(plan, (size_t)producer) == reader &&
+                 nnfi_is_free(plan, (size_t)producer);
+    return alone ? (size_t)producer : NNFI_NO_CALL;
+}
+
+static bool is_constant(const nnfi_plan *plan, size_t index) {
+    return nnfi_plan_other_input(plan, plan->graph->calls[index], nnfi_data_of(plan, index)) ==
+           NNF_NO_VALUE;
+}
+
+bool nnfi_is_linear(const nnfi_plan *plan, size_t index) {
+    return nnf_module_get_type(plan->graph->calls[index]->module)->linear_map &&
+           is_constant(plan, index);
+}
+
+bool nnfi_is_affine(const nnfi_plan *plan, size_t index) {
+    return nnfi_type_is_affine(nnfi_view_type(plan->graph, plan->graph->calls[index])) &&
+           is_constant(plan, index);
+}
+
+size_t nnfi_n_readers(const nnfi_plan *plan, size_t index, const int32_t **readers) {
+    const nnfi_call *call = plan->graph->calls[index];
+    if (call->n_outputs != 1 || call->outputs[0] == NNF_NO_VALUE) return 0;
+    nnf_value value = call->outputs[0];
+    if (plan->graph->values[value].is_output) return 0;
+    *readers = plan->uses.readers + plan->uses.first_reader[value];
+    return plan->uses.first_reader[value + 1] - plan->uses.first_reader[value];
+}
+
+bool nnfi_takes_bias(nnfi_plan *plan, size_t layer) {
+    const nnfi_call *call = plan->graph->calls[layer];
+    nnf_module *seen, *after = NULL;
+    nnf_linear_map map = {0};
+    if (nnfi_view_make(&seen, plan->graph, call, 0, 0) != NNF_OK) return false;
+    const bool linear = nnf_module_get_type(seen)->linear_map(seen, &map) == NNF_OK;
+    nnf_module_release(seen);
+    if (!linear || map.bias) return linear;
+    if (nnfi_plan_infer(plan) == NNF_OK && nnfi_known_get(&plan->infos, call->inputs[0])->ndim == 2)
+        return true;
+    size_t next = nnfi_plan_next(plan, layer);
+    if (next == NNFI_NO_CALL || !nnfi_is_affine(plan, next) ||
+        nnfi_view_make(&after, plan->graph, plan->graph->calls[next], map.out_channels, 0) !=
+            NNF_OK)
+        return false;
+    bool takes = nnfi_plan_check_axis(plan, layer, next, after) == NNF_OK;
+    nnf_module_release(after);
+    return takes;
+}
