@@ -28,6 +28,7 @@ typedef struct instance {
     size_t n_between;
     size_t n_left; /* calls that are left of the generator's; 1 where it says nothing else */
     size_t n_fusing;
+    size_t n_chains; /* that are found, where what fuses does not show in the calls; 0: it does */
     int n_named;
     shape inputs[MOST_INPUTS]; /* of the graph, as the test runs it */
     size_t n_inputs;
@@ -287,10 +288,13 @@ static inline void check_instance(const fusion_row *row, uint64_t number, const 
              miss ? ", near miss: " : "", miss ? miss : "", before, calls_text(fused));
     for (size_t i = 0; i < found->n_left && nnf_graph_n_calls(fused) != expected; i++)
         print_message("%s: %s\n", found->left[i].name, found->left[i].reason);
+    const size_t n_chains = found->n_chains, n_expected = miss ? 0 : it.n_chains;
     nnf_chain_list_release(found);
     if (nnf_graph_n_calls(fused) != expected)
         fail_msg("%s: %zu calls are left, and should be %zu", what, nnf_graph_n_calls(fused),
                  expected);
+    if (it.n_chains && n_chains != n_expected)
+        fail_msg("%s: %zu chains are found, and should be %zu", what, n_chains, n_expected);
     assert_same_results(&it, fused, what);
     nnf_module_release(fused);
     nnf_module_release(it.graph);
