@@ -347,7 +347,7 @@ static const fusion_row rows[] = {
      matmul_and_add,
      {"rank 3", "a matrix that is an input", "along another axis", "of higher rank",
       "a constant that is an input"},
-     NULL},
+     "gemm"},
     {"pad before a convolution",
      pad_before_conv,
      {"a value that is not 0", "not a constant", "the channels' axis", "a negative pad",

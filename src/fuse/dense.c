@@ -134,7 +134,8 @@ nnf_status nnfi_dense_of(nnfi_dense *out, const nnf_module *linear, bool numbers
     const nnf_module_type *type = nnf_module_get_type(linear);
     nnf_linear_map map;
     *out = (nnfi_dense){0};
-    if (!nnfi_is_built_in(type) || nnf_module_is_parametrized(linear, NULL))
+    if ((!nnfi_is_built_in(type) && !nnfi_is_lifted(linear)) ||
+        nnf_module_is_parametrized(linear, NULL))
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "the %s is of a program's own, or parametrized",
                          type->name);
     NNFI_TRY(type->linear_map(linear, &map));

@@ -89,10 +89,30 @@ static nnf_status check_channels(const nnf_module *affine, int64_t n, const nnf_
                      (long long)wanted, side);
 }
 
+/* A Linear with the weight and bias of a layer, which may be a MatMul, or lifted: the steps that it
+ * was are not what its fold computes. */
+static nnf_status linear_like(nnf_module **out, const nnf_module *layer,
+                              const nnf_linear_map *map) {
+    const nnf_linear_options options = {map->in_channels, map->out_channels, map->transposed};
+    nnf_module *linear;
+    NNFI_TRY(nnf_module_new(&linear, nnf_type("Linear"), &options));
+    nnf_module_set_training(linear, nnf_module_training(layer));
+    nnf_status status =
+        nnf_module_set_parameter(linear, "weight", nnf_module_tensor(layer, map->weight));
+    if (status == NNF_OK && map->bias)
+        status = nnf_module_set_parameter(linear, "bias", nnf_module_tensor(layer, map->bias));
+    if (status == NNF_OK)
+        *out = linear;
+    else
+        nnf_module_release(linear);
+    return status;
+}
+
 /* A copy that may get a new weight and bias. */
 static nnf_status plain_copy(nnf_module **out, const nnf_module *linear,
                              const nnf_linear_map *map) {
     nnf_module *copy;
+    if (nnfi_is_lifted(linear)) return linear_like(out, linear, map);
     NNFI_TRY(nnfi_module_shallow_copy(&copy, linear));
     nnf_status status = make_plain(copy, map->weight);
     if (status == NNF_OK) status = make_plain(copy, map->bias);
@@ -101,22 +121,6 @@ static nnf_status plain_copy(nnf_module **out, const nnf_module *linear,
         *out = copy;
     else
         nnf_module_release(copy);
-    return status;
-}
-
-/* A layer like a MatMul that has a bias. */
-static nnf_status linear_with_bias(nnf_module **out, const nnf_module *matmul,
-                                   const nnf_linear_map *map) {
-    const nnf_linear_options options = {map->in_channels, map->out_channels, map->transposed};
-    nnf_module *linear;
-    NNFI_TRY(nnf_module_new(&linear, nnf_type("Linear"), &options));
-    nnf_module_set_training(linear, nnf_module_training(matmul));
-    nnf_status status =
-        nnf_module_set_parameter(linear, "weight", nnf_module_tensor(matmul, map->weight));
-    if (status == NNF_OK)
-        *out = linear;
-    else
-        nnf_module_release(linear);
     return status;
 }
 
@@ -158,7 +162,7 @@ nnf_status nnfi_affine_after(nnf_module **out, const nnf_module *first, const nn
     nnf_status status =
         check_channels(affine, nnfi_affine_channels(after), first, map.out_channels, "output");
     if (status == NNF_OK && !map.bias && shifts) {
-        status = linear_with_bias(&folded, first, &map);
+        status = linear_like(&folded, first, &map);
         map.bias = "bias";
     } else if (status == NNF_OK) {
         status = plain_copy(&folded, first, &map);
@@ -276,7 +280,7 @@ nnf_status nnfi_affine_before(nnf_module **out, const nnf_module *affine,
                                                 map.in_channels, "input")
                                : nnfi_error_memory(1, "the shifts of a fold");
     if (status == NNF_OK && !map.bias && any) {
-        status = linear_with_bias(&folded, linear, &map);
+        status = linear_like(&folded, linear, &map);
         map.bias = "bias";
     } else if (status == NNF_OK) {
         status = plain_copy(&folded, linear, &map);

@@ -2,6 +2,7 @@
 
 #include "fuse/mapping.h"
 #include "fuse/view.h"
+#include "support/error.h"
 
 nnf_value nnfi_data_of(const nnfi_plan *plan, size_t index) {
     const nnfi_call *call = plan->graph->calls[index];
@@ -48,22 +49,32 @@ size_t nnfi_n_readers(const nnfi_plan *plan, size_t index, const int32_t **reade
     return plan->uses.first_reader[value + 1] - plan->uses.first_reader[value];
 }
 
-bool nnfi_takes_bias(nnfi_plan *plan, size_t layer) {
-    const nnfi_call *call = plan->graph->calls[layer];
-    nnf_module *seen, *after = NULL;
-    nnf_linear_map map = {0};
-    if (nnfi_view_make(&seen, plan->graph, call, 0, 0) != NNF_OK) return false;
-    const bool linear = nnf_module_get_type(seen)->linear_map(seen, &map) == NNF_OK;
-    nnf_module_release(seen);
-    if (!linear || map.bias) return linear;
-    if (nnfi_plan_infer(plan) == NNF_OK && nnfi_known_get(&plan->infos, call->inputs[0])->ndim == 2)
-        return true;
-    size_t next = nnfi_plan_next(plan, layer);
-    if (next == NNFI_NO_CALL || !nnfi_is_affine(plan, next) ||
-        nnfi_view_make(&after, plan->graph, plan->graph->calls[next], map.out_channels, 0) !=
-            NNF_OK)
-        return false;
-    bool takes = nnfi_plan_check_axis(plan, layer, next, after) == NNF_OK;
+/* Whether a call is arithmetic, or a batch norm, over the channels of the layer in front. */
+static nnf_status check_after(nnfi_plan *plan, size_t layer, size_t next, int64_t channels) {
+    nnf_module *after;
+    NNFI_TRY(nnfi_view_make(&after, plan->graph, plan->graph->calls[next], channels, 0));
+    nnf_status status = nnfi_plan_check_axis(plan, layer, next, after);
     nnf_module_release(after);
-    return takes;
+    return status;
+}
+
+static nnf_status check_takes_bias(nnfi_plan *plan, size_t layer) {
+    const nnfi_call *call = plan->graph->calls[layer];
+    nnf_module *seen;
+    nnf_linear_map map = {0};
+    NNFI_TRY(nnfi_view_make(&seen, plan->graph, call, 0, 0));
+    nnf_status status = nnf_module_get_type(seen)->linear_map(seen, &map);
+    nnf_module_release(seen);
+    if (status != NNF_OK || map.bias) return status;
+    NNFI_TRY(nnfi_plan_infer(plan));
+    if (nnfi_known_get(&plan->infos, call->inputs[0])->ndim == 2) return NNF_OK;
+    size_t next = nnfi_plan_next(plan, layer);
+    if (next == NNFI_NO_CALL || !nnfi_is_affine(plan, next)) return NNF_ERROR_NOT_FUSABLE;
+    return check_after(plan, layer, next, map.out_channels);
+}
+
+bool nnfi_takes_bias(nnfi_plan *plan, size_t layer) {
+    nnf_status status = check_takes_bias(plan, layer);
+    plan->lacks_memory = plan->lacks_memory || status == NNF_ERROR_MEMORY;
+    return status == NNF_OK;
 }

@@ -15,8 +15,8 @@
 
 /* A formula is made of calls, Type(operand, ...), of numbers, which are constants of that value,
  * and of letters: x, the input; a and e, one number, which becomes the layer's alpha or epsilon;
- * w and b, a norm's scale and bias. The operands of Add and Mul may change places, and where the
- * second is a number n, Sub with -n and Div with 1/n do as well. */
+ * m, a matrix; w and b, a norm's scale and bias, or a layer's bias. The operands of Add and Mul may
+ * change places, and where the second is a number n, Sub with -n and Div with 1/n do as well. */
 typedef struct pattern {
     const char *type; /* what is lifted */
     int kind;         /* of an activation; of a norm: whether it is centred */
@@ -59,6 +59,7 @@ static const pattern patterns[] = {
     {"Hardswish", NNF_HARDSWISH, "Mul(Mul(x, " SIXTH "), " RELU6_OF_X_3 ")"},
     {"Hardsigmoid", NNF_HARDSIGMOID, "Mul(" RELU6_OF_X_3 ", " SIXTH ")"},
     {"LeakyReLU", NNF_LEAKY_RELU, "PReLU(x, a)"},
+    {"Linear", 0, "Add(MatMul(x, m), b)"},
     HALF_OF_X_TIMES("GELU", NNF_GELU, "Add(Erf(Mul(x, " SQRT_HALF ")), 1)"),
     HALF_OF_X_TIMES("GELU", NNF_GELU_TANH,
                     "Add(Tanh(Mul(Add(x, Mul(Pow(x, 3), 0.044715)), " SQRT_2_OF_PI ")), 1)"),
@@ -73,10 +74,10 @@ static const pattern patterns[] = {
     ALL_WAYS(RMS_NORM, "x", "Pow(x, 2)"),
     ALL_WAYS(RMS_NORM, "x", "Mul(x, x)"),
 };
-enum { N_PATTERNS = sizeof patterns / sizeof *patterns, N_LETTERS = 5, N_CANDIDATES = 32 };
+enum { N_PATTERNS = sizeof patterns / sizeof *patterns, N_LETTERS = 6, N_CANDIDATES = 32 };
 _Static_assert(N_PATTERNS <= 64, "a pattern is a bit of a uint64_t");
-static const char letters[N_LETTERS + 1] = "xaewb";
-enum { X, ALPHA, EPSILON, SCALE, BIAS };
+static const char letters[N_LETTERS + 1] = "xaewbm";
+enum { X, ALPHA, EPSILON, SCALE, BIAS, MATRIX };
 
 /* What a formula fits so far: what the letters stand for, and the calls, each once. */
 typedef struct match {
@@ -156,6 +157,7 @@ static bool bind_letter(match *m, int letter, nnf_value value) {
     m->letters[letter] = value;
     if (letter == X) return true;
     if (!constant || !nnf_dtype_is_float(nnf_tensor_dtype(constant))) return false;
+    if (letter == MATRIX) return nnf_tensor_ndim(constant) == 2;
     if (letter == SCALE || letter == BIAS) return nnf_tensor_ndim(constant) <= 1;
     return read_number(m, value, &m->numbers[letter]);
 }
@@ -264,8 +266,18 @@ static bool match_term(match *m, const char *term, nnf_value value) {
 
 /* ---- What must hold beside ---- */
 
+/* A bias for each column of the matrix. For rank 2, which has Gemm, chains do better. */
+static bool is_linear(match *m) {
+    const nnf_tensor *matrix = constant_of(m, m->letters[MATRIX]);
+    const nnf_tensor *bias = constant_of(m, m->letters[BIAS]);
+    return rank_of(m, m->letters[X]) > 2 && nnf_tensor_ndim(bias) == 1 &&
+           nnf_tensor_numel(bias) == nnf_tensor_shape(matrix)[1] &&
+           nnf_tensor_dtype(bias) == nnf_tensor_dtype(matrix);
+}
+
 /* Constants must not enlarge what they are applied to. */
 static bool constants_fit(match *m) {
+    if (m->letters[MATRIX] != NNF_NO_VALUE) return is_linear(m);
     const bool scaled = m->letters[SCALE] != NNF_NO_VALUE;
     if (m->most_ndim == 0 && !scaled) return true;
     if (m->most_ndim > rank_of(m, m->letters[X])) return false;
@@ -356,7 +368,7 @@ static nnf_status add_reads(nnfi_reads *out, nnfi_lifted_options *options, nnfi_
     out->inputs = nnfi_pile_alloc(pile, most * sizeof *out->inputs, _Alignof(nnf_value));
     if (!out->inputs) return nnfi_error_memory(most * sizeof *out->inputs, "a pattern's inputs");
     out->captures = out->inputs + N_LETTERS;
-    const int inputs[] = {X, SCALE, BIAS};
+    const int inputs[] = {X, MATRIX, SCALE, BIAS};
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
         if (m->letters[inputs[i]] != NNF_NO_VALUE)
             out->inputs[out->n_inputs++] = m->letters[inputs[i]];
@@ -371,7 +383,11 @@ static nnf_status add_reads(nnfi_reads *out, nnfi_lifted_options *options, nnfi_
 }
 
 static void set_options(nnfi_lifted_options *options, const pattern *wanted, const match *m) {
-    if (strstr(wanted->type, "Norm"))
+    const nnf_tensor *matrix = constant_of(m, m->letters[MATRIX]);
+    if (matrix)
+        options->as.linear =
+            (nnf_linear_options){nnf_tensor_shape(matrix)[0], nnf_tensor_shape(matrix)[1], true};
+    else if (strstr(wanted->type, "Norm"))
         options->as.norm =
             (nnf_norm_options){.axis = -1, .eps = m->numbers[EPSILON], .centred = wanted->kind};
     else if (wanted->kind == NNF_HARDSIGMOID)
@@ -382,14 +398,22 @@ static void set_options(nnfi_lifted_options *options, const pattern *wanted, con
                                                           .alpha = m->numbers[ALPHA]};
 }
 
+static nnf_status set_parameters(nnf_module *lifted, const match *m) {
+    const nnfi_value *values = m->plan->graph->values;
+    if (m->letters[MATRIX] == NNF_NO_VALUE) return NNF_OK;
+    NNFI_TRY(nnf_module_set_parameter(lifted, "weight", values[m->letters[MATRIX]].constant));
+    return nnf_module_set_parameter(lifted, "bias", values[m->letters[BIAS]].constant);
+}
+
 /* The layer, with the modules that it was as children: a writer passes their nodes on. */
 static nnf_status make_lifted(nnf_module **out, const pattern *wanted,
-                              const nnfi_lifted_options *options, nnf_module *const *modules,
-                              size_t n) {
+                              const nnfi_lifted_options *options, const match *m,
+                              const nnfi_job *job) {
     nnf_module *lifted;
     NNFI_TRY(nnf_module_new(&lifted, nnfi_lifted_type(wanted->type), options));
-    nnf_module_set_training(lifted, nnf_module_training(modules[0]));
-    nnf_status status = nnfi_set_numbered_children(lifted, modules, n);
+    nnf_module_set_training(lifted, nnf_module_training(job->modules[0]));
+    nnf_status status = nnfi_set_numbered_children(lifted, job->modules, job->n);
+    if (status == NNF_OK) status = set_parameters(lifted, m);
     if (status != NNF_OK)
         nnf_module_release(lifted);
     else
@@ -411,7 +435,7 @@ static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match 
     }
     set_options(&options, wanted, m);
     NNFI_TRY(add_reads(&job->reads, &options, &batch->pile, m));
-    NNFI_TRY(make_lifted(&job->fused[0], wanted, &options, job->modules, job->n));
+    NNFI_TRY(make_lifted(&job->fused[0], wanted, &options, m, job));
     for (size_t k = 1; k < job->n; k++)
         NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[k], true));
     return NNF_OK;
@@ -445,6 +469,7 @@ static nnf_status find_patterns(nnfi_batch *batch, nnfi_plan *plan) {
             match m;
             if (found >> p & 1 && match_pattern(&m, plan, &patterns[p], c))
                 NNFI_TRY(add_job(batch, &patterns[p], &m));
+            if (plan->lacks_memory) return nnfi_error_memory(1, "the shapes in a graph");
         }
     }
     return NNF_OK;

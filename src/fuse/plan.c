@@ -246,7 +246,9 @@ nnf_status nnfi_plan_trace(const nnfi_plan *plan, nnf_module *const *modules, si
 nnf_status nnfi_plan_infer(nnfi_plan *plan) {
     if (!plan->inferred) {
         plan->inferred = true;
-        return nnfi_graph_infer(&plan->infos, plan->module);
+        nnf_status status = nnfi_graph_infer(&plan->infos, plan->module);
+        plan->lacks_memory = plan->lacks_memory || status == NNF_ERROR_MEMORY;
+        return status;
     }
     if (plan->infos.of) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "the shapes in this graph are not known");
@@ -330,11 +332,11 @@ static nnf_status check_padded_pool(const nnfi_plan *plan, const nnfi_call *pad,
 }
 
 /* A layer with a bias is one node of ONNX's for rank 2 alone: for others nothing is won unless more
- * than a MatMul and its Add go. */
+ * than a MatMul and its Add go. `n_folded`: the affine maps that do. */
 static nnf_status check_matmul(nnfi_plan *plan, const nnfi_call *base, nnf_module *fused,
-                               size_t n) {
-    const nnf_module *made = nnfi_fused_base(fused);
-    if (n > 2 || nnf_module_get_type(made) == nnf_module_get_type(base->module)) return NNF_OK;
+                               size_t n_folded) {
+    const char *made = nnf_module_type_name(nnfi_fused_base(fused));
+    if (n_folded > 1 || !strcmp(made, nnf_module_type_name(base->module))) return NNF_OK;
     NNFI_TRY(nnfi_plan_infer(plan));
     int ndim = nnfi_known_get(&plan->infos, base->inputs[0])->ndim;
     if (ndim == 2) return NNF_OK;
@@ -385,12 +387,14 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     for (size_t i = 0; i < base; i++)
         if (!nnf_module_get_type(views[i])->affine_map)
             NNFI_TRY(check_padded_pool(plan, plan->graph->calls[calls[i]], layer));
+    size_t n_folded = 0;
     for (size_t i = 0; i < n; i++) {
         if (i == base || !nnf_module_get_type(views[i])->affine_map) continue;
+        n_folded++;
         NNFI_TRY(nnfi_plan_check_axis(plan, calls[base], calls[i], views[i]));
         if (i < base) NNFI_TRY(nnfi_plan_check_front(plan, calls[i], views[i]));
     }
-    return check_matmul(plan, layer, fused, n);
+    return check_matmul(plan, layer, fused, n_folded);
 }
 
 /* ---- What calls are seen as ---- */
@@ -473,7 +477,9 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
     for (; out->n_inputs < layer->n_inputs; out->n_inputs++)
         inputs[out->n_inputs] = layer->inputs[out->n_inputs];
     if (base > 0) inputs[0] = first->inputs[data_input(plan, first)];
-    for (; out->n_captures < layer->n_captures; out->n_captures++)
+    /* a lifted layer's are its nodes', which go where something is folded into it */
+    const bool keeps = !nnfi_is_lifted(layer->module) || nnfi_contains(fused, layer->module);
+    for (; keeps && out->n_captures < layer->n_captures; out->n_captures++)
         out->captures[out->n_captures] = layer->captures[out->n_captures];
     for (size_t i = base + 1; i < n; i++) {
         const nnfi_call *call = plan->graph->calls[calls[i]];

@@ -16,6 +16,7 @@ typedef struct nnfi_plan {
     nnf_module *identities[2]; /* in eval and in training mode; NULL until they are needed */
     nnfi_known infos;          /* inferred when somebody asks for the first time */
     bool inferred;             /* or tried to, if infos.of is NULL */
+    bool lacks_memory;         /* for an answer of "no", which then is none */
 } nnfi_plan;
 #define NNFI_NO_CALL SIZE_MAX
 

@@ -29,19 +29,22 @@ static const nnfi_call *call_at(const source *s, size_t index) {
 
 /* ---- Looking ---- */
 
-/* Nothing else reads the weight of a layer in a file: else it would be there twice. */
-static bool owns_weight(const nnfi_plan *plan, const nnfi_call *layer) {
-    if (layer->n_inputs < 2 || layer->inputs[1] == NNF_NO_VALUE) return true;
-    nnf_value weight = layer->inputs[1];
-    return !plan->graph->values[weight].is_output &&
-           plan->uses.first_reader[weight + 1] - plan->uses.first_reader[weight] == 1;
+/* Nothing else reads the weight of a layer: a file would have it twice. */
+static bool owns_weight(const nnfi_plan *plan, size_t layer) {
+    const nnfi_call *call = plan->graph->calls[layer];
+    if (call->n_inputs < 2 || call->inputs[1] == NNF_NO_VALUE) return true;
+    const nnf_value weight = call->inputs[1];
+    const uint32_t *first = &plan->uses.first_reader[weight];
+    for (uint32_t r = first[0]; r < first[1]; r++)
+        if (plan->uses.readers[r] != (int32_t)layer) return false;
+    return !plan->graph->values[weight].is_output;
 }
 
 static bool are_layers(const source *s) {
     for (size_t i = 0; i < s->n_readers; i++) {
         const size_t reader = (size_t)s->readers[i];
         if (!nnfi_is_linear(s->plan, reader) || !nnfi_is_free(s->plan, reader) ||
-            call_at(s, reader)->n_outputs != 1 || !owns_weight(s->plan, call_at(s, reader)) ||
+            call_at(s, reader)->n_outputs != 1 || !owns_weight(s->plan, reader) ||
             nnfi_data_of(s->plan, reader) != call_at(s, s->calls[0])->outputs[0] ||
             (i > 0 && s->readers[i] == s->readers[i - 1]))
             return false;
@@ -136,6 +139,7 @@ static nnf_status fold_layers(source *s) {
     size_t added = 0, gone = s->is_norm ? 0 : s->n;
     for (size_t i = 0; i < s->n_readers; i++)
         NNFI_TRY(fold_layer(s, i, &added));
+    if (s->plan->lacks_memory) return nnfi_error_memory(1, "the shapes in a graph");
     if (added == 0 || added < gone) return NNF_OK;
     return nnf_error(NNF_ERROR_NOT_FUSABLE,
                      "%zu of the layers that read '%s' would need an Add for a bias", added,
@@ -162,14 +166,15 @@ static nnf_status add_job(const source *s, nnfi_job **out, const size_t *calls, 
 /* The new call reads what call number `index` does, but x in the place of its data. */
 static nnf_status set_reads(const source *s, nnfi_job *job, size_t index, nnf_value x) {
     const nnfi_call *call = call_at(s, index);
-    const size_t n = call->n_inputs + call->n_captures;
+    const size_t n_captures = nnfi_is_lifted(call->module) ? 0 : call->n_captures;
+    const size_t n = call->n_inputs + n_captures;
     nnf_value *values =
         nnfi_pile_alloc(&s->spread->batch->pile, n * sizeof *values, _Alignof(nnf_value));
     if (!values) return nnfi_error_memory(n * sizeof *values, "a chain's inputs");
     for (size_t i = 0; i < n; i++)
         values[i] = i < call->n_inputs ? call->inputs[i] : call->captures[i - call->n_inputs];
     values[0] = x;
-    job->reads = (nnfi_reads){values, values + call->n_inputs, call->n_inputs, call->n_captures};
+    job->reads = (nnfi_reads){values, values + call->n_inputs, call->n_inputs, n_captures};
     return NNF_OK;
 }
 

@@ -336,15 +336,14 @@ static nnf_status matmul_forward(nnf_session *session, nnf_module *module,
 
 /* ---- Rows, constructors ---- */
 
+#define LINEAR_ROW(options)                                                                \
+    {                                                                                      \
+        .name = "Linear", .options_size = sizeof(options), .slots = slots, .n_slots = 2,   \
+        .infer = linear_infer, .forward = linear_forward, .linear_map = linear_linear_map, \
+        .flags = NNF_TYPE_WIDENS_16_BIT,                                                   \
+    }
 static const nnf_module_type types[] = {
-    {.name = "Linear",
-     .options_size = sizeof(nnf_linear_options),
-     .slots = slots,
-     .n_slots = 2,
-     .infer = linear_infer,
-     .forward = linear_forward,
-     .linear_map = linear_linear_map,
-     .flags = NNF_TYPE_WIDENS_16_BIT},
+    LINEAR_ROW(nnf_linear_options),
     {.name = "Gemm",
      .options_size = sizeof(nnf_gemm_options),
      .slots = slots,
@@ -363,6 +362,9 @@ static const nnf_module_type types[] = {
 };
 enum { LINEAR, GEMM, MATMUL };
 const nnfi_type_family nnfi_linear_family = NNFI_TYPE_FAMILY(types);
+
+static const nnf_module_type lifted[] = {LINEAR_ROW(nnfi_lifted_options)};
+const nnfi_type_family nnfi_lifted_linear_family = NNFI_TYPE_FAMILY(lifted);
 
 nnf_status nnf_linear_new(nnf_module **out, int64_t in_features, int64_t out_features, bool bias,
                           nnf_dtype dtype) {

@@ -78,6 +78,7 @@ nnf_status nnfi_set_numbered_children(nnf_module *module, nnf_module *const *chi
  * at. */
 extern const nnfi_type_family nnfi_lifted_activation_family;
 extern const nnfi_type_family nnfi_lifted_norm_family;
+extern const nnfi_type_family nnfi_lifted_linear_family;
 enum { NNFI_LIFTED_NODES = 12, NNFI_LIFTED_INPUTS = 3 };
 
 /* What a child's input is, if it is not what the child of that number gave. */
@@ -90,6 +91,7 @@ typedef struct nnfi_lifted_options {
     union {
         nnf_activation_options activation;
         nnf_norm_options norm;
+        nnf_linear_options linear;
     } as; /* first: what the namesake's functions read */
     int8_t wires[NNFI_LIFTED_NODES][NNFI_LIFTED_INPUTS];
 } nnfi_lifted_options;

@@ -17,8 +17,8 @@ const nnfi_type_family *const nnfi_built_in_types[] = {
     &nnfi_fused_family,       NULL,
 };
 
-const nnfi_type_family *const nnfi_lifted_types[] = {&nnfi_lifted_activation_family,
-                                                     &nnfi_lifted_norm_family, NULL};
+const nnfi_type_family *const nnfi_lifted_types[] = {
+    &nnfi_lifted_activation_family, &nnfi_lifted_norm_family, &nnfi_lifted_linear_family, NULL};
 
 const nnf_module_type *nnf_type(const char *name) {
     return name ? nnfi_find_in(nnfi_built_in_types, name) : NULL;

@@ -65,6 +65,14 @@ static size_t data_input(const nnfi_graph *graph, const nnfi_call *call, const c
     return data;
 }
 
+static void reverse(chain *found) {
+    for (size_t i = 0; i < found->length / 2; i++) {
+        link swap = found->links[i];
+        found->links[i] = found->links[found->length - 1 - i];
+        found->links[found->length - 1 - i] = swap;
+    }
+}
+
 /* Walks back in a from the value `last` to the call that reads the value named `first`, through
  * calls that read one value that is no constant, or that and the residual. False where there is no
  * such way, or where it is a single call: nothing was fused. */
@@ -83,11 +91,7 @@ static bool find_chain(chain *found, const search *s, const char *first, const c
         if (strcmp(s->graph_a->values[value].name, first) == 0) break;
         if (found->length == MAX_CHAIN) return false;
     }
-    for (size_t i = 0; i < found->length / 2; i++) { /* it was found from its end */
-        link swap = found->links[i];
-        found->links[i] = found->links[found->length - 1 - i];
-        found->links[found->length - 1 - i] = swap;
-    }
+    reverse(found); /* it was found from its end */
     return found->length > 1;
 }
 
@@ -108,7 +112,7 @@ static int own_shape(const nnf_module *module, int64_t *shape) {
     nnf_linear_map map = {0};
     const nnf_module_type *type = nnf_module_get_type(module);
     if (type->linear_map == NULL || type->linear_map(module, &map) != NNF_OK) return -1;
-    if (!nnfi_is_built_in(type)) return -1; /* its options are its own */
+    if (!nnfi_is_built_in(type) && !nnfi_is_lifted(module)) return -1; /* its own options */
     shape[0] = 1;
     if (map.channel_axis == -1) {
         shape[1] = map.in_channels;
@@ -214,12 +218,19 @@ static nnf_status run_chain(nnf_tensor **out, const nnfi_graph *graph, const sea
     return status;
 }
 
+/* The layer of a chain of b that has weights; NULL: none has. */
+static const nnf_module *layer_of(const chain *fused) {
+    for (size_t i = 0; i < fused->length; i++)
+        if (is_fused_or_linear(fused->links[i].call->module)) return fused->links[i].call->module;
+    return NULL;
+}
+
 /* `fused`: what b has for it. */
 static nnf_status compare_chain(nnf_verify_report *report, const search *s, const chain *found,
                                 const chain *fused) {
     const char *path = found->links[0].call->path;
     nnf_tensor *input = NULL, *residual = NULL, *before = NULL, *after = NULL;
-    nnf_status status = make_input(&input, s, found, fused->links[fused->length - 1].call->module);
+    nnf_status status = make_input(&input, s, found, layer_of(fused));
     if (status == NNF_OK) status = run_chain(&before, s->graph_a, s, found, input, &residual);
     if (status == NNF_OK) status = run_chain(&after, s->graph_b, s, fused, input, &residual);
     if (status == NNF_OK) {
@@ -235,34 +246,38 @@ static nnf_status compare_chain(nnf_verify_report *report, const search *s, cons
     return status == NNF_OK ? NNF_OK : nnfi_error_prefix(status, "%s: ", path);
 }
 
-/* The call alone; with the one in front, where a has no value of the name that it reads: what a
- * norm gives whose scale went into the layers behind it. False where a has neither's. */
+/* What b has for a chain that ends in the call: this one, and those in front whose values a does
+ * not have (what a norm gives whose scale went into the layers behind it, a product in front of its
+ * bias). False where there is no layer among them, or one of them reads something else too. */
 static bool find_fused(chain *out, const search *s, const nnfi_call *call) {
     const nnfi_graph *graph = s->graph_b;
-    *out = (chain){.length = 1, .links = {{call, 0}}};
-    if (nnfi_graph_find_value(s->graph_a, graph->values[call->inputs[0]].name) != NNF_NO_VALUE)
-        return true;
-    if (s->producers[call->inputs[0]] < 0) return false;
-    const nnfi_call *front = graph->calls[s->producers[call->inputs[0]]];
-    size_t data = data_input(graph, front, NULL);
-    *out = (chain){.length = 2, .links = {{front, data}, {call, 0}}};
-    return front->n_outputs == 1 && data < front->n_inputs;
+    size_t data = is_fused_or_linear(call->module) ? 0 : data_input(graph, call, NULL);
+    for (out->length = 0;;) {
+        if (call->n_outputs != 1 || data >= call->n_inputs || call->inputs[data] == NNF_NO_VALUE ||
+            out->length == MAX_CHAIN)
+            return false;
+        out->links[out->length++] = (link){call, data};
+        const nnf_value value = call->inputs[data];
+        if (nnfi_graph_find_value(s->graph_a, graph->values[value].name) != NNF_NO_VALUE) break;
+        if (s->producers[value] < 0) return false;
+        call = graph->calls[s->producers[value]];
+        data = data_input(graph, call, NULL);
+    }
+    reverse(out);
+    return layer_of(out) != NULL;
 }
 
 /* Whether a chain of a ends where the call does. */
 static bool stands_for_chain(chain *found, chain *fused, const search *s, const nnfi_call *call) {
     const nnfi_graph *graph = s->graph_b;
-    if (!is_fused_or_linear(call->module) || call->n_outputs != 1 || call->n_inputs == 0)
-        return false;
-    nnf_value output = call->outputs[0];
-    if (call->inputs[0] == NNF_NO_VALUE || output == NNF_NO_VALUE || !find_fused(fused, s, call))
+    if (call->n_outputs != 1 || call->outputs[0] == NNF_NO_VALUE || !find_fused(fused, s, call))
         return false;
     const link *first = &fused->links[0];
     const char *residual = NULL;
     if (nnfi_n_residuals(call->module) && call->inputs[call->n_inputs - 1] != NNF_NO_VALUE)
         residual = graph->values[call->inputs[call->n_inputs - 1]].name;
     return find_chain(found, s, graph->values[first->call->inputs[first->data]].name,
-                      graph->values[output].name, residual);
+                      graph->values[call->outputs[0]].name, residual);
 }
 
 static nnf_status check_call(nnf_verify_report *report, const search *s, const nnfi_call *call) {
