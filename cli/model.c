@@ -244,23 +244,45 @@ void bindings_clear(cli_bindings *bindings) {
 
 /* ---- Counting ---- */
 
+/* What counting needs to know of a call. */
+typedef struct counted_call {
+    const nnf_module *model;
+    size_t index;
+    nnf_type_info **infos; /* of the model's values; NULL until they are needed */
+    size_t *n_infos;
+} counted_call;
+
+/* Whether ONNX says a Linear with two nodes, a MatMul and an Add: a Gemm takes rank 2 alone. */
+static bool is_two_nodes(const counted_call *call, const nnf_module *module) {
+    if (strcmp(nnf_module_type_name(module), "Linear") != 0 || !nnf_module_tensor(module, "bias"))
+        return false;
+    const nnf_value x = nnf_graph_call_inputs(call->model, call->index)[0];
+    if (!*call->infos && nnf_graph_infer(call->model, NULL, call->infos, call->n_infos) != NNF_OK)
+        return false;
+    return (*call->infos)[x].ndim != 2;
+}
+
 /* The nodes of a module: a fused container's children, or what a layer was lifted from. */
-static int64_t n_leaves(const nnf_module *module) {
+static int64_t n_leaves(const counted_call *call, const nnf_module *module) {
     uint32_t flags = nnf_module_get_type(module)->flags;
     if ((flags & NNF_TYPE_RUNS_CHILDREN) && !(flags & NNF_TYPE_FUSED)) return 1;
-    if (nnf_module_n_children(module) == 0) return 1;
+    if (nnf_module_n_children(module) == 0) return is_two_nodes(call, module) ? 2 : 1;
     int64_t n = 0;
     for (size_t i = 0; i < nnf_module_n_children(module); i++) {
-        n += n_leaves(nnf_module_child(module, i));
+        n += n_leaves(call, nnf_module_child(module, i));
     }
     return n;
 }
 
 model_counts model_count(nnf_module *model) {
     model_counts counts = {0, 0};
+    nnf_type_info *infos = NULL;
+    size_t n_infos = 0;
     for (size_t i = 0; i < nnf_graph_n_calls(model); i++) {
-        counts.nodes += n_leaves(nnf_graph_call_module(model, i));
+        const counted_call call = {model, i, &infos, &n_infos};
+        counts.nodes += n_leaves(&call, nnf_graph_call_module(model, i));
     }
+    nnf_graph_infer_free(infos, n_infos);
     nnf_status status = nnf_graph_n_parameters(&counts.parameters, model);
     if (status != NNF_OK) counts.parameters = 0;
     return counts;

@@ -4,6 +4,7 @@
 
 #include "nnfuse/clean.h"
 #include "nnfuse/fuse.h"
+#include "nnfuse/verify.h"
 #include "onnx_support.h"
 
 /* ---- Failing on demand ---- */
@@ -129,5 +130,36 @@ TEST_OF_EACH(copying, copy, 10)
 TEST_OF_EACH(saving, save, 10)
 TEST_OF_EACH(loading, load, 10)
 
-TEST_MAIN(cmocka_unit_test(cleaning), cmocka_unit_test(fusing), cmocka_unit_test(finding_chains),
-          cmocka_unit_test(copying), cmocka_unit_test(saving), cmocka_unit_test(loading))
+static void assert_computes_the_same(nnf_module *model, const char *name) {
+    nnf_verify_report report = {0};
+    nnf_module *original = load_model(name);
+    assert_ok(nnf_verify(&report, original, model, NULL));
+    assert_true(report.ok && !report.by_chain);
+    nnf_verify_report_clear(&report);
+    nnf_module_release(original);
+}
+
+/* Layers are merged in rounds, of which the first may be done when memory is short. */
+static void fusing_in_rounds(void **state) {
+    (void)state;
+    const char *name = "norm_readers.onnx";
+    nnf_status status = NNF_ERROR_MEMORY;
+    const nnf_library_options counted = {
+        .allocate = allocate, .reallocate = reallocate, .deallocate = deallocate};
+    assert_ok(nnf_library_set_options(&counted));
+    for (long number = 0; status != NNF_OK; number++) {
+        nnf_module *model = load_model(name);
+        left = number;
+        status = fuse(model);
+        left = -1;
+        assert_true(status == NNF_OK || status == NNF_ERROR_MEMORY);
+        assert_computes_the_same(model, name);
+        nnf_module_release(model);
+        assert_int_equal(n_blocks, 0);
+    }
+    assert_ok(nnf_library_set_options(NULL));
+}
+
+TEST_MAIN(cmocka_unit_test(cleaning), cmocka_unit_test(fusing_in_rounds), cmocka_unit_test(fusing),
+          cmocka_unit_test(finding_chains), cmocka_unit_test(copying), cmocka_unit_test(saving),
+          cmocka_unit_test(loading))
