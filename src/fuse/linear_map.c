@@ -4,6 +4,7 @@
 
 #include "nn/nn_internal.h"
 #include "support/error.h"
+#include "support/threads.h"
 #include "tensor/affine.h"
 
 /* ---- Where channels are ---- */
@@ -197,40 +198,70 @@ static void add_product(double *sum, double *low, double a, double b) {
     *sum = total;
 }
 
-/* The bias of output channel `out` with the shifts put through the weight. */
-static double shifted_bias(const nnf_linear_map *map, const nnf_tensor *weight, const void *data,
-                           const double *shifts, int64_t out, double bias) {
-    const int64_t *shape = nnf_tensor_shape(weight);
-    int64_t in_group = map->in_channels / map->groups, inner = 1;
-    int64_t group = out / (map->out_channels / map->groups);
-    double low = 0.0;
+/* What is put through a weight. */
+typedef struct shifted {
+    const nnf_linear_map *map;
+    const double *shifts; /* [in_channels] */
+    nnf_dtype dtype;
+    const void *weight;
+    int64_t in_group, columns, inner; /* the weight is [rows, columns, inner] */
+    double *bias;                     /* [out_channels] */
+} shifted;
+
+/* Channels that are summed up side by side: one sum waits for its last addition, and a matrix may
+ * have the channels' numbers beside each other. */
+enum { CHANNELS_AT_ONCE = 16, LEAST_FOR_THREADS = 1 << 18 };
+
+static void shift_channels(const shifted *s, int64_t first) {
+    const nnf_linear_map *map = s->map;
+    const int64_t left = map->out_channels - first, out_group = map->out_channels / map->groups;
+    const int64_t n = left < CHANNELS_AT_ONCE ? left : CHANNELS_AT_ONCE;
+    double low[CHANNELS_AT_ONCE] = {0.0};
+    for (int64_t i = 0; i < s->in_group; i++)
+        for (int64_t k = 0; k < s->inner; k++)
+            for (int64_t c = 0; c < n; c++) {
+                const int64_t out = first + c, group = out / out_group;
+                const int64_t row = map->transposed ? i : out, column = map->transposed ? out : i;
+                const int64_t at = (row * s->columns + column) * s->inner + k;
+                add_product(&s->bias[out], &low[c], nnfi_load_f64(s->dtype, s->weight, at),
+                            s->shifts[group * s->in_group + i]);
+            }
+    for (int64_t c = 0; c < n; c++)
+        s->bias[first + c] += low[c];
+}
+
+/* bias += the shifts put through the weight. */
+static nnf_status shift_all(double *bias, const nnf_linear_map *map, const nnf_tensor *weight,
+                            const double *shifts) {
+    shifted s = {.map = map,
+                 .shifts = shifts,
+                 .dtype = nnf_tensor_dtype(weight),
+                 .in_group = map->in_channels / map->groups,
+                 .columns = nnf_tensor_shape(weight)[1],
+                 .inner = 1,
+                 .bias = bias};
     for (int i = 2; i < nnf_tensor_ndim(weight); i++)
-        inner *= shape[i];
-    for (int64_t i = 0; i < in_group; i++) {
-        int64_t row = map->transposed ? i : out, column = map->transposed ? out : i;
-        for (int64_t k = 0; k < inner; k++)
-            add_product(&bias, &low,
-                        nnfi_load_f64(nnf_tensor_dtype(weight), data,
-                                      (row * shape[1] + column) * inner + k),
-                        shifts[group * in_group + i]);
-    }
-    return bias + low;
+        s.inner *= nnf_tensor_shape(weight)[i];
+    NNFI_TRY(nnf_tensor_data(weight, &s.weight));
+    const bool large = nnf_tensor_numel(weight) >= LEAST_FOR_THREADS;
+    (void)large; /* without OpenMP */
+#pragma omp parallel for num_threads(nnfi_default_threads()) if (large)
+    for (int64_t c = 0; c < map->out_channels; c += CHANNELS_AT_ONCE)
+        shift_channels(&s, c);
+    return NNF_OK;
 }
 
 static nnf_status fill_bias(nnf_tensor *made, const nnf_linear_map *map, const nnf_tensor *weight,
-                            const nnf_tensor *bias, const double *shifts) {
-    const void *data;
+                            const nnf_tensor *bias, const double *shifts, double *sums) {
     void *to;
     nnf_dtype dtype = nnf_tensor_dtype(made);
-    NNFI_TRY(nnf_tensor_data(weight, &data));
     NNFI_TRY(nnf_tensor_mut_data(made, &to));
+    if (bias) NNFI_TRY(nnf_tensor_read(bias, 0, map->out_channels, to));
+    for (int64_t c = 0; c < map->out_channels; c++)
+        sums[c] = bias ? nnfi_load_f64(dtype, to, c) : 0.0;
+    NNFI_TRY(shift_all(sums, map, weight, shifts));
     for (int64_t c = 0; c < map->out_channels; c++) {
-        double raw = 0.0, value = 0.0;
-        if (bias) {
-            NNFI_TRY(nnf_tensor_read(bias, c, 1, &raw));
-            value = nnfi_load_f64(dtype, &raw, 0);
-        }
-        nnfi_store_f64(dtype, to, c, shifted_bias(map, weight, data, shifts, c, value));
+        nnfi_store_f64(dtype, to, c, sums[c]);
         if (!isfinite(nnfi_load_f64(dtype, to, c)))
             return nnf_error(NNF_ERROR_NOT_FUSABLE, "channel %lld: the bias would leave %s's range",
                              (long long)c, nnf_dtype_name(dtype));
@@ -251,7 +282,10 @@ static nnf_status shift_bias(nnf_module *module, const nnf_linear_map *map, cons
     NNFI_TRY(nnf_tensor_contiguous(&weight, nnf_module_tensor(module, map->weight)));
     nnf_status status =
         nnf_tensor_new(&made, nnf_tensor_dtype(bias ? bias : weight), 1, &map->out_channels);
-    if (status == NNF_OK) status = fill_bias(made, map, weight, bias, shifts);
+    double *sums = nnfi_alloc(((size_t)map->out_channels + 1) * sizeof *sums);
+    if (!sums) status = nnfi_error_memory((size_t)map->out_channels * sizeof *sums, "a bias");
+    if (status == NNF_OK) status = fill_bias(made, map, weight, bias, shifts, sums);
+    nnfi_free(sums);
     if (status == NNF_OK) status = nnf_module_set_parameter(module, map->bias, made);
     nnf_tensor_release(weight);
     nnf_tensor_release(made);

@@ -234,20 +234,49 @@ nnf_status nnf_tensor_view(nnf_tensor **out, const nnf_tensor *tensor, int ndim,
     return NNF_OK;
 }
 
-/* n elements, `stride` elements apart, side by side. */
-static void pack(size_t size, const unsigned char *in, int64_t stride, int64_t n,
-                 unsigned char *out) {
-    const ptrdiff_t step = (ptrdiff_t)stride * (ptrdiff_t)size;
-    for (int64_t i = 0; i < n; i++, in += step, out += size)
-        memcpy(out, in, size);
+/* Elements in rows, `step` bytes apart in one, `row_step` from row to row. */
+typedef struct strided_rows {
+    const unsigned char *in;
+    ptrdiff_t step, row_step;
+    int64_t n, rows;
+} strided_rows;
+
+/* Puts them side by side, column by column: rows that lie beside each other in memory are read from
+ * one line. */
+#define PACK(name, type)                                                              \
+    static void name(const strided_rows *from, unsigned char *out) {                  \
+        for (int64_t i = 0; i < from->n; i++)                                         \
+            for (int64_t r = 0; r < from->rows; r++)                                  \
+                memcpy(out + (size_t)(r * from->n + i) * sizeof(type),                \
+                       from->in + i * from->step + r * from->row_step, sizeof(type)); \
+    }
+PACK(pack_8, uint8_t)
+PACK(pack_16, uint16_t)
+PACK(pack_32, uint32_t)
+PACK(pack_64, uint64_t)
+
+static void pack(size_t size, const strided_rows *from, unsigned char *out) {
+    (size == 1 ? pack_8 : size == 2 ? pack_16 : size == 4 ? pack_32 : pack_64)(from, out);
+}
+
+/* How many rows of a matrix are read at once: those whose elements share a line. */
+static int64_t rows_at_once(const nnf_tensor *tensor, const int64_t *index, int64_t count) {
+    enum { LINE = 64 };
+    const int last = tensor->ndim - 1;
+    const int64_t *strides = nnf_tensor_strides(tensor), n = tensor->shape[last];
+    if (last == 0 || index[last] > 0 || count < n || strides[last - 1] != 1) return 1;
+    int64_t rows = LINE / (int64_t)nnf_dtype_size(tensor->dtype);
+    if (rows > count / n) rows = count / n;
+    const int64_t left = tensor->shape[last - 1] - index[last - 1];
+    return rows < left ? rows : left;
 }
 
 /* Elements [first, first + count) of a tensor that is not contiguous, in row-major order: along the
- * last dimension in runs. `bytes` is element [0, 0, ...]. */
+ * last dimension in runs, or several of its rows. `bytes` is element [0, 0, ...]. */
 static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, int64_t first,
                          int64_t count, unsigned char *out) {
     const int64_t *strides = nnf_tensor_strides(tensor);
-    size_t size = nnf_dtype_size(tensor->dtype);
+    const ptrdiff_t size = (ptrdiff_t)nnf_dtype_size(tensor->dtype);
     int last = tensor->ndim - 1;
     int64_t index[NNF_MAX_DIMS];
     for (int d = last; d >= 0; first /= tensor->shape[d--])
@@ -257,10 +286,16 @@ static void read_strided(const nnf_tensor *tensor, const unsigned char *bytes, i
         for (int d = 0; d <= last; d++)
             at += index[d] * strides[d];
         if (run > count) run = count;
-        pack(size, bytes + (ptrdiff_t)at * (ptrdiff_t)size, strides[last], run, out);
-        out += (size_t)run * size;
-        count -= run;
+        const strided_rows part = {.in = bytes + at * size,
+                                   .step = strides[last] * size,
+                                   .row_step = last > 0 ? strides[last - 1] * size : 0,
+                                   .n = run,
+                                   .rows = rows_at_once(tensor, index, count)};
+        pack((size_t)size, &part, out);
+        out += run * part.rows * size;
+        count -= run * part.rows;
         index[last] += run;
+        if (part.rows > 1) index[last - 1] += part.rows - 1;
         for (int d = last; d > 0 && index[d] == tensor->shape[d]; d--) {
             index[d] = 0;
             index[d - 1]++;
