@@ -32,6 +32,7 @@ static const char *const formulas[] = {
     "Mul(w,Div(Sub(x,ReduceMean(x)),Sqrt(Add(ReduceMean(Mul(Sub(x,ReduceMean(x)),Sub(x,ReduceMean("
     "x)))),1e-5))))",
     "Mul(Mul(x,Reciprocal(Sqrt(Add(1e-6,ReduceMean(Pow(x,2)))))),w)",
+    "Mul(w,Mul(x,Div(1,Sqrt(Add(ReduceMean(Mul(x,x)),1e-6)))))",
     "PReLU(x,0.3)",
 };
 enum { N_FORMULAS = sizeof formulas / sizeof *formulas, N_SIMPLE = 13 };
@@ -159,7 +160,38 @@ static void layer_of_parts(instance *it) {
     it->n_between -= it->n_between && it->between[it->n_between - 1] == it->x;
 }
 
+/* x W + b of rank 3 or 4, whose steps a file keeps. */
+static void linear_of_parts(instance *it) {
+    const bool flat = breaks(it, "rank 2");
+    int64_t dims[] = {2, pick(&it->seed, 2, 5), pick(&it->seed, 2, 5), 4};
+    const int ndim = flat ? 2 : (int)pick(&it->seed, 3, 4);
+    start(it, ndim, dims, chance(&it->seed, 3));
+    int64_t matrix[] = {dims[ndim - 1], pick(&it->seed, 2, 5)};
+    nnf_module *matmul;
+    assert_ok(nnf_matmul_new(&matmul));
+    if (breaks(it, "a matrix that is an input")) {
+        then_with(it, matmul, more_input(it, 2, matrix, false), false);
+    } else {
+        nnf_value weight = random_constant(it, 2, matrix, -1, 1);
+        nnf_tensor *tensor = nnf_graph_value_constant(it->graph, weight);
+        assert_ok(nnf_module_set_parameter(matmul, "weight", tensor));
+        then_with(it, matmul, weight, false);
+    }
+    int64_t bias[] = {1, 1, matrix[1]}; /* of rank 1 */
+    if (breaks(it, "one number")) bias[2] = 1;
+    const bool deep = breaks(it, "a bias of rank 3"), given = breaks(it, "a bias that is an input");
+    const int rank = deep ? 3 : 1;
+    nnf_value added = given ? more_input(it, rank, bias + 3 - rank, false)
+                            : random_constant(it, rank, bias + 3 - rank, -1, 1);
+    then_with(it, new_add(), added, chance(&it->seed, 2));
+}
+
 static const fusion_row rows[] = {
+    {"Linear",
+     linear_of_parts,
+     {"rank 2", "a matrix that is an input", "one number", "a bias of rank 3",
+      "a bias that is an input"},
+     "patterns"},
     {"patterns",
      layer_of_parts,
      {"another number", "another input", "another axis", "a constant that is an input",

@@ -163,6 +163,36 @@ static void unaligned_bytes_become_aligned_once(void **state) {
     assert_int_equal(released, 1);
 }
 
+/* Any part of a matrix that stands transposed, in elements of each size: rows are read together. */
+static void transposed_parts_are_read(void **state) {
+    (void)state;
+    static const nnf_dtype dtypes[] = {NNF_U8, NNF_F16, NNF_I32, NNF_F64};
+    enum { BATCH = 2, ROWS = 37, COLUMNS = 5, N = BATCH * ROWS * COLUMNS };
+    for (size_t t = 0; t < sizeof dtypes / sizeof *dtypes; t++) {
+        const size_t size = nnf_dtype_size(dtypes[t]);
+        unsigned char elements[N * sizeof(double)], expected[sizeof elements];
+        unsigned char found[sizeof elements];
+        const int64_t shape[] = {BATCH, ROWS, COLUMNS}, strides[] = {ROWS * COLUMNS, 1, ROWS};
+        nnf_tensor *tensor, *turned;
+        for (size_t i = 0; i < sizeof elements; i++)
+            elements[i] = (unsigned char)(i * 7 + i / 251);
+        for (int i = 0; i < N; i++) {
+            const int column = i % COLUMNS, row = i / COLUMNS % ROWS, batch = i / COLUMNS / ROWS;
+            const size_t at = (size_t)(batch * ROWS * COLUMNS + column * ROWS + row);
+            memcpy(expected + (size_t)i * size, elements + at * size, size);
+        }
+        assert_ok(nnf_tensor_from_data(&tensor, dtypes[t], 1, (int64_t[]){N}, elements));
+        assert_ok(nnf_tensor_view(&turned, tensor, 3, shape, strides, 0));
+        for (int64_t first = 0; first < N; first += 3)
+            for (int64_t n = 1; first + n <= N; n += 11) {
+                assert_ok(nnf_tensor_read(turned, first, n, found));
+                assert_memory_equal(found, expected + (size_t)first * size, (size_t)n * size);
+            }
+        nnf_tensor_release(turned);
+        nnf_tensor_release(tensor);
+    }
+}
+
 static void views_have_strides(void **state) {
     (void)state;
     nnf_tensor *tensor = count_to(12), *turned, *packed, *backwards, *repeated;
@@ -366,7 +396,7 @@ TEST_MAIN(cmocka_unit_test(new_tensors_are_zeros),
           cmocka_unit_test(tied_tensors_see_each_others_writes),
           cmocka_unit_test(borrowed_bytes_are_released_once_and_never_written),
           cmocka_unit_test(unaligned_bytes_become_aligned_once),
-          cmocka_unit_test(views_have_strides),
+          cmocka_unit_test(transposed_parts_are_read), cmocka_unit_test(views_have_strides),
           cmocka_unit_test(a_views_offset_counts_from_its_tensor),
           cmocka_unit_test(a_view_without_elements_is_contiguous),
           cmocka_unit_test(views_that_leave_the_storage_are_refused),
