@@ -105,6 +105,7 @@ static void clear(nnfi_cleaner *cleaner) {
     for (size_t i = 0; cleaner->instead && i < cleaner->n_calls; i++)
         nnf_module_release(cleaner->instead[i]);
     nnfi_known_clear(&cleaner->infos);
+    nnfi_uses_clear(&cleaner->uses);
     nnf_session_release(cleaner->session);
     nnfi_pointers_clear(&cleaner->type_index);
     nnfi_index_clear(&cleaner->constants);

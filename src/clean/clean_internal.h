@@ -63,6 +63,7 @@ typedef struct nnfi_cleaner {
     nnfi_pointers type_index; /* from a type to its number in types */
     nnfi_clean_type *types;
     size_t n_types, types_capacity;
+    nnfi_uses uses;       /* found when somebody asks for the first time */
     nnfi_index constants; /* values */
     nnfi_index calls;
     nnf_session *session;              /* NULL until something has to be computed */

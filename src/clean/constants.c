@@ -70,6 +70,57 @@ static int64_t freed_bytes(const nnfi_cleaner *cleaner, const nnfi_clean_call *c
     return sum;
 }
 
+/* How many calls a large result may pass through, and how many inputs each has. */
+enum { MOST_PASSED = 4, MOST_INPUTS = 8 };
+
+static nnf_status passes(bool *out, nnfi_cleaner *cleaner, nnf_value value,
+                         const nnf_type_info *info, int most);
+
+/* Whether a call that reads the value has constants beside it and a result that is small, or passes
+ * in its turn. */
+static nnf_status ends_it(bool *out, nnfi_cleaner *cleaner, const nnfi_call *call, nnf_value value,
+                          const nnf_type_info *info, int most) {
+    const nnf_type_info *infos[MOST_INPUTS];
+    nnf_type_info result;
+    *out = false;
+    if (call->n_outputs != 1 || call->outputs[0] == NNF_NO_VALUE || call->n_captures > 0 ||
+        call->n_inputs > MOST_INPUTS || !nnfi_is_built_in(nnf_module_get_type(call->module)))
+        return NNF_OK;
+    for (size_t k = 0; k < call->n_inputs; k++) {
+        nnf_value read = call->inputs[k];
+        infos[k] = NULL;
+        if (read != NNF_NO_VALUE) read = cleaner->values[read].same;
+        if (read != NNF_NO_VALUE && read != value && !cleaner->values[read].constant) return NNF_OK;
+        if (read != NNF_NO_VALUE)
+            infos[k] = read == value ? info : nnfi_known_get(&cleaner->infos, read);
+    }
+    nnf_type_info_init(&result);
+    nnf_status status = nnfi_module_infer(call->module, infos, call->n_inputs, &result, 1);
+    if (status == NNF_OK && result.dtype != NNF_DTYPE_UNKNOWN && nnfi_info_is_static(&result)) {
+        *out = n_bytes(&result) <= NNFI_SMALL_BYTES;
+        if (!*out) status = passes(out, cleaner, call->outputs[0], &result, most);
+    }
+    nnf_type_info_clear(&result);
+    return status == NNF_ERROR_MEMORY ? status : NNF_OK;
+}
+
+/* Whether a large result would not be in the file: all that reads it is computed ahead as well, and
+ * gives little. A norm reads a weight like that. */
+static nnf_status passes(bool *out, nnfi_cleaner *cleaner, nnf_value value,
+                         const nnf_type_info *info, int most) {
+    const nnfi_graph *graph = cleaner->graph;
+    const nnfi_value *in_graph = &graph->values[value];
+    *out = false;
+    if (most == 0 || in_graph->is_output || in_graph->is_hidden) return NNF_OK;
+    if (!cleaner->uses.readers) NNFI_TRY(nnfi_uses_new(&cleaner->uses, graph));
+    const uint32_t *first = &cleaner->uses.first_reader[value];
+    *out = first[0] < first[1];
+    for (uint32_t r = first[0]; *out && r < first[1]; r++)
+        NNFI_TRY(
+            ends_it(out, cleaner, graph->calls[cleaner->uses.readers[r]], value, info, most - 1));
+    return NNF_OK;
+}
+
 /* ---- The three ways ---- */
 
 /* From inference, which knows the elements of small integer tensors: as many as there are. */
@@ -121,7 +172,9 @@ nnf_status nnfi_clean_constant(nnf_tensor **out, nnfi_cleaner *cleaner,
     if (info->n_values >= 0) NNFI_TRY(from_info(out, info));
     if (*out) return NNF_OK;
     const nnf_tensor *x = cleaner->values[call->inputs[0]].constant;
-    if (!x || (bytes > NNFI_SMALL_BYTES && bytes > freed_bytes(cleaner, call))) return NNF_OK;
+    bool fits = bytes <= NNFI_SMALL_BYTES || bytes <= freed_bytes(cleaner, call);
+    if (x && !fits) NNFI_TRY(passes(&fits, cleaner, call->call->outputs[0], info, MOST_PASSED));
+    if (!x || !fits) return NNF_OK;
     if (call->rule && call->rule->view && !nnfi_tensor_is_deferred(x))
         NNFI_TRY(call->rule->view(out, call, x));
     if (*out || bytes > NNFI_COMPUTED_BYTES - cleaner->computed) return NNF_OK;
