@@ -41,6 +41,16 @@ static inline nnf_module *random_activation(uint64_t *seed) {
     return random_activation_among(seed, NNF_RELU, NNF_ERF);
 }
 
+/* A PReLU that holds a slope of that shape. */
+static inline nnf_module *prelu_of(int ndim, const int64_t *dims, uint64_t *seed) {
+    nnf_module *module;
+    nnf_tensor *slope = random_tensor(NNF_F32, ndim, dims, -0.5, 1.25, (*seed)++);
+    assert_ok(nnf_binary_new(&module, NNF_PRELU));
+    assert_ok(nnf_module_set_parameter(module, "weight", slope));
+    nnf_tensor_release(slope);
+    return module;
+}
+
 static inline nnf_conv_options random_conv(uint64_t *seed, int spatial, bool transposed) {
     static const int64_t channels[] = {1, 2, 3, 5, 8, 16, 17};
     int64_t groups = chance(seed, 3) ? pick(seed, 1, 5) : 1;

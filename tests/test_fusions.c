@@ -57,6 +57,42 @@ static void activation_after(instance *it) {
     then(it, random_activation_among(&it->seed, NNF_RELU, NNF_GELU_TANH));
 }
 
+/* The shape of a slope for what the next call reads: one number, one for each channel, or more. */
+static shape shape_of_slope(instance *it) {
+    shape x = shape_of(it, it->x), of = {x.ndim, {0}};
+    const bool all = chance(&it->seed, 4), channels = all || !chance(&it->seed, 4);
+    for (int i = 0; i < of.ndim; i++)
+        of.dims[i] = i > 0 && (all || (channels && i == 1)) ? x.dims[i] : 1;
+    if (breaks(it, "a slope that enlarges")) of.dims[0] = 3;
+    if (breaks(it, "a slope of higher rank")) {
+        memmove(of.dims + 1, of.dims, (size_t)of.ndim++ * sizeof *of.dims);
+        of.dims[0] = 2;
+    }
+    while (of.ndim > 0 && of.dims[0] == 1 && chance(&it->seed, 2)) /* leading ones are not needed */
+        memmove(of.dims, of.dims + 1, (size_t)--of.ndim * sizeof *of.dims);
+    return of;
+}
+
+static nnf_module *any_prelu(instance *it) {
+    shape of = shape_of_slope(it);
+    return prelu_of(of.ndim, of.dims, &it->seed);
+}
+
+static void prelu_after(instance *it) {
+    then_linear_layer(it, CONV | TRANSPOSED | LINEAR);
+    if (!it->miss && chance(&it->seed, 2)) then(it, any_norm(it));
+    nnf_module *prelu = any_prelu(it);
+    const nnf_tensor *slope = nnf_module_tensor(prelu, "weight");
+    shape of = {nnf_tensor_ndim(slope), {0}};
+    memcpy(of.dims, nnf_tensor_shape(slope), sizeof *of.dims * (size_t)of.ndim);
+    if (!breaks(it, "a slope that is an input")) {
+        then(it, prelu);
+        return;
+    }
+    assert_ok(nnf_module_set_parameter(prelu, "weight", NULL));
+    then_with(it, prelu, more_input(it, of.ndim, of.dims, false), false);
+}
+
 /* ---- Residual ---- */
 
 /* A value of the shape of the one that the next call reads, or of another that broadcasts to it. */
@@ -87,7 +123,9 @@ static void residual_into_conv(instance *it) {
     if (!it->miss && chance(&it->seed, 2)) then(it, any_norm(it));
     other = breaks(it, "added to itself") ? it->x : other_operand(it);
     then_with(it, new_add(), other, chance(&it->seed, 2));
-    if (!it->miss && chance(&it->seed, 2))
+    if (!it->miss && chance(&it->seed, 6))
+        then(it, any_prelu(it));
+    else if (!it->miss && chance(&it->seed, 2))
         then(it, random_activation_among(&it->seed, NNF_RELU, NNF_GELU_TANH));
 }
 
@@ -323,6 +361,10 @@ static const fusion_row rows[] = {
      NULL},
     {"relu", relu_after, {NULL}, NULL},
     {"activation", activation_after, {NULL}, NULL},
+    {"activation that holds its slope",
+     prelu_after,
+     {"a slope that enlarges", "a slope of higher rank", "a slope that is an input"},
+     NULL},
     {"residual",
      residual_into_conv,
      {"added to itself", "an operand that broadcasts", "an operand of another rank",

@@ -268,14 +268,39 @@ static trial fuse_trial(const char *name, nnf_module *const *children, size_t n,
     return made;
 }
 
-/* An activation that fused types end in, and what their names call it. */
-static nnf_module *random_end(uint64_t *seed, const char **name) {
+/* A PReLU for x: one slope, one for each channel, or one for each element along some axes. */
+static nnf_module *random_prelu(uint64_t *seed, const shape *x, int channel_axis) {
+    shape of = *x;
+    const int64_t kind = pick(seed, 0, 5);
+    for (int i = 0; i < of.ndim; i++)
+        if (kind < 4 ? kind == 0 || i != channel_axis : chance(seed, 2)) of.dims[i] = 1;
+    const int most = (int)pick(seed, 0, of.ndim);
+    for (int i = 0; i < most && of.dims[0] == 1; i++) /* leading ones are not needed */
+        memmove(of.dims, of.dims + 1, (size_t)--of.ndim * sizeof *of.dims);
+    return prelu_of(of.ndim, of.dims, seed);
+}
+
+static trial any_prelu(uint64_t *seed) {
+    trial made = {.n_inputs = 1, .inputs = {{.ndim = (int)pick(seed, 1, 5)}}};
+    shape *x = &made.inputs[0];
+    random_extents(x, seed, 9);
+    made.module = random_prelu(seed, x, x->ndim > 1);
+    return made;
+}
+
+/* An activation that fused types end in, and what their names call it. What it is for has the shape
+ * of x but for the channels: a slope may make more of it. */
+static nnf_module *random_end(uint64_t *seed, const char **name, shape x, int channel_axis,
+                              int64_t channels) {
+    *name = "Activation";
+    x.dims[channel_axis] = channels;
+    if (chance(seed, 4)) return random_prelu(seed, &x, channel_axis);
     nnf_module *module = random_activation(seed);
     while (!strcmp(nnf_module_type_name(module), "Erf")) {
         nnf_module_release(module);
         module = random_activation(seed);
     }
-    *name = strcmp(nnf_module_type_name(module), "ReLU") ? "Activation" : "ReLU";
+    if (!strcmp(nnf_module_type_name(module), "ReLU")) *name = "ReLU";
     return module;
 }
 
@@ -284,26 +309,30 @@ static trial any_fused_conv(uint64_t *seed) {
     int spatial = (int)pick(seed, 1, 3);
     nnf_conv_options options = random_conv(seed, spatial, transposed);
     nnf_module *children[3] = {module_of_conv(&options, chance(seed, 2), seed)};
+    const shape x = image(seed, spatial, options.in_channels);
     const char *end = "";
     char name[64];
     size_t n = 1;
     if (norm) children[n++] = random_norm(seed, spatial, options.out_channels);
-    children[n++] = norm ? new_relu() : random_end(seed, &end);
+    children[n++] = norm ? new_relu() : random_end(seed, &end, x, 1, options.out_channels);
     if (norm) end = "ReLU";
     snprintf(name, sizeof name, "Conv%s%s%s%dd", transposed ? "Transpose" : "", norm ? "Bn" : "",
              end, spatial);
-    return fuse_trial(name, children, n, image(seed, spatial, options.in_channels));
+    return fuse_trial(name, children, n, x);
 }
 
 static trial any_fused_linear(uint64_t *seed) {
     trial linear = any_linear(seed);
+    const nnf_linear_options *options = nnf_module_options(linear.module);
+    const shape x = linear.inputs[0];
     const char *end;
-    nnf_module *children[2] = {linear.module, random_end(seed, &end)};
+    nnf_module *children[2] = {linear.module,
+                               random_end(seed, &end, x, x.ndim - 1, options->out_features)};
     char name[64];
     bool named = !strcmp(nnf_module_type_name(children[1]), "LeakyReLU") ||
                  !strcmp(nnf_module_type_name(children[1]), "Tanh");
     snprintf(name, sizeof name, "Linear%s", named ? nnf_module_type_name(children[1]) : end);
-    return fuse_trial(name, children, 2, linear.inputs[0]);
+    return fuse_trial(name, children, 2, x);
 }
 
 static trial any_fused_norm(uint64_t *seed) {
@@ -326,12 +355,13 @@ static trial any_residual(uint64_t *seed) {
         options.padding_begin[i] = options.padding_end[i] = options.kernel_size[i] / 2;
     }
     nnf_module *children[3] = {module_of_conv(&options, chance(seed, 2), seed), new_add()};
+    const shape x = image(seed, spatial, options.in_channels);
     const char *end = "";
     size_t n = 2;
-    if (!chance(seed, 3)) children[n++] = random_end(seed, &end);
+    if (!chance(seed, 3)) children[n++] = random_end(seed, &end, x, 1, options.out_channels);
     char name[64];
     snprintf(name, sizeof name, "ConvAdd%s%dd", end, spatial);
-    trial made = fuse_trial(name, children, n, image(seed, spatial, options.in_channels));
+    trial made = fuse_trial(name, children, n, x);
     made.n_inputs = 2;
     made.inputs[1] = made.inputs[0];
     made.inputs[1].dims[1] = options.out_channels;
@@ -375,6 +405,7 @@ static const struct {
     {"pool", any_pool, 250, 200},
     {"global pool", any_global_pool, 60, 50},
     {"activation", any_activation, 220, 140},
+    {"PReLU", any_prelu, 250, 150},
     {"binary", any_binary, 200, 120},
     {"softmax", any_softmax, 150, 80},
     {"layer norm", any_layernorm, 120, 80},
@@ -383,7 +414,7 @@ static const struct {
     {"transpose", any_transpose, 150, 100},
     {"sum", any_sum, 80, 40},
     {"concat", any_concat, 150, 80},
-    {"fused convolution", any_fused_conv, 250, 180},
+    {"fused convolution", any_fused_conv, 250, 160},
     {"fused linear", any_fused_linear, 100, 70},
     {"fused batch norm", any_fused_norm, 60, 40},
     {"residual", any_residual, 150, 90},

@@ -209,7 +209,9 @@ NNF_API nnf_status nnf_container_new(nnf_module **out);
 
 /* Two inputs with numpy's broadcasting. Both have one dtype (Pow's exponent may have another);
  * integer Div truncates, as ONNX's does. Comparisons give bool. The types of Min, Max, Sum and Mean
- * take any number of inputs. */
+ * take any number of inputs. PReLU has the slot "weight", as torch.nn.PReLU: its second input where
+ * that is a constant. It broadcasts as ONNX's slope, from the last axis on: one slope for each
+ * channel of images is [C, 1, 1], where PyTorch's parameter is [C]. */
 typedef enum nnf_binary {
     NNF_ADD = 0,
     NNF_SUB,
@@ -407,10 +409,10 @@ NNF_API const nnf_module_type *nnf_type(const char *name);
 /* Makes the container of that name ("ConvReLU2d", "ConvBn2d", "LinearReLU", ...; see fuse.h) over
  * `modules` (retained). Names are torch.ao.nn.intrinsic's; ConvActivation2d, ConvAddActivation2d,
  * LinearActivation ... end in one of ReLU6, Clip, LeakyReLU, Sigmoid, Tanh, SiLU, Hardswish,
- * Hardsigmoid, GELU, ELU, Mish, Swish. A container with an Add (ConvAdd2d, ConvAddReLU2d) takes the
- * other operand as its last input; a Clip inside of one has the bounds of its options. Its training
- * flag is the first module's. NNF_ERROR_INVALID where a module is not of the type that the name
- * asks for: the message names both. */
+ * Hardsigmoid, GELU, ELU, Mish, Swish, PReLU (which holds its slope). A container with an Add
+ * (ConvAdd2d, ConvAddReLU2d) takes the other operand as its last input; a Clip inside of one has
+ * the bounds of its options. Its training flag is the first module's. NNF_ERROR_INVALID where a
+ * module is not of the type that the name asks for: the message names both. */
 NNF_API nnf_status nnf_fused_new(nnf_module **out, const char *name, nnf_module *const *modules,
                                  size_t n);
 

@@ -237,7 +237,9 @@ static void explain(const finder *find, size_t call) {
 static bool is_worth_a_reason(const finder *find, size_t index) {
     const nnfi_call *call = find->plan->graph->calls[index];
     const nnf_module_type *type = nnf_module_get_type(call->module);
-    if (type->affine_map || (type->flags & NNF_TYPE_ELEMENTWISE)) return true;
+    if (type->affine_map || (type->flags & NNF_TYPE_ELEMENTWISE) ||
+        nnfi_is_fused_activation(nnfi_known_type(call->module)))
+        return true;
     return find->why[index] && nnfi_view_of(find->plan->graph, call);
 }
 

@@ -368,6 +368,28 @@ static nnf_status check_residual(nnfi_plan *plan, const nnfi_call *before, const
         nnfi_info_text(text[1], NNFI_INFO_TEXT, one));
 }
 
+/* A slope that is larger than what it is for makes more of that. */
+static nnf_status check_slope(nnfi_plan *plan, const nnfi_call *before, const nnfi_call *call) {
+    const bool is_prelu = nnfi_is_a(call->module, "PReLU");
+    const nnf_tensor *slope = is_prelu ? nnf_module_tensor(call->module, "weight") : NULL;
+    if (!slope) return NNF_OK;
+    NNFI_TRY(nnfi_plan_infer(plan));
+    const nnf_type_info *x = nnfi_known_get(&plan->infos, before->outputs[0]);
+    const int ndim = nnf_tensor_ndim(slope), ones = x->ndim - ndim;
+    bool fits = ones >= 0;
+    for (int i = 0; fits && i < ndim; i++) {
+        const int64_t n = nnf_tensor_shape(slope)[i];
+        fits = n == 1 || nnfi_dim_is(x->shape[ones + i], n);
+    }
+    if (fits) return NNF_OK;
+    char text[NNFI_INFO_TEXT], of[NNFI_SHAPE_TEXT];
+    return nnf_error(
+        NNF_ERROR_NOT_FUSABLE,
+        "'%s' has a slope of shape %s, which the output of '%s', %s, is not known to contain",
+        call->path, nnfi_shape_text(of, sizeof of, ndim, nnf_tensor_shape(slope)), before->path,
+        nnfi_info_text(text, sizeof text, x));
+}
+
 nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *const *views, size_t n,
                            size_t base, nnf_module *fused) {
     const nnfi_call *layer = plan->graph->calls[calls[base]];
@@ -376,9 +398,11 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     if (used != NNF_NO_VALUE)
         return not_fusable_value("'%s' has a second output, '%s'", last->path,
                                  plan->graph->values[used].name);
-    for (size_t i = 1; i < n; i++)
-        NNFI_TRY(
-            check_residual(plan, plan->graph->calls[calls[i - 1]], plan->graph->calls[calls[i]]));
+    for (size_t i = 1; i < n; i++) {
+        const nnfi_call *before = plan->graph->calls[calls[i - 1]];
+        NNFI_TRY(check_residual(plan, before, plan->graph->calls[calls[i]]));
+        NNFI_TRY(check_slope(plan, before, plan->graph->calls[calls[i]]));
+    }
     if (nnfi_fused_base(fused) == views[base]) return NNF_OK; /* nothing was folded into it */
     for (size_t i = 1; i < layer->n_inputs; i++)
         if (!is_bound(layer, i))
@@ -450,12 +474,11 @@ static bool is_inside(const nnfi_plan *plan, const size_t *calls, size_t n, nnf_
     return false;
 }
 
-/* What the nodes of a later call name beside their data and what its module holds. */
+/* What the nodes of a later call name beside their data. */
 static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, nnfi_reads *out) {
     const nnfi_call *call = plan->graph->calls[calls[i]];
     for (size_t k = 1; k < call->n_inputs; k++)
-        if (call->inputs[k] != NNF_NO_VALUE && k > nnf_module_get_type(call->module)->n_slots &&
-            !is_inside(plan, calls, i, call->inputs[k]))
+        if (call->inputs[k] != NNF_NO_VALUE && !is_inside(plan, calls, i, call->inputs[k]))
             out->captures[out->n_captures++] = call->inputs[k];
     for (size_t k = 0; k < call->n_captures; k++)
         out->captures[out->n_captures++] = call->captures[k];

@@ -2,7 +2,7 @@
  * them: Min, Max, Sum, Mean. */
 #include <string.h>
 
-#include "nn/nn_internal.h"
+#include "nn/window.h"
 
 /* The type that a kind belongs to, and what it takes. */
 enum { FLOATS = 1, INTEGERS = 2, BOOLS = 4, NUMBERS = FLOATS | INTEGERS };
@@ -230,6 +230,26 @@ static nnf_status forward_pow(nnf_session *session, nnf_module *module, nnf_tens
     return status;
 }
 
+/* ---- PReLU ---- */
+
+/* The second operand is a slot, PyTorch's weight, with ONNX's broadcasting. */
+static const nnf_slot prelu_slots[] = {{"weight", NNF_SLOT_PARAMETER}};
+
+static nnf_status infer_prelu(const nnf_module *module, const nnf_type_info *const *inputs,
+                              size_t n_inputs, nnf_type_info *outputs, size_t n_outputs) {
+    NNFI_TRY(nnfi_check_arity(module, inputs, n_inputs, 1, 2, n_outputs, 1));
+    nnfi_slot_info slope = nnfi_slot_info_of(module, 0, inputs, n_inputs);
+    const nnf_type_info *operands[] = {inputs[0], slope.given ? &slope.info : NULL};
+    return infer_binary(module, operands, 2, outputs, n_outputs);
+}
+
+static nnf_status forward_prelu(nnf_session *session, nnf_module *module, nnf_tensor *const *inputs,
+                                size_t n_inputs, nnf_tensor **outputs, size_t n_outputs) {
+    nnf_tensor *operands[] = {inputs[0], NULL};
+    NNFI_TRY(nnf_session_slot(session, &operands[1], module, 0, inputs, n_inputs));
+    return forward_binary(session, module, operands, 2, outputs, n_outputs);
+}
+
 /* ---- Any number of operands ---- */
 
 static nnf_status infer_variadic(const nnf_module *module, const nnf_type_info *const *inputs,
@@ -286,7 +306,13 @@ static const nnf_module_type types[] = {
     BINARY("Div"),
     ROW("Pow", infer_binary, forward_pow),
     BINARY("Mod"),
-    BINARY("PReLU"),
+    {.name = "PReLU",
+     .options_size = sizeof(nnf_binary_options),
+     .slots = prelu_slots,
+     .n_slots = 1,
+     .infer = infer_prelu,
+     .forward = forward_prelu,
+     .flags = NNF_TYPE_WIDENS_16_BIT},
     BINARY("Equal"),
     BINARY("Less"),
     BINARY("LessOrEqual"),

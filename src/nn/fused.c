@@ -61,11 +61,18 @@ static size_t n_children(const fused_type *row) {
     return n;
 }
 
-static bool is_made_of(const char *child, const char *type) {
-    if (strcmp(child, ACTIVATION)) return !strcmp(child, type);
+static bool is_activation(const char *type) {
     for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
         if (!strcmp(activations[i], type)) return true;
     return false;
+}
+
+bool nnfi_is_fused_activation(const char *type) {
+    return !strcmp(type, "ReLU") || is_activation(type);
+}
+
+static bool is_made_of(const char *child, const char *type) {
+    return strcmp(child, ACTIVATION) ? !strcmp(child, type) : is_activation(type);
 }
 
 const char *nnfi_fused_name_of(const char *const *types, size_t n) {

@@ -2,10 +2,10 @@
  * inference, and the routines that move elements.
  *
  * Which constants are slots: the tensors that are a layer's weights (Conv's weight and bias, batch
- * norm's four, MatMul's and Gemm's second operand). Everything else that ONNX passes as an input
- * stays an input: Reshape's shape, Slice's starts, Clip's bounds, Add's second operand. infer sees
- * their known values in nnf_type_info.values. Constant and ConstantOfShape hold their tensor as the
- * parameter "value", which is no slot because no input can give it. */
+ * norm's four, MatMul's and Gemm's second operand, PReLU's slope). Everything else that ONNX passes
+ * as an input stays an input: Reshape's shape, Slice's starts, Clip's bounds, Add's second operand.
+ * infer sees their known values in nnf_type_info.values. Constant and ConstantOfShape hold their
+ * tensor as the parameter "value", which is no slot because no input can give it. */
 #ifndef NNFI_NN_INTERNAL_H
 #define NNFI_NN_INTERNAL_H
 
@@ -48,6 +48,8 @@ extern const nnfi_type_family nnfi_fused_family;
 
 /* ---- Fused containers ---- */
 
+/* Whether fused types end in modules of this type. */
+bool nnfi_is_fused_activation(const char *type);
 /* The name of the container over exactly these types ("Conv2d", "ReLU": "ConvReLU2d"), or NULL. */
 const char *nnfi_fused_name_of(const char *const *types, size_t n);
 
@@ -56,7 +58,8 @@ const char *nnfi_fused_name_of(const char *const *types, size_t n);
     row("ReLU6", __VA_ARGS__), row("Clip", __VA_ARGS__), row("LeakyReLU", __VA_ARGS__),           \
         row("Sigmoid", __VA_ARGS__), row("Tanh", __VA_ARGS__), row("SiLU", __VA_ARGS__),          \
         row("Hardswish", __VA_ARGS__), row("Hardsigmoid", __VA_ARGS__), row("GELU", __VA_ARGS__), \
-        row("ELU", __VA_ARGS__), row("Mish", __VA_ARGS__), row("Swish", __VA_ARGS__)
+        row("ELU", __VA_ARGS__), row("Mish", __VA_ARGS__), row("Swish", __VA_ARGS__),             \
+        row("PReLU", __VA_ARGS__)
 
 /* Whether the module knows by itself what its input `index`, a constant, says: a Clip's bounds are
  * in its options, ReLU6's are its type. Inside a fused type it runs without that input. */

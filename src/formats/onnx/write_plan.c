@@ -134,16 +134,18 @@ static nnf_status add_slot(planner *p, const pending_slot *slot) {
     return NNF_OK;
 }
 
-static nnf_status collect_slots(planner *p, size_t leaf, const nnf_value *values, size_t n_values) {
+/* The slots whose tensors are not what the leaf's inputs name by now. */
+static nnf_status collect_slots(planner *p, size_t leaf) {
+    const nnfi_graph *graph = p->plan->graph;
     const nnfi_leaf *l = &p->plan->leaves[leaf];
     const nnf_module_type *type = nnf_module_get_type(l->module);
     for (size_t i = 0; i < type->n_slots && i + 1 < l->n_inputs; i++) {
         nnf_tensor *tensor;
         NNFI_TRY(nnf_module_parametrized_tensor(&tensor, l->module, type->slots[i].name));
         if (!tensor) continue;
-        nnf_value value = i + 1 < n_values ? values[i + 1] : NNF_NO_VALUE;
-        const nnf_tensor *constant =
-            value == NNF_NO_VALUE ? NULL : p->plan->graph->values[value].constant;
+        const char *name = l->inputs[i + 1];
+        nnf_value value = name ? nnfi_graph_find_value(graph, name) : NNF_NO_VALUE;
+        const nnf_tensor *constant = value == NNF_NO_VALUE ? NULL : graph->values[value].constant;
         if (constant && nnfi_tensor_same(constant, tensor)) {
             nnf_tensor_release(tensor);
             continue;
@@ -214,16 +216,19 @@ static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int6
     }
 }
 
-/* Inputs behind the first that are no slots, where the source had them: the call's captures, in
- * order (nnfi_plan_reads). Their names may be others by now. */
+/* Inputs behind the first, where the source had them: the call's captures, in order
+ * (nnfi_plan_reads). Their names may be others by now. A container that a program made has no
+ * captures; what its modules hold is named later. */
 static nnf_status set_captured_inputs(planner *p, nnfi_leaf *leaf, size_t n_original) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[leaf->call];
-    for (size_t k = 1 + nnf_module_get_type(leaf->module)->n_slots; k < n_original; k++) {
+    for (size_t k = 1; k < n_original; k++) {
         original name;
         NNFI_TRY(original_name(plan, &name, NODE_INPUT, leaf->node, k));
         if (!name.length) continue;
-        if (p->n_captures == call->n_captures)
+        const bool more = p->n_captures < call->n_captures;
+        if (!more && k <= nnf_module_get_type(leaf->module)->n_slots) continue;
+        if (!more)
             return nnf_error(
                 NNF_ERROR_UNSUPPORTED, "'%s' cannot be written: a %s inside of it reads '%.*s' too",
                 leaf->path, nnf_module_type_name(leaf->module), (int)name.length, name.text);
@@ -317,8 +322,7 @@ static nnf_status connect_leaves(planner *p, size_t first, size_t end) {
             p->producers[call->outputs[k]] = (int32_t)i;
         }
         if (!is_last) NNFI_TRY(name_between(p, &leaf->outputs[0], leaf));
-        NNFI_TRY(
-            collect_slots(p, i, is_first ? call->inputs : NULL, is_first ? call->n_inputs : 0));
+        NNFI_TRY(collect_slots(p, i));
     }
     return NNF_OK;
 }

@@ -51,8 +51,13 @@ static const struct row {
     [NNF_SQRT] = {dnnl_eltwise_sqrt, 0, 0, false},
 };
 
+static bool is_prelu(const nnf_module *module) {
+    return nnfi_onednn_handler(module) == nnfi_onednn_prelu;
+}
+
 int nnfi_eltwise_of(const nnf_module *module, nnfi_eltwise out[2]) {
     const nnf_activation_options *options = nnf_module_options(module);
+    if (is_prelu(module)) return nnfi_prelu_eltwise(module, out);
     if (options->kind == NNF_CLIP) return clip_of(options->alpha, options->beta, out);
     const struct row *row = &rows[options->kind];
     if (row->algorithm == dnnl_alg_kind_undef) return 0;
@@ -77,13 +82,21 @@ static bool is_silu(const nnf_module *module) {
     return is_activation(module) && options->kind == NNF_SILU;
 }
 
+/* Whether the container's last child comes after the primitive instead of being a post-op. */
+static bool comes_after(nnfi_job *job, bool *supported, const nnf_module *last) {
+    nnfi_eltwise ignored;
+    if (is_silu(last)) job->finish = nnfi_silu;
+    if (is_prelu(last)) {
+        *supported = nnfi_prelu_follows(job, last);
+        if (!nnfi_prelu_eltwise(last, &ignored)) job->last = last;
+    }
+    return job->finish || job->last;
+}
+
 static dnnl_status_t append(nnfi_job *job, dnnl_post_ops_t ops, bool *supported,
                             const nnf_module *fused) {
     size_t first = 1, n = fused ? nnf_module_n_children(fused) : 0;
-    if (n > 1 && is_silu(nnf_module_child(fused, n - 1))) {
-        job->finish = nnfi_silu;
-        n--;
-    }
+    if (n > 1 && comes_after(job, supported, nnf_module_child(fused, n - 1))) n--;
     if (nnfi_has_residual(fused)) {
         dnnl_status_t status = dnnl_post_ops_append_sum(ops, 1.0f
 #if DNNL_VERSION_MAJOR >= 3
@@ -97,7 +110,8 @@ static dnnl_status_t append(nnfi_job *job, dnnl_post_ops_t ops, bool *supported,
     for (size_t i = first; i < n; i++) {
         const nnf_module *child = nnf_module_child(fused, i);
         nnfi_eltwise eltwise[2];
-        int ops_of_it = is_activation(child) ? nnfi_eltwise_of(child, eltwise) : 0;
+        bool has_ops = is_activation(child) || is_prelu(child);
+        int ops_of_it = has_ops ? nnfi_eltwise_of(child, eltwise) : 0;
         if (ops_of_it == 0) *supported = false;
         for (int k = 0; k < ops_of_it; k++) {
             dnnl_status_t status =

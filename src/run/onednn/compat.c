@@ -121,6 +121,12 @@ dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
     return dnnl_binary_primitive_desc_create(pd, engine, algorithm, a, b, dst, attr);
 }
 
+dnnl_status_t nnfi_pd_prelu(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                            const_dnnl_primitive_attr_t attr, nnfi_const_md data,
+                            nnfi_const_md slopes) {
+    return dnnl_prelu_forward_primitive_desc_create(pd, engine, FORWARD, data, slopes, data, attr);
+}
+
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                               const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,
                               int axis) {
@@ -279,6 +285,12 @@ dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
                              nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst) {
     MAKE(dnnl_binary_desc_t, dnnl_binary_desc_init(&desc, algorithm, a, b, dst));
+}
+
+dnnl_status_t nnfi_pd_prelu(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                            const_dnnl_primitive_attr_t attr, nnfi_const_md data,
+                            nnfi_const_md slopes) {
+    MAKE(dnnl_prelu_desc_t, dnnl_prelu_forward_desc_init(&desc, FORWARD, data, slopes));
 }
 
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,

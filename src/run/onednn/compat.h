@@ -69,6 +69,11 @@ dnnl_status_t nnfi_pd_eltwise(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 dnnl_status_t nnfi_pd_binary(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                              const_dnnl_primitive_attr_t attr, dnnl_alg_kind_t algorithm,
                              nnfi_const_md a, nnfi_const_md b, nnfi_const_md dst);
+/* x, or x times the slope where it is below 0; the slopes repeat along axes where they are 1 long.
+ */
+dnnl_status_t nnfi_pd_prelu(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
+                            const_dnnl_primitive_attr_t attr, nnfi_const_md data,
+                            nnfi_const_md slopes);
 /* `log`: its logarithm. */
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                               const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,

@@ -46,6 +46,7 @@ typedef struct nnfi_job {
     dnnl_primitive_attr_t attr;
     dnnl_primitive_desc_t pd;
     void (*finish)(float *values, int64_t n); /* to be done to the output; NULL: nothing */
+    const nnf_module *last; /* the container's last child, a primitive of its own; or NULL */
     nnfi_primitive_step *step;
     nnfi_md mds[NNFI_MOST_ARGS + 8];
     size_t n_mds;
@@ -62,6 +63,7 @@ nnf_status nnfi_onednn_matmul(nnfi_job *job);
 nnf_status nnfi_onednn_pool(nnfi_job *job);
 nnf_status nnfi_onednn_global_pool(nnfi_job *job);
 nnf_status nnfi_onednn_activation(nnfi_job *job);
+nnf_status nnfi_onednn_prelu(nnfi_job *job);
 nnf_status nnfi_onednn_binary(nnfi_job *job);
 nnf_status nnfi_onednn_softmax(nnfi_job *job);
 nnf_status nnfi_onednn_batchnorm(nnfi_job *job);
@@ -116,8 +118,8 @@ void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi
                     const nnfi_operand *places);
 
 /* Sets job->attr: a scratchpad of the caller's, and the activations of the container's children
- * (NULL: none) as post-ops, or job->finish; a residual as an addition to what the output holds
- * before them.
+ * (NULL: none) as post-ops, job->finish or job->last; a residual as an addition to what the output
+ * holds before them.
  * *supported is false where one of them is not an activation that oneDNN has. */
 nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
 /* Makes the step around the primitive of job->pd, whose arguments are said next; without one, a
@@ -132,6 +134,8 @@ nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md);
  * another order), in the layout `to`. */
 nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
                              nnfi_const_md to);
+/* Has the step run job->last too, over the output; drops the step where oneDNN has no good way. */
+nnf_status nnfi_job_add_last(nnfi_job *job);
 /* The output is to be the memory of input number i. */
 void nnfi_job_inplace(nnfi_job *job, size_t i);
 nnfi_step *nnfi_job_take_step(nnfi_job *job);
@@ -187,5 +191,10 @@ typedef struct nnfi_eltwise {
     float alpha, beta;
 } nnfi_eltwise;
 int nnfi_eltwise_of(const nnf_module *activation, nnfi_eltwise out[2]);
+/* The same for a PReLU: one where it holds one slope for all. */
+int nnfi_prelu_eltwise(const nnf_module *prelu, nnfi_eltwise *out);
+/* Whether a PReLU behind the job's module holds one slope for all or one for each channel, which
+ * leaves the shape as it is. */
+bool nnfi_prelu_follows(const nnfi_job *job, const nnf_module *prelu);
 
 #endif

@@ -130,6 +130,7 @@ static const struct {
     {"Abs", nnfi_onednn_activation},
     {"Neg", nnfi_onednn_activation},
     {"Softplus", nnfi_onednn_activation},
+    {"PReLU", nnfi_onednn_prelu},
     {"Add", nnfi_onednn_binary},
     {"Sub", nnfi_onednn_binary},
     {"Mul", nnfi_onednn_binary},
@@ -223,6 +224,7 @@ static nnf_status prepare(nnfi_engine *engine, const nnf_module *module,
     if (!job_of(&job, &handler, engine, module, inputs, n_inputs, outputs, n_outputs))
         return NNF_OK;
     nnf_status status = handler(&job);
+    if (!status && job.step && job.last) status = nnfi_job_add_last(&job);
     if (!status) *step = nnfi_job_take_step(&job);
     nnfi_job_clear(&job);
     return status;

@@ -23,6 +23,7 @@ struct nnfi_primitive_step {
     void (*finish)(float *values, int64_t n); /* NULL: nothing */
     size_t finish_n;
     void *output;
+    nnfi_primitive_step *then; /* what runs over the output; NULL: nothing */
 };
 
 static void release(nnfi_step *step) {
@@ -33,6 +34,7 @@ static void release(nnfi_step *step) {
         nnfi_packing_release(self->sources[i].packing);
     }
     if (self->primitive) dnnl_primitive_destroy(self->primitive);
+    if (self->then) release(&self->then->step);
     nnfi_free(self);
 }
 
@@ -49,7 +51,7 @@ static nnf_status bind(nnfi_step *step, void *const *inputs, void *const *output
         source->data = data;
     }
     self->output = outputs[0];
-    return NNF_OK;
+    return self->then ? bind(&self->then->step, outputs, outputs, scratch) : NNF_OK;
 }
 
 static nnf_status pack(const step_arg *source) {
@@ -62,10 +64,11 @@ static nnf_status run(nnfi_step *step) {
     for (int i = 0; i < self->n_args; i++)
         if (self->sources[i].packing) NNFI_TRY(pack(&self->sources[i]));
     NNFI_DNNL(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
-    if (!self->finish) return NNF_OK;
-    NNFI_DNNL(dnnl_stream_wait(self->stream));
-    self->finish(self->output, (int64_t)self->finish_n);
-    return NNF_OK;
+    if (self->finish) {
+        NNFI_DNNL(dnnl_stream_wait(self->stream));
+        self->finish(self->output, (int64_t)self->finish_n);
+    }
+    return self->then ? run(&self->then->step) : NNF_OK;
 }
 
 static nnf_status add_arg(nnfi_primitive_step *step, int arg, nnfi_const_md md,
@@ -140,6 +143,13 @@ void nnfi_primitive_step_finish(nnfi_primitive_step *step, void (*finish)(float 
                                 size_t n) {
     step->finish = finish;
     step->finish_n = n;
+}
+
+/* One runs after the other, so they share scratch memory. */
+void nnfi_primitive_step_then(nnfi_primitive_step *step, nnfi_primitive_step *then) {
+    step->then = then;
+    if (step->step.scratch_bytes < then->step.scratch_bytes)
+        step->step.scratch_bytes = then->step.scratch_bytes;
 }
 
 nnfi_step *nnfi_primitive_step_base(nnfi_primitive_step *step) {

@@ -27,6 +27,8 @@ nnf_status nnfi_primitive_step_packing(nnfi_primitive_step *step, int arg, nnfi_
 /* Something to be done to the `n` values of the output afterwards. */
 void nnfi_primitive_step_finish(nnfi_primitive_step *step, void (*finish)(float *values, int64_t n),
                                 size_t n);
+/* Another step, which is taken over, over the output where it stands. */
+void nnfi_primitive_step_then(nnfi_primitive_step *step, nnfi_primitive_step *then);
 nnfi_step *nnfi_primitive_step_base(nnfi_primitive_step *step);
 
 #endif
