@@ -355,8 +355,15 @@ def plain(op, first_opset=7, known=True, **attributes):
     return make
 
 
+def prelu(m, x):
+    """A slope for each channel, for all of them, or for each element of an image."""
+    rest = [1] * (len(x.shape) - 2)
+    slope = m.normal(*m.pick([[x.shape[1], *rest], [1, x.shape[1], *rest], [1], [], x.shape[1:]]))
+    return m.node("PRelu", [x.name, m.parameter(slope)])
+
+
 ACTIVATIONS = [
-    *[plain("Relu")] * 8, plain("LeakyRelu", alpha=0.2), plain("Sigmoid"), plain("Tanh"), clip, clip,
+    *[plain("Relu")] * 8, prelu, prelu, plain("LeakyRelu", alpha=0.2), plain("Sigmoid"), plain("Tanh"), clip, clip,
     silu, silu, plain("HardSigmoid", alpha=0.25, beta=0.4), plain("HardSwish", 14), plain("Gelu", 20),
     plain("Gelu", 20, approximate="tanh"), plain("Erf", 9),
     # not known to nnfuse, at least not always
