@@ -71,6 +71,10 @@ void print_verification(FILE *file, const nnf_verify_report *report) {
         print_clean(file, report->rows[i].problem);
         fputc('\n', file);
     }
+    if (report->n_unchecked > 0)
+        fprintf(file, "  %zu chain%s could not be run: nothing tells the shape of %s input\n",
+                report->n_unchecked, report->n_unchecked == 1 ? "" : "s",
+                report->n_unchecked == 1 ? "its" : "their");
     if (report->n_labels > 0) print_accuracy(file, report);
     fputs("  checked, not proved, on ", file);
     print_clean(file, report->inputs);
@@ -106,8 +110,11 @@ json_t *json_verification(const nnf_verify_report *report) {
     json_object_set_new(object, "by_chain", json_boolean(report->by_chain));
     json_object_set_new(object, "why_by_chain", json_text(report->why_by_chain));
     json_object_set_new(object, report->by_chain ? "chains" : "outputs", rows);
-    if (report->by_chain)
+    if (report->by_chain) {
         json_object_set_new(object, "same_nodes", json_integer((json_int_t)report->n_same));
+        json_object_set_new(object, "unchecked_chains",
+                            json_integer((json_int_t)report->n_unchecked));
+    }
     if (report->n_labels > 0) {
         json_t *labels = json_object();
         json_object_set_new(labels, "n", json_integer(report->n_labels));

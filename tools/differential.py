@@ -27,6 +27,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 import random_graphs
+import random_maker
 
 TOLERANCE = 1e-4
 LIMIT = 60  # seconds for a command
@@ -152,7 +153,7 @@ def left_over(model):
     """The batch norms that should be in the layer before them, by their outputs' names."""
     opset = next(o.version for o in model.opset_import if not o.domain)
     known, graph = constants(model), model.graph
-    readers = collections.Counter(name for node in graph.node for name in random_graphs.reads(node))
+    readers = collections.Counter(name for node in graph.node for name in random_maker.reads(node))
     readers.update(output.name for output in graph.output)
     producers = {node.output[0]: node for node in graph.node if node.output and not node.domain}
     return [norm.output[0] for norm in graph.node
