@@ -9,6 +9,15 @@
 
 /* ---- Before the pass ---- */
 
+/* Nobody reads what the call gives, and it does nothing else. */
+static bool is_dead(const nnfi_cleaner *cleaner, const nnfi_call *call) {
+    for (size_t k = 0; k < call->n_outputs; k++)
+        if (call->outputs[k] != NNF_NO_VALUE && cleaner->values[call->outputs[k]].readers > 0)
+            return false;
+    return !nnfi_clean_may_act(call->module);
+}
+
+/* Backwards, so that what only dead calls read is dead too. */
 static void count_readers(nnfi_cleaner *cleaner) {
     const nnfi_graph *graph = cleaner->graph;
     nnfi_clean_value *values = cleaner->values;
@@ -17,19 +26,20 @@ static void count_readers(nnfi_cleaner *cleaner) {
         values[i].renamed = NNF_NO_VALUE;
         values[i].producer = -1;
     }
-    for (size_t i = 0; i < graph->n_calls; i++) {
+    for (size_t i = 0; i < graph->n_outputs; i++)
+        values[graph->outputs[i]].readers++;
+    for (size_t i = graph->n_calls; i-- > 0;) {
         const nnfi_call *call = graph->calls[i];
+        for (size_t k = 0; k < call->n_outputs; k++)
+            if (call->outputs[k] != NNF_NO_VALUE) values[call->outputs[k]].producer = (int32_t)i;
+        if (is_dead(cleaner, call)) continue;
         for (size_t k = 0; k < call->n_inputs; k++)
             if (call->inputs[k] != NNF_NO_VALUE) values[call->inputs[k]].readers++;
         for (size_t k = 0; k < call->n_captures; k++) {
             values[call->captures[k]].readers++;
             values[call->captures[k]].captured = true;
         }
-        for (size_t k = 0; k < call->n_outputs; k++)
-            if (call->outputs[k] != NNF_NO_VALUE) values[call->outputs[k]].producer = (int32_t)i;
     }
-    for (size_t i = 0; i < graph->n_outputs; i++)
-        values[graph->outputs[i]].readers++;
 }
 
 /* What is known before anything runs: inputs' types, and initializers, equal ones of which become
@@ -305,6 +315,7 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
     nnfi_clean_call at = {
         .index = index, .call = call, .options = nnf_module_options(call->module)};
     nnfi_clean_type type;
+    if (is_dead(cleaner, call)) return NNF_OK;
     take_inputs(cleaner, &at);
     NNFI_TRY(infer(cleaner, &at));
     NNFI_TRY(find_type(cleaner, nnf_module_get_type(call->module), &type));

@@ -152,6 +152,9 @@ size_t nnfi_clean_new_values(const nnfi_graph *graph);
 
 /* ---- sweep.c ---- */
 
+/* Whether running a node may do more than give its outputs. */
+bool nnfi_clean_may_act(const nnf_module *module);
+
 /* Takes out what is not needed and makes the rest read what was found. */
 nnf_status nnfi_clean_sweep(nnfi_cleaner *cleaner, nnf_clean_report *report);
 

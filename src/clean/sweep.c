@@ -13,9 +13,8 @@ typedef struct sweep {
 
 /* ---- What is needed ---- */
 
-/* Whether running the node may do more than give its outputs: of a type that is not known, or with
- * hooks. ONNX's own operators do not; a body in one may. */
-static bool may_act(const nnf_module *module) {
+/* Of a type that is not known, or with hooks. ONNX's own operators do not; a body in one may. */
+bool nnfi_clean_may_act(const nnf_module *module) {
     static const char *const with_bodies[] = {"If", "Loop", "Scan", "SequenceMap"};
     const nnf_module_type *type = nnf_module_get_type(module);
     if (!nnfi_is_built_in(type) || nnf_module_n_children(module) > 0 ||
@@ -44,7 +43,8 @@ static void find_needed(sweep *s) {
     for (size_t i = graph->n_calls; i-- > 0;) {
         const nnfi_call *call = graph->calls[i];
         bool replaced = cleaner->outcomes[i] != NNFI_STAYS;
-        s->call_gone[i] = replaced || (!gives_something(cleaner, call) && !may_act(call->module));
+        s->call_gone[i] =
+            replaced || (!gives_something(cleaner, call) && !nnfi_clean_may_act(call->module));
         if (s->call_gone[i]) continue;
         for (size_t k = 0; k < call->n_inputs; k++) {
             nnf_value input = cleaner->inputs[cleaner->first_input[i] + k];
