@@ -82,10 +82,21 @@ static bool is_silu(const nnf_module *module) {
     return is_activation(module) && options->kind == NNF_SILU;
 }
 
+/* One pass over the output, which oneDNN's Winograd does not take as a post-op. */
+static bool keeps_from_winograd(const nnf_module *module) {
+    const nnf_activation_options *options = nnf_module_options(module);
+    nnfi_eltwise ignored[2];
+    return is_activation(module) && options->kind != NNF_RELU &&
+           nnfi_eltwise_of(module, ignored) == 1;
+}
+
 /* Whether the container's last child comes after the primitive instead of being a post-op. */
 static bool comes_after(nnfi_job *job, bool *supported, const nnf_module *last) {
     nnfi_eltwise ignored;
-    if (is_silu(last)) job->finish = nnfi_silu;
+    if (is_silu(last))
+        job->finish = nnfi_silu;
+    else if (job->wants_winograd && keeps_from_winograd(last))
+        job->last = last;
     if (is_prelu(last)) {
         *supported = nnfi_prelu_follows(job, last);
         if (!nnfi_prelu_eltwise(last, &ignored)) job->last = last;

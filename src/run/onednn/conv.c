@@ -121,6 +121,8 @@ static nnf_status make_conv(nnfi_job *job, const nnfi_window *window, nnf_tensor
     NNFI_TRY(weights_mds(job, &plain_weights, &weights));
     const nnf_conv_options *options = nnf_module_options(job->module);
     if (bias) NNFI_TRY(nnfi_job_plain_md(job, &biases, 1, &options->out_channels));
+    job->wants_winograd = job->engine->winograd &&
+                          nnfi_onednn_likes_winograd(job->module, job->inputs[0], job->output);
     NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
     for (size_t i = 0; supported && !job->pd && i < sizeof ways / sizeof *ways; i++)
         NNFI_TRY(choose(job, &ways[i], window, weights, biases));

@@ -47,6 +47,7 @@ typedef struct nnfi_job {
     dnnl_primitive_desc_t pd;
     void (*finish)(float *values, int64_t n); /* to be done to the output; NULL: nothing */
     const nnf_module *last; /* the container's last child, a primitive of its own; or NULL */
+    bool wants_winograd;    /* more than it wants its activation as a post-op */
     nnfi_primitive_step *step;
     nnfi_md mds[NNFI_MOST_ARGS + 8];
     size_t n_mds;
