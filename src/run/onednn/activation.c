@@ -82,12 +82,15 @@ static bool is_silu(const nnf_module *module) {
     return is_activation(module) && options->kind == NNF_SILU;
 }
 
-/* One pass over the output, which oneDNN's Winograd does not take as a post-op. */
+/* An activation that oneDNN's Winograd does not take as a post-op, and whose results are as large
+ * as what it is given: of one that is not, Winograd's rounding would be a larger part. */
 static bool keeps_from_winograd(const nnf_module *module) {
+    static const nnf_activation kinds[] = {NNF_LEAKY_RELU, NNF_ELU,   NNF_MISH,     NNF_HARDSWISH,
+                                           NNF_GELU,       NNF_SWISH, NNF_GELU_TANH};
     const nnf_activation_options *options = nnf_module_options(module);
-    nnfi_eltwise ignored[2];
-    return is_activation(module) && options->kind != NNF_RELU &&
-           nnfi_eltwise_of(module, ignored) == 1;
+    for (size_t i = 0; is_activation(module) && i < sizeof kinds / sizeof *kinds; i++)
+        if (options->kind == kinds[i]) return true;
+    return false;
 }
 
 /* Whether the container's last child comes after the primitive instead of being a post-op. */
