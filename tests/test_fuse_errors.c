@@ -1,6 +1,8 @@
 /* The contract's table of errors, row by row. Each leaves the model untouched. */
 #include "fuse_support.h"
 
+#include "tensor/tensor_internal.h"
+
 /* conv, bn, relu in eval mode. */
 static nnf_module *new_model(nnf_module *first, nnf_module *norm) {
     nnf_module *model = new_tree((const char *const[]){"conv", "bn", "relu"},
@@ -148,6 +150,32 @@ static void a_fold_that_overflows_the_dtype(void **state) {
     nnf_module_release(model);
 }
 
+/* Also where the chain before it could be fused, and weights are large enough for several threads.
+ */
+static void a_fold_that_overflows_in_one_chain_of_several(void **state) {
+    (void)state;
+    nnf_module *convs[] = {new_conv(2, false, 128, 96, 1), new_conv(2, false, 128, 96, 1)};
+    nnf_module *model =
+        new_tree((const char *const[]){"a", "b", "c", "d"},
+                 (nnf_module *const[]){convs[0], new_norm(2, 96), convs[1], new_norm(2, 96)}, 4);
+    const nnf_chain chains[] = {CHAIN("a", "b"), CHAIN("c", "d")};
+    const int64_t row = 128 * 9;
+    nnf_module_eval(model);
+    for (int64_t channel = 90; channel < 96; channel += 5) /* the first is told of */
+        set_f32(convs[1], "weight", channel * row + row - 1, 0x1p127f);
+    for (int64_t channel = 0; channel < 96; channel++) {
+        set_f32(at(model, "d"), "running_var", channel, 1.0f);
+        set_f32(at(model, "d"), "weight", channel, channel < 90 ? 0.5f : 4.0f);
+    }
+    assert_untouched(model, assert_error(fuse(model, chains, 2, EVAL), NNF_ERROR_NOT_FUSABLE,
+                                         "'c', 'd'", "channel 90:"));
+    assert_false(nnfi_tensor_is_deferred(nnf_module_tensor(at(model, "a"), "weight")));
+    for (int64_t channel = 90; channel < 96; channel++)
+        set_f32(at(model, "d"), "weight", channel, 1.0f);
+    assert_ok(fuse(model, chains, 2, EVAL));
+    nnf_module_release(model);
+}
+
 static void an_unknown_sequence(void **state) {
     (void)state;
     nnf_module *model = new_model(new_conv(1, false, 2, 4, 1), new_norm(2, 4));
@@ -229,7 +257,8 @@ TEST_MAIN(cmocka_unit_test(a_chain_with_a_batch_norm_and_its_modules_in_differen
           cmocka_unit_test(qat_convtranspose_and_batch_norm),
           cmocka_unit_test(qat_a_conv_with_a_parametrization_and_bn),
           cmocka_unit_test(var_plus_eps_not_positive_or_not_finite_in_some_channel),
-          cmocka_unit_test(a_fold_that_overflows_the_dtype), cmocka_unit_test(an_unknown_sequence),
-          cmocka_unit_test(one_module_or_no_module), cmocka_unit_test(the_same_name_twice),
-          cmocka_unit_test(a_path_that_is_not_there),
+          cmocka_unit_test(a_fold_that_overflows_the_dtype),
+          cmocka_unit_test(a_fold_that_overflows_in_one_chain_of_several),
+          cmocka_unit_test(an_unknown_sequence), cmocka_unit_test(one_module_or_no_module),
+          cmocka_unit_test(the_same_name_twice), cmocka_unit_test(a_path_that_is_not_there),
           cmocka_unit_test(fuser_func_that_gives_back_too_few_modules_or_null))

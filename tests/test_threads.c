@@ -1,8 +1,14 @@
-/* Several threads run one model at once, each by a session of its own. ThreadSanitizer watches. */
+/* Several threads run one model at once, each by a session of its own; and share out work to the
+ * threads that are kept. ThreadSanitizer watches. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "test_support.h"
+
+#include "support/threads.h"
 
 enum { THREADS = 4, RUNS = 10 };
 
@@ -90,5 +96,64 @@ static void threads_share_a_model_with_onednn(void **state) {
     check_kernels(NNF_KERNELS_ONEDNN);
 }
 
+enum { SHARES = 200 };
+
+static void count(void *payload, int64_t i) {
+    atomic_fetch_add(&((atomic_int *)payload)[i], 1);
+}
+
+static void share_within(void *payload, int64_t i) {
+    (void)i;
+    nnfi_share(THREADS, SHARES, count, payload);
+}
+
+/* Whether each part was done once, by share after share of all sizes. */
+static void *share_out(void *payload) {
+    bool *right = payload;
+    *right = true;
+    for (int64_t n = 0; n <= SHARES; n++) {
+        atomic_int counts[SHARES] = {0};
+        nnfi_share(THREADS, n, count, counts);
+        for (int64_t i = 0; i < SHARES; i++)
+            *right = *right && counts[i] == (i < n);
+    }
+    return NULL;
+}
+
+static void work_is_shared_out_by_several_threads_and_each_part_done_once(void **state) {
+    (void)state;
+    pthread_t threads[THREADS];
+    bool right[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, share_out, &right[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(right[i]);
+    }
+    atomic_int counts[SHARES] = {0};
+    nnfi_share(THREADS, 8, share_within, counts);
+    for (int i = 0; i < SHARES; i++)
+        assert_int_equal(counts[i], 8);
+}
+
+/* The threads that are kept are not in a forked process, which does without. */
+static void a_forked_process_shares_out_work_too(void **state) {
+    (void)state;
+    bool right;
+    share_out(&right);
+    assert_true(right);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        share_out(&right);
+        _exit(right ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 TEST_MAIN(cmocka_unit_test(threads_share_a_model_with_the_reference_kernels),
-          cmocka_unit_test(threads_share_a_model_with_onednn))
+          cmocka_unit_test(threads_share_a_model_with_onednn),
+          cmocka_unit_test(work_is_shared_out_by_several_threads_and_each_part_done_once),
+          cmocka_unit_test(a_forked_process_shares_out_work_too))

@@ -96,36 +96,29 @@ typedef struct search {
     const nnfi_folded *folded;
     const unsigned char *source;
     uint64_t bound; /* its bits */
-    int64_t n_blocks;
-    atomic_int_fast64_t next, found;
+    atomic_int_fast64_t found;
 } search;
 
 /* Blocks are taken in their order: when one is found, all before it have been taken. */
-static void search_blocks(search *s) {
-    int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype);
-    for (;;) {
-        int64_t b = atomic_fetch_add(&s->next, 1), found = atomic_load(&s->found);
-        if (b >= s->n_blocks || b > found) return;
-        int64_t first = b * BLOCK_ELEMENTS, rest = nnfi_folded_numel(s->folded) - first;
-        int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
-        if (!ranges[s->folded->dtype].reaches(s->source + first * size, n, &s->bound)) continue;
-        while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
-            continue;
-    }
+static void search_block(void *payload, int64_t b) {
+    search *s = payload;
+    int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype), found = atomic_load(&s->found);
+    int64_t first = b * BLOCK_ELEMENTS, rest = nnfi_folded_numel(s->folded) - first;
+    int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
+    if (b > found || !ranges[s->folded->dtype].reaches(s->source + first * size, n, &s->bound))
+        return;
+    while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
+        continue;
 }
 
 /* The first block that holds an element of the bound's size, or more; INT64_MAX: none. */
 static int64_t find_large(const nnfi_folded *folded, const unsigned char *source, double bound) {
     search s = {.folded = folded, .source = source, .found = INT64_MAX};
-    s.n_blocks = nnfi_folded_numel(folded) / BLOCK_ELEMENTS +
-                 (nnfi_folded_numel(folded) % BLOCK_ELEMENTS > 0);
+    int64_t numel = nnfi_folded_numel(folded);
+    int64_t n_blocks = numel / BLOCK_ELEMENTS + (numel % BLOCK_ELEMENTS > 0);
     nnfi_from_f64(folded->dtype, &bound, &s.bound, 1);
-    if (s.n_blocks < PARALLEL_BLOCKS) {
-        search_blocks(&s);
-        return s.found;
-    }
-#pragma omp parallel num_threads(nnfi_default_threads())
-    search_blocks(&s);
+    int n_threads = n_blocks >= PARALLEL_BLOCKS ? nnfi_default_threads() : 1;
+    nnfi_share(n_threads, n_blocks, search_block, &s);
     return s.found;
 }
 

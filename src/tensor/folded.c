@@ -10,7 +10,7 @@
 
 /* Elements that one thread computes before it takes the next ones: they stay in its cache between
  * being copied and being scaled. */
-#define BLOCK_BYTES 32768
+#define BLOCK_BYTES 65536
 /* Fewer elements than this are not worth waking other threads. */
 #define PARALLEL_ELEMENTS 65536
 /* Elements that go through double at once. */
@@ -285,20 +285,25 @@ const unsigned char *nnfi_folded_source(const nnfi_folded *folded) {
            (size_t)folded->base_offset * nnf_dtype_size(folded->dtype);
 }
 
+typedef struct computation {
+    const nnfi_folded *folded;
+    const unsigned char *source;
+    int64_t first, count, block;
+    unsigned char *out;
+} computation;
+
+static void compute_block(void *payload, int64_t b) {
+    const computation *c = payload;
+    int64_t start = b * c->block, rest = c->count - start;
+    fold_block(c->folded, c->source, c->first + start, rest < c->block ? rest : c->block,
+               c->out + (size_t)start * nnf_dtype_size(c->folded->dtype));
+}
+
 void nnfi_folded_compute(const nnfi_folded *folded, const unsigned char *source, int64_t first,
                          int64_t count, void *out) {
-    size_t size = nnf_dtype_size(folded->dtype);
-    const int64_t block = BLOCK_BYTES / (int64_t)size;
-    int64_t n_blocks = count / block + (count % block > 0);
-    if (n_blocks <= 1) { /* long graphs have millions of small ones */
-        fold_block(folded, source, first, count, out);
-        return;
-    }
-#pragma omp parallel for schedule(static) \
-    num_threads(nnfi_default_threads()) if (count >= PARALLEL_ELEMENTS)
-    for (int64_t b = 0; b < n_blocks; b++) {
-        int64_t start = b * block;
-        fold_block(folded, source, first + start, count - start < block ? count - start : block,
-                   (unsigned char *)out + (size_t)start * size);
-    }
+    computation all = {folded, source, first, count, .out = out};
+    all.block = BLOCK_BYTES / (int64_t)nnf_dtype_size(folded->dtype);
+    int64_t n_blocks = count / all.block + (count % all.block > 0);
+    int n_threads = count >= PARALLEL_ELEMENTS ? nnfi_default_threads() : 1;
+    nnfi_share(n_threads, n_blocks, compute_block, &all);
 }
