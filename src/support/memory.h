@@ -18,6 +18,19 @@ char *nnfi_format(const char *format, ...) NNF_PRINTF(1, 2); /* a new string, or
  * False, with nothing changed, where memory is short. */
 bool nnfi_reserve(void *array_pointer, size_t *capacity, size_t needed, size_t size);
 
+/* What a pass over much memory does with it at once. */
+enum { NNFI_READ_PIECE = 512 };
+
+/* Called by such a pass for each piece that it is about to read: has the memory some way behind it
+ * on its way to the cache. A processor does this by itself, but never past the end of a page, and
+ * over small pages spends more time on waiting than on reading. */
+static inline void nnfi_read_ahead(const void *piece) {
+    enum { AHEAD = 4096, LINE = 64 };
+    uintptr_t from = (uintptr_t)piece + AHEAD; /* may be nobody's memory: that is no error */
+    for (uintptr_t at = from; at < from + NNFI_READ_PIECE; at += LINE)
+        __builtin_prefetch((const void *)at);
+}
+
 /* a * b and a + b; false on overflow or where one is negative. */
 bool nnfi_mul(int64_t a, int64_t b, int64_t *product);
 bool nnfi_add(int64_t a, int64_t b, int64_t *sum);

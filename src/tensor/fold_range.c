@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "support/memory.h"
 #include "support/threads.h"
 #include "tensor/channel_view.h"
 #include "tensor/folded.h"
@@ -47,6 +48,18 @@ static const range_row ranges[NNF_DTYPE_COUNT] = {
     [NNF_F16] = {0x1.ffcp15, reaches_16},
     [NNF_BF16] = {0x1.fep127, reaches_16},
 };
+
+/* The same for elements of any number, which are read from memory. */
+static bool any_reaches(nnf_dtype dtype, const unsigned char *elements, int64_t n,
+                        const void *bound) {
+    int64_t size = (int64_t)nnf_dtype_size(dtype), piece = NNFI_READ_PIECE / size;
+    bool any = false;
+    for (int64_t i = 0; i < n; i += piece) {
+        nnfi_read_ahead(elements + i * size);
+        any |= ranges[dtype].reaches(elements + i * size, n - i < piece ? n - i : piece, bound);
+    }
+    return any;
+}
 
 /* The largest scale of any channel; infinite where one is past what doubles do. */
 static double largest_scale(const nnfi_folded *folded) {
@@ -105,8 +118,7 @@ static void search_block(void *payload, int64_t b) {
     int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype), found = atomic_load(&s->found);
     int64_t first = b * BLOCK_ELEMENTS, rest = nnfi_folded_numel(s->folded) - first;
     int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
-    if (b > found || !ranges[s->folded->dtype].reaches(s->source + first * size, n, &s->bound))
-        return;
+    if (b > found || !any_reaches(s->folded->dtype, s->source + first * size, n, &s->bound)) return;
     while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
         continue;
 }
@@ -154,7 +166,7 @@ nnf_status nnfi_folded_check_computed(const nnfi_folded *folded, int64_t first, 
     const double infinity = INFINITY;
     if (!folded->unchecked) return NNF_OK;
     nnfi_from_f64(folded->dtype, &infinity, &bits, 1);
-    if (!ranges[folded->dtype].reaches(computed, count, &bits)) return NNF_OK;
+    if (!any_reaches(folded->dtype, computed, count, &bits)) return NNF_OK;
     const unsigned char *source = nnfi_folded_source(folded);
     int64_t overflow = find_overflow(folded, source, first, count);
     return overflow < 0 ? NNF_OK : overflow_error(folded, source, overflow);

@@ -195,9 +195,24 @@ static void fold_piece(const nnfi_folded *folded, int64_t first, int64_t n, void
     nnfi_from_f64(folded->dtype, values, elements, n);
 }
 
-static void scale_f32(float *elements, int64_t n, double scale) {
-    for (int64_t i = 0; i < n; i++)
-        elements[i] = (float)(elements[i] * scale);
+/* `out` may be where the source stands. */
+static void scale_f32(const unsigned char *source, int64_t n, double scale, float *out) {
+    const int64_t piece = NNFI_READ_PIECE / (int64_t)sizeof *out;
+    for (int64_t i = 0; i < n; i += piece) {
+        const unsigned char *from = source + i * (int64_t)sizeof *out;
+        int64_t count = n - i < piece ? n - i : piece;
+        nnfi_read_ahead(from);
+#pragma omp simd
+        for (int64_t k = 0; k < count; k++) {
+            float value;
+            memcpy(&value, from + k * (int64_t)sizeof value, sizeof value);
+            out[i + k] = (float)(value * scale);
+        }
+    }
+}
+
+static void copy(unsigned char *to, const unsigned char *from, size_t size) {
+    if (to != from) memcpy(to, from, size);
 }
 
 static void scale_any(nnf_dtype dtype, unsigned char *elements, int64_t n, double scale) {
@@ -212,25 +227,30 @@ static void scale_any(nnf_dtype dtype, unsigned char *elements, int64_t n, doubl
     }
 }
 
-/* Weights with long runs of one scale, narrower than f64. For these one product in double is
- * enough: scale and product are off by at most 2^-49 of the value, which is 2^-25 of f32's unit in
- * the last place. */
-static void fold_runs(const nnfi_folded *folded, int64_t first, int64_t n,
-                      unsigned char *elements) {
+/* A run of weights of one scale. For those narrower than f64 one product in double is enough: scale
+ * and product are off by at most 2^-49 of the value, which is 2^-25 of f32's unit in the last
+ * place. */
+static void fold_run(const nnfi_folded *folded, const unsigned char *source, int64_t first,
+                     int64_t n, double scale, unsigned char *out) {
+    if (folded->dtype == NNF_F32 && !isnan(scale)) {
+        scale_f32(source, n, scale, (float *)(void *)out);
+        return;
+    }
     size_t size = nnf_dtype_size(folded->dtype);
-    const double *scales = folded->scales;
+    copy(out, source, (size_t)n * size);
+    if (!isnan(scale)) scale_any(folded->dtype, out, n, scale);
+    for (int64_t i = 0; i < n && isnan(scale); i += PIECE)
+        fold_piece(folded, first + i, n - i < PIECE ? n - i : PIECE, out + (size_t)i * size);
+}
+
+static void fold_runs(const nnfi_folded *folded, const unsigned char *source, int64_t first,
+                      int64_t n, unsigned char *out) {
+    size_t size = nnf_dtype_size(folded->dtype);
     nnfi_place at = nnfi_place_of(&folded->view, first);
     for (int64_t i = 0; i < n; nnfi_place_next_run(&at)) {
         int64_t run = nnfi_place_run(&at, n - i);
-        double scale = scales[at.channel];
-        void *start = elements + (size_t)i * size;
-        for (int64_t k = 0; k < run && isnan(scale); k += PIECE)
-            fold_piece(folded, first + i + k, run - k < PIECE ? run - k : PIECE,
-                       (unsigned char *)start + (size_t)k * size);
-        if (folded->dtype == NNF_F32 && !isnan(scale))
-            scale_f32(start, run, scale);
-        else if (!isnan(scale))
-            scale_any(folded->dtype, start, run, scale);
+        size_t offset = (size_t)i * size;
+        fold_run(folded, source + offset, first + i, run, folded->scales[at.channel], out + offset);
         i += run;
     }
 }
@@ -262,14 +282,13 @@ static void fold_rows(const nnfi_folded *folded, int64_t first, int64_t n, float
 static void fold_block(const nnfi_folded *folded, const unsigned char *source, int64_t first,
                        int64_t n, unsigned char *out) {
     size_t size = nnf_dtype_size(folded->dtype);
-    if (!source)
-        memset(out, 0, (size_t)n * size);
-    else if (source + (size_t)first * size != out)
-        memcpy(out, source + (size_t)first * size, (size_t)n * size);
+    const unsigned char *from = source ? source + (size_t)first * size : out;
+    if (!source) memset(out, 0, (size_t)n * size);
     if (!folded->is_bias && folded->dtype != NNF_F64 && folded->view.inner >= LONG_RUN) {
-        fold_runs(folded, first, n, out);
+        fold_runs(folded, from, first, n, out);
         return;
     }
+    copy(out, from, (size_t)n * size);
     if (!folded->is_bias && folded->dtype == NNF_F32 && folded->view.inner == 1) {
         fold_rows(folded, first, n, (float *)(void *)out);
         return;
