@@ -303,6 +303,39 @@ static void a_fold_that_overflows_the_dtype_names_the_channel(void **state) {
     assert_ok(fold_weight(NNF_F32, (double)INFINITY, 2.0));
 }
 
+/* Runs of channels that cannot overflow are not looked at, in blocks that may begin in any of them;
+ * one that would is found there, and all others hold as much as they can. */
+static void channels_that_others_scales_cannot_make_overflow(void **state) {
+    (void)state;
+    enum { ROWS = 40, WIDTH = 3001 };
+    double scales[ROWS];
+    void *data;
+    nnf_tensor *tensor, *folded;
+    assert_ok(nnf_tensor_new(&tensor, NNF_F32, 2, (int64_t[]){ROWS, WIDTH}));
+    assert_ok(nnf_tensor_mut_data(tensor, &data));
+    for (int i = 0; i < ROWS; i++) {
+        scales[i] = i % 3 == 1 ? 4.0 : i % 3 - 1.0; /* -1, 4, 1 */
+        for (int k = 0; k < WIDTH; k++)
+            ((float *)data)[i * WIDTH + k] = i % 3 == 1 ? 0x1p125f : 0x1.fffffep127f;
+    }
+    for (int odd = 1; odd < ROWS; odd += 3)
+        for (int to = 0; to < 2; to++) {
+            float *element = (float *)data + odd * WIDTH + (to ? WIDTH - 1 : 0);
+            nnfi_affine *affine = new_affine(ROWS, scales, NULL, NULL, NULL, 0.0);
+            const nnfi_channel_view view = {1, 1, ROWS, WIDTH};
+            char channel[32];
+            snprintf(channel, sizeof channel, "channel %d:", odd);
+            assert_ok(nnfi_tensor_fold(&folded, tensor, NNF_F32, &view, affine));
+            nnf_tensor_release(folded);
+            *element = -0x1p126f;
+            assert_error(nnfi_tensor_fold(&folded, tensor, NNF_F32, &view, affine),
+                         NNF_ERROR_NOT_FUSABLE, channel);
+            *element = 0x1p125f;
+            nnfi_affine_release(affine);
+        }
+    nnf_tensor_release(tensor);
+}
+
 static void numbers_that_are_not_finite_name_the_channel(void **state) {
     (void)state;
     static const struct {
@@ -553,6 +586,7 @@ TEST_MAIN(cmocka_unit_test(accuracy_of_the_folded_weight),
           cmocka_unit_test(weights_that_were_not_finite_before_are_no_error),
           cmocka_unit_test(a_bias_that_was_not_there_is_the_shift),
           cmocka_unit_test(a_fold_that_overflows_the_dtype_names_the_channel),
+          cmocka_unit_test(channels_that_others_scales_cannot_make_overflow),
           cmocka_unit_test(numbers_that_are_not_finite_name_the_channel),
           cmocka_unit_test(writing_the_affine_maps_tensors_does_not_change_the_fold),
           cmocka_unit_test(wrong_views_and_dtypes_are_refused),

@@ -1,7 +1,7 @@
 /* Whether folding leaves the dtype's range somewhere: asked when a fold is made, before its
  * elements are computed; for weights that check late, of the elements that were computed. Elements
- * are compared with a bound first, as integers, which costs as little as reading them; only where
- * some reach it are the results computed and looked at. */
+ * of channels that can overflow are compared with a bound first, as integers, which costs as little
+ * as reading them; only where some reach it are the results computed and looked at. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -16,6 +16,8 @@
 #define BLOCK_ELEMENTS 16384
 /* Fewer blocks are read about as soon as a thread is awake. */
 enum { PARALLEL_BLOCKS = 4 };
+/* Shorter runs of one channel are read without asking whether they need to be. */
+enum { RUN_TO_SKIP = 64 };
 
 /* Whether one of n elements has at least the size of *bound, NaN and infinity included. A float's
  * bits without the sign are ordered as integers; adding what is missing from the bound to the sign
@@ -61,21 +63,17 @@ static bool any_reaches(nnf_dtype dtype, const unsigned char *elements, int64_t 
     return any;
 }
 
+/* A weight can only overflow where its channel's scale is above 1, or past what doubles do. */
+static bool enlarges(double scale) {
+    return !(fabs(scale) <= 1.0);
+}
+
 /* The largest scale of any channel; infinite where one is past what doubles do. */
 static double largest_scale(const nnfi_folded *folded) {
-    int64_t n = folded->view.groups * folded->view.channels;
-    double largest = 0.0, product[PIECE], factors[PIECE];
-    for (int64_t i = 0; i < n; i += PIECE) {
-        int64_t count = n - i < PIECE ? n - i : PIECE;
-        nnfi_affine_scales(folded->affines[0], i, count, product);
-        for (size_t a = 1; a < folded->n_affines; a++) {
-            nnfi_affine_scales(folded->affines[a], i, count, factors);
-            for (int64_t k = 0; k < count; k++)
-                product[k] *= factors[k];
-        }
-        for (int64_t k = 0; k < count; k++)
-            largest = isnan(product[k]) ? INFINITY : fmax(largest, fabs(product[k]));
-    }
+    const double *scales = folded->scales;
+    double largest = 0.0;
+    for (int64_t i = 0; i < folded->view.groups * folded->view.channels; i++)
+        largest = isnan(scales[i]) ? INFINITY : fmax(largest, fabs(scales[i]));
     return largest;
 }
 
@@ -83,7 +81,7 @@ static double largest_scale(const nnfi_folded *folded) {
  * of what just fits, so that rounding here doesn't matter. */
 static double bound_of(const nnfi_folded *folded) {
     double scale = largest_scale(folded), largest = ranges[folded->dtype].largest;
-    if (scale <= 1.0) return INFINITY;
+    if (!enlarges(scale)) return INFINITY;
     int exponent;
     frexp(largest / 2.0 / scale, &exponent);
     return isfinite(scale) ? ldexp(1.0, exponent - 1) : 0.0;
@@ -112,13 +110,28 @@ typedef struct search {
     atomic_int_fast64_t found;
 } search;
 
+/* Whether a block has such an element; long runs of a channel that cannot overflow are not read. */
+static bool is_large(const search *s, int64_t first, int64_t n) {
+    const nnfi_folded *folded = s->folded;
+    const bool skips = folded->view.inner >= RUN_TO_SKIP;
+    int64_t size = (int64_t)nnf_dtype_size(folded->dtype);
+    nnfi_place at = nnfi_place_of(&folded->view, first);
+    bool any = false;
+    for (int64_t i = 0; i < n && !any; nnfi_place_next_run(&at)) {
+        int64_t run = skips ? nnfi_place_run(&at, n - i) : n;
+        if (!skips || enlarges(folded->scales[at.channel]))
+            any = any_reaches(folded->dtype, s->source + (first + i) * size, run, &s->bound);
+        i += run;
+    }
+    return any;
+}
+
 /* Blocks are taken in their order: when one is found, all before it have been taken. */
 static void search_block(void *payload, int64_t b) {
     search *s = payload;
-    int64_t size = (int64_t)nnf_dtype_size(s->folded->dtype), found = atomic_load(&s->found);
     int64_t first = b * BLOCK_ELEMENTS, rest = nnfi_folded_numel(s->folded) - first;
-    int64_t n = rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS;
-    if (b > found || !any_reaches(s->folded->dtype, s->source + first * size, n, &s->bound)) return;
+    int64_t found = atomic_load(&s->found);
+    if (b > found || !is_large(s, first, rest < BLOCK_ELEMENTS ? rest : BLOCK_ELEMENTS)) return;
     while (b < found && !atomic_compare_exchange_weak(&s->found, &found, b))
         continue;
 }
@@ -147,14 +160,15 @@ nnf_status nnfi_folded_check_range(nnfi_folded *folded) {
     const unsigned char *source = nnfi_folded_source(folded);
     int64_t first = 0;
     if (!folded->is_bias) {
+        if (!source) return NNF_OK;
+        NNFI_TRY(nnfi_folded_prepare(folded));
         double bound = bound_of(folded);
-        if (!source || bound == INFINITY) return NNF_OK;
+        if (bound == INFINITY) return NNF_OK;
         folded->unchecked = nnfi_storage_checks_late(folded->base);
         if (folded->unchecked) return NNF_OK;
         int64_t block = find_large(folded, source, bound);
         if (block == INT64_MAX) return NNF_OK;
         first = block * BLOCK_ELEMENTS;
-        NNFI_TRY(nnfi_folded_prepare(folded));
     }
     int64_t overflow = find_overflow(folded, source, first, nnfi_folded_numel(folded) - first);
     return overflow < 0 ? NNF_OK : overflow_error(folded, source, overflow);
