@@ -21,13 +21,13 @@ bool nnfi_reserve(void *array_pointer, size_t *capacity, size_t needed, size_t s
 /* What a pass over much memory does with it at once. */
 enum { NNFI_READ_PIECE = 512 };
 
-/* Called by such a pass for each piece that it is about to read: has the memory some way behind it
- * on its way to the cache. A processor does this by itself, but never past the end of a page, and
- * over small pages spends more time on waiting than on reading. */
-static inline void nnfi_read_ahead(const void *piece) {
+/* Called by such a pass for each piece that it is about to read: has as much memory, some way
+ * behind it, on its way to the cache. A processor does this by itself, but never past the end of a
+ * page, and over small pages spends more time on waiting than on reading. */
+static inline void nnfi_read_ahead(const void *piece, size_t size) {
     enum { AHEAD = 4096, LINE = 64 };
     uintptr_t from = (uintptr_t)piece + AHEAD; /* may be nobody's memory: that is no error */
-    for (uintptr_t at = from; at < from + NNFI_READ_PIECE; at += LINE)
+    for (uintptr_t at = from; at < from + size; at += LINE)
         __builtin_prefetch((const void *)at);
 }
 

@@ -57,8 +57,9 @@ static bool any_reaches(nnf_dtype dtype, const unsigned char *elements, int64_t 
     int64_t size = (int64_t)nnf_dtype_size(dtype), piece = NNFI_READ_PIECE / size;
     bool any = false;
     for (int64_t i = 0; i < n; i += piece) {
-        nnfi_read_ahead(elements + i * size);
-        any |= ranges[dtype].reaches(elements + i * size, n - i < piece ? n - i : piece, bound);
+        int64_t count = n - i < piece ? n - i : piece;
+        nnfi_read_ahead(elements + i * size, (size_t)(count * size));
+        any |= ranges[dtype].reaches(elements + i * size, count, bound);
     }
     return any;
 }

@@ -201,7 +201,7 @@ static void scale_f32(const unsigned char *source, int64_t n, double scale, floa
     for (int64_t i = 0; i < n; i += piece) {
         const unsigned char *from = source + i * (int64_t)sizeof *out;
         int64_t count = n - i < piece ? n - i : piece;
-        nnfi_read_ahead(from);
+        nnfi_read_ahead(from, (size_t)count * sizeof *out);
 #pragma omp simd
         for (int64_t k = 0; k < count; k++) {
             float value;
