@@ -195,11 +195,18 @@ static void fold_piece(const nnfi_folded *folded, int64_t first, int64_t n, void
     nnfi_from_f64(folded->dtype, values, elements, n);
 }
 
-/* A piece, which may be scaled where it stands; once for each set of instructions that the compiler
- * makes vectors of. Both round in the same way. */
+/* Elements may be written where they were read, which is no reason not to make vectors of them. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define EACH_FOR_ITSELF _Pragma("GCC ivdep")
+#else
+#define EACH_FOR_ITSELF
+#endif
+
+/* A piece; once for each set of instructions that the compiler makes vectors of. Both round in the
+ * same way. */
 static inline __attribute__((always_inline)) void scale_piece(const unsigned char *source,
                                                               int64_t n, double scale, float *out) {
-#pragma omp simd
+    EACH_FOR_ITSELF
     for (int64_t i = 0; i < n; i++) {
         float value;
         memcpy(&value, source + i * (int64_t)sizeof value, sizeof value);
