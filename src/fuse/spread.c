@@ -87,13 +87,13 @@ static bool find_source(source *s, size_t call) {
     s->calls[s->n++] = call;
     s->n_readers = nnfi_n_readers(s->plan, call, &s->readers);
     s->is_norm = nnfi_norm_scales_last_axis(s->plan->graph, call_at(s, call));
-    if (s->n_readers == 0 || !nnfi_is_free(s->plan, call)) return false;
+    /* a map that a single layer reads is found as a chain */
+    if (s->n_readers < (s->is_norm ? 1 : 2) || !nnfi_is_free(s->plan, call)) return false;
     if (s->is_norm)
         return !nnfi_mapping_skips(mapping, NNFI_FUSION_NORM) && are_layers(s) &&
                scales_something(s);
-    /* what a single layer reads is found as a chain */
-    return s->n_readers > 1 && !nnfi_mapping_skips(mapping, NNFI_FUSION_BEFORE) &&
-           nnfi_is_affine(s->plan, call) && are_layers(s) && trace_affines(s);
+    return !nnfi_mapping_skips(mapping, NNFI_FUSION_BEFORE) && nnfi_is_affine(s->plan, call) &&
+           are_layers(s) && trace_affines(s);
 }
 
 /* ---- Folding ---- */
