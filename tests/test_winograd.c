@@ -69,7 +69,7 @@ static void three_by_three_agrees(void **state) {
         nnf_module_eval(graph);
         if (chance(&seed, 2)) assert_ok(nnf_fuse(graph, NULL, NULL));
         shape x = {4, {pick(&seed, 1, 2), in, pick(&seed, 9, 30), pick(&seed, 9, 30)}};
-        char what[256];
+        char what[1100];
         snprintf(what, sizeof what, "convolution %d, %s", i, calls_text(graph));
         check(graph, what, &x, 1, seed);
         nnf_module_release(graph);
