@@ -12,10 +12,12 @@ nnf_value nnfi_data_of(const nnfi_plan *plan, size_t index) {
 }
 
 bool nnfi_is_free(const nnfi_plan *plan, size_t index) {
-    const nnf_module *module = plan->graph->calls[index]->module;
-    return !plan->taken[index] && !nnfi_plan_is_shared(plan, index) &&
-           !nnf_module_training(module) && !nnf_module_is_parametrized(module, NULL) &&
-           !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
+    const nnfi_call *call = plan->graph->calls[index];
+    const nnf_module *module = call->module;
+    return call->n_outputs > 0 && call->outputs[0] != NNF_NO_VALUE && !plan->taken[index] &&
+           !nnfi_plan_is_shared(plan, index) && !nnf_module_training(module) &&
+           !nnf_module_is_parametrized(module, NULL) && !nnf_module_n_forward_hooks(module) &&
+           !nnf_module_n_forward_pre_hooks(module);
 }
 
 size_t nnfi_producer_for(const nnfi_plan *plan, nnf_value value, size_t reader) {

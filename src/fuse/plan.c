@@ -395,6 +395,8 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     const nnfi_call *layer = plan->graph->calls[calls[base]];
     const nnfi_call *last = plan->graph->calls[calls[n - 1]];
     nnf_value used = other_output(last);
+    if (last->n_outputs == 0 || last->outputs[0] == NNF_NO_VALUE)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' gives no output", last->path);
     if (used != NNF_NO_VALUE)
         return not_fusable_value("'%s' has a second output, '%s'", last->path,
                                  plan->graph->values[used].name);

@@ -52,6 +52,16 @@ def hostile_declared():
                      h.make_tensor_value_info("u", T.INT64, [1, 60])])
 
 
+def no_output():
+    """Layers that would fuse, of which the last gives nothing."""
+    weights = [floats("w", [1, 1, 1, 1], 1), floats("b", [1], 0)]
+    for name, last in (("chain", h.make_node("Relu", ["c"], [], name="last")),
+                       ("series", h.make_node("Conv", ["c", "w"], [], name="last"))):
+        save(f"no_output_{name}", [node("Conv", ["x", "w"], ["y"]), node("Conv", ["x", "w", "b"], ["c"]), last],
+             weights, inputs=[h.make_tensor_value_info("x", F, [1, 1, 2, 2])],
+             outputs=[h.make_tensor_value_info("y", F, [1, 1, 2, 2])])
+
+
 def floats(name, shape, value):
     return numpy_helper.from_array(np.full(shape, value, np.float32), name)
 
@@ -72,4 +82,5 @@ if __name__ == "__main__":
     hostile_reshape()
     hostile_split()
     hostile_declared()
+    no_output()
     overflow()
