@@ -113,9 +113,9 @@ static nnf_status passes(bool *out, nnfi_cleaner *cleaner, nnf_value value,
     *out = false;
     if (most == 0 || in_graph->is_output || in_graph->is_hidden) return NNF_OK;
     if (!cleaner->uses.readers) NNFI_TRY(nnfi_uses_new(&cleaner->uses, graph));
-    const uint32_t *first = &cleaner->uses.first_reader[value];
-    *out = first[0] < first[1];
-    for (uint32_t r = first[0]; *out && r < first[1]; r++)
+    const uint32_t end = cleaner->uses.first_reader[value + 1];
+    uint32_t r = cleaner->uses.first_reader[value];
+    for (*out = r < end; *out && r < end; r++)
         NNFI_TRY(
             ends_it(out, cleaner, graph->calls[cleaner->uses.readers[r]], value, info, most - 1));
     return NNF_OK;

@@ -34,8 +34,8 @@ static bool owns_weight(const nnfi_plan *plan, size_t layer) {
     const nnfi_call *call = plan->graph->calls[layer];
     if (call->n_inputs < 2 || call->inputs[1] == NNF_NO_VALUE) return true;
     const nnf_value weight = call->inputs[1];
-    const uint32_t *first = &plan->uses.first_reader[weight];
-    for (uint32_t r = first[0]; r < first[1]; r++)
+    const uint32_t end = plan->uses.first_reader[weight + 1];
+    for (uint32_t r = plan->uses.first_reader[weight]; r < end; r++)
         if (plan->uses.readers[r] != (int32_t)layer) return false;
     return !plan->graph->values[weight].is_output;
 }
