@@ -108,7 +108,7 @@ static nnf_status view_source(nnf_module **out, const source *s, size_t index,
 /* *layer, of the call `reader`, becomes that behind calls[index]. */
 static nnf_status fold_one(const source *s, nnf_module **layer, size_t reader, size_t index) {
     nnf_linear_map map = {0};
-    nnf_module *affine, *made;
+    nnf_module *affine, *made = NULL;
     NNFI_TRY(nnf_module_get_type(*layer)->linear_map(*layer, &map));
     const nnf_tensor *weight = nnf_module_tensor(*layer, map.weight);
     NNFI_TRY(view_source(&affine, s, index, &map, weight ? nnf_tensor_ndim(weight) : 0));
