@@ -57,7 +57,7 @@ void print_verification(FILE *file, const nnf_verify_report *report) {
     }
     if (report->n_rows > 0) {
         print_rows(file, report);
-    } else {
+    } else if (report->n_unchecked == 0) {
         fprintf(file, "  nothing to %s\n",
                 !report->by_chain ? "check: the model has no outputs"
                 : report->ok      ? "run: no chain was fused"

@@ -24,14 +24,18 @@ static int compare(verify_job *job) {
     return status == NNF_OK ? STATUS_DONE : fail_library(status);
 }
 
+static bool is_ok(const nnf_verify_report *report) {
+    return report->ok && report->n_unchecked == 0;
+}
+
 static bool all_ok(const verify_job *job) {
-    return job->as_stored.ok && (job->n_fused == 0 || job->fused.ok);
+    return is_ok(&job->as_stored) && (job->n_fused == 0 || is_ok(&job->fused));
 }
 
 /* A report that is not ok without a row has compared nothing. */
-static bool is_compared(const verify_job *job) {
-    return (job->as_stored.ok || job->as_stored.n_rows > 0) &&
-           (job->n_fused == 0 || job->fused.ok || job->fused.n_rows > 0);
+static bool differ(const verify_job *job) {
+    return (!job->as_stored.ok && job->as_stored.n_rows > 0) ||
+           (job->n_fused > 0 && !job->fused.ok && job->fused.n_rows > 0);
 }
 
 static void print_text(const verify_job *job) {
@@ -39,9 +43,9 @@ static void print_text(const verify_job *job) {
     print_styled(stdout, BOLD, input_name(names[0]));
     fputs(" and ", stdout);
     print_styled(stdout, BOLD, input_name(names[1]));
-    fputs(all_ok(job)        ? ": the same, within the tolerance\n"
-          : is_compared(job) ? ": different\n"
-                             : ": not known to be the same\n",
+    fputs(all_ok(job)   ? ": the same, within the tolerance\n"
+          : differ(job) ? ": different\n"
+                        : ": not known to be the same\n",
           stdout);
     print_heading(stdout, "both as they stand");
     print_verification(stdout, &job->as_stored);
@@ -72,8 +76,8 @@ static int tell(const verify_job *job) {
     } else if (!all_ok(job)) {
         return fail(STATUS_DIFFERS, "%s and %s %s", input_name(job->settings->operands[0]),
                     input_name(job->settings->operands[1]),
-                    is_compared(job) ? "differ by more than the tolerance"
-                                     : "have nothing in common that could be compared");
+                    differ(job) ? "differ by more than the tolerance"
+                                : "could not be compared, or not all of them");
     }
     return status != STATUS_DONE || all_ok(job) ? status : STATUS_DIFFERS;
 }
@@ -100,7 +104,7 @@ const cli_command command_verify = {
     .about = "Runs models A and B on the same inputs and prints, for each output, the largest\n"
              "difference. B is run as it stands and, where it holds chains that fuse, fused in\n"
              "memory as well. Exit status 3 where an output differs by more than the tolerance,\n"
-             "or where nothing could be compared.\n\n"
+             "or where something could not be compared.\n\n"
              "options:\n",
     .examples = "  nnfuse verify model.onnx model.fused.onnx\n"
                 "  nnfuse verify a.onnx b.onnx --input image=images.npy --labels labels.npy\n"

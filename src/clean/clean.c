@@ -209,7 +209,11 @@ static nnf_status infer(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {
 
 /* Whether the module is what its type says and nothing else, so that it may go. */
 static bool is_plain(const nnf_module *module, const nnfi_clean_type *type) {
-    return type->built_in && !nnf_module_training(module) && nnf_module_n_children(module) == 0 &&
+    return type->built_in && nnfi_clean_is_bare(module);
+}
+
+bool nnfi_clean_is_bare(const nnf_module *module) {
+    return !nnf_module_training(module) && nnf_module_n_children(module) == 0 &&
            nnf_module_n_forward_hooks(module) == 0 && nnf_module_n_forward_pre_hooks(module) == 0 &&
            !nnf_module_is_parametrized(module, NULL);
 }

@@ -36,6 +36,7 @@ typedef struct nnfi_clean_value {
     int32_t producer;     /* call, -1: none */
     bool captured;        /* named from inside of a node, so that its name has to stay */
     bool needed;          /* at the end: somebody reads it */
+    bool promised;        /* it will be computed: a large constant was that only it reads */
     size_t readers;       /* inputs, captures and graph outputs, those of its equals among them */
     nnf_tensor *constant; /* what it is in every run, retained; NULL: that is not known */
 } nnfi_clean_value;
@@ -66,8 +67,9 @@ typedef struct nnfi_cleaner {
     nnfi_uses uses;       /* found when somebody asks for the first time */
     nnfi_index constants; /* values */
     nnfi_index calls;
-    nnf_session *session;              /* NULL until something has to be computed */
-    int64_t computed;                  /* bytes */
+    nnf_session *session; /* NULL until something has to be computed */
+    int64_t computed;     /* bytes */
+    int64_t promised;     /* bytes more, for what reads large results that were computed for that */
     const nnf_type_info **input_infos; /* of the call at work, with room for the longest list */
     nnf_tensor **input_tensors;
     nnf_type_info *output_infos;
@@ -129,6 +131,9 @@ void nnfi_clean_merge(nnfi_cleaner *cleaner, const nnfi_clean_call *call);
 bool nnfi_clean_holds_input(const nnfi_cleaner *cleaner, const nnfi_call *call, size_t index);
 
 /* ---- clean.c ---- */
+
+/* Whether the module is what its type says and nothing else. */
+bool nnfi_clean_is_bare(const nnf_module *module);
 
 /* Whether readers of the call's only output may read `same` instead, which takes its name where it
  * is one of the graph's outputs. */

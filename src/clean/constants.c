@@ -74,17 +74,18 @@ static int64_t freed_bytes(const nnfi_cleaner *cleaner, const nnfi_clean_call *c
 enum { MOST_PASSED = 4, MOST_INPUTS = 8 };
 
 static nnf_status passes(bool *out, nnfi_cleaner *cleaner, nnf_value value,
-                         const nnf_type_info *info, int most);
+                         const nnf_type_info *info, int most, int64_t *room);
 
 /* Whether a call that reads the value has constants beside it and a result that is small, or passes
  * in its turn. */
 static nnf_status ends_it(bool *out, nnfi_cleaner *cleaner, const nnfi_call *call, nnf_value value,
-                          const nnf_type_info *info, int most) {
+                          const nnf_type_info *info, int most, int64_t *room) {
     const nnf_type_info *infos[MOST_INPUTS];
     nnf_type_info result;
     *out = false;
     if (call->n_outputs != 1 || call->outputs[0] == NNF_NO_VALUE || call->n_captures > 0 ||
-        call->n_inputs > MOST_INPUTS || !nnfi_is_built_in(nnf_module_get_type(call->module)))
+        call->n_inputs > MOST_INPUTS || !nnfi_is_built_in(nnf_module_get_type(call->module)) ||
+        !nnfi_clean_is_bare(call->module))
         return NNF_OK;
     for (size_t k = 0; k < call->n_inputs; k++) {
         nnf_value read = call->inputs[k];
@@ -97,28 +98,54 @@ static nnf_status ends_it(bool *out, nnfi_cleaner *cleaner, const nnfi_call *cal
     nnf_type_info_init(&result);
     nnf_status status = nnfi_module_infer(call->module, infos, call->n_inputs, &result, 1);
     if (status == NNF_OK && result.dtype != NNF_DTYPE_UNKNOWN && nnfi_info_is_static(&result)) {
-        *out = n_bytes(&result) <= NNFI_SMALL_BYTES;
-        if (!*out) status = passes(out, cleaner, call->outputs[0], &result, most);
+        const int64_t bytes = n_bytes(&result);
+        *out = bytes <= NNFI_SMALL_BYTES && bytes <= *room;
+        if (*out)
+            *room -= bytes;
+        else
+            status = passes(out, cleaner, call->outputs[0], &result, most, room);
+        cleaner->values[call->outputs[0]].promised = *out;
     }
     nnf_type_info_clear(&result);
     return status == NNF_ERROR_MEMORY ? status : NNF_OK;
 }
 
 /* Whether a large result would not be in the file: all that reads it is computed ahead as well, and
- * gives little. A norm reads a weight like that. */
+ * gives little. A norm reads a weight like that. All of it must fit into the room that is left. */
 static nnf_status passes(bool *out, nnfi_cleaner *cleaner, nnf_value value,
-                         const nnf_type_info *info, int most) {
+                         const nnf_type_info *info, int most, int64_t *room) {
     const nnfi_graph *graph = cleaner->graph;
     const nnfi_value *in_graph = &graph->values[value];
     *out = false;
-    if (most == 0 || in_graph->is_output || in_graph->is_hidden) return NNF_OK;
+    if (most == 0 || in_graph->is_output || in_graph->is_hidden || n_bytes(info) > *room)
+        return NNF_OK;
+    *room -= n_bytes(info);
     if (!cleaner->uses.readers) NNFI_TRY(nnfi_uses_new(&cleaner->uses, graph));
     const uint32_t end = cleaner->uses.first_reader[value + 1];
     uint32_t r = cleaner->uses.first_reader[value];
     for (*out = r < end; *out && r < end; r++)
-        NNFI_TRY(
-            ends_it(out, cleaner, graph->calls[cleaner->uses.readers[r]], value, info, most - 1));
+        NNFI_TRY(ends_it(out, cleaner, graph->calls[cleaner->uses.readers[r]], value, info,
+                         most - 1, room));
     return NNF_OK;
+}
+
+/* The same for a result that is about to be computed; room for the rest is kept. */
+static nnf_status may_pass(bool *out, nnfi_cleaner *cleaner, nnf_value value,
+                           const nnf_type_info *info) {
+    const int64_t all = NNFI_COMPUTED_BYTES - cleaner->computed - cleaner->promised;
+    int64_t room = all;
+    NNFI_TRY(passes(out, cleaner, value, info, MOST_PASSED, &room));
+    if (*out) cleaner->promised += all - room - n_bytes(info);
+    return NNF_OK;
+}
+
+/* Whether so many bytes may be computed for the value. */
+static bool takes_room(nnfi_cleaner *cleaner, nnf_value value, int64_t bytes) {
+    const bool promised = cleaner->values[value].promised;
+    const int64_t kept = promised ? 0 : cleaner->promised;
+    if (bytes > NNFI_COMPUTED_BYTES - cleaner->computed - kept) return false;
+    if (promised) cleaner->promised -= bytes < cleaner->promised ? bytes : cleaner->promised;
+    return true;
 }
 
 /* ---- The three ways ---- */
@@ -173,10 +200,10 @@ nnf_status nnfi_clean_constant(nnf_tensor **out, nnfi_cleaner *cleaner,
     if (*out) return NNF_OK;
     const nnf_tensor *x = cleaner->values[call->inputs[0]].constant;
     bool fits = bytes <= NNFI_SMALL_BYTES || bytes <= freed_bytes(cleaner, call);
-    if (x && !fits) NNFI_TRY(passes(&fits, cleaner, call->call->outputs[0], info, MOST_PASSED));
+    if (x && !fits) NNFI_TRY(may_pass(&fits, cleaner, call->call->outputs[0], info));
     if (!x || !fits) return NNF_OK;
     if (call->rule && call->rule->view && !nnfi_tensor_is_deferred(x))
         NNFI_TRY(call->rule->view(out, call, x));
-    if (*out || bytes > NNFI_COMPUTED_BYTES - cleaner->computed) return NNF_OK;
+    if (*out || !takes_room(cleaner, call->call->outputs[0], bytes)) return NNF_OK;
     return compute(out, cleaner, call);
 }

@@ -66,8 +66,11 @@ static nnf_status check_takes_bias(nnfi_plan *plan, size_t layer) {
     nnf_linear_map map = {0};
     NNFI_TRY(nnfi_view_make(&seen, plan->graph, call, 0, 0));
     nnf_status status = nnf_module_get_type(seen)->linear_map(seen, &map);
+    /* a convolution's is an input of its node */
+    const bool has_bias = map.channel_axis == 1 || nnfi_is_a(call->module, "Gemm") ||
+                          (map.bias && nnf_module_tensor(seen, map.bias));
     nnf_module_release(seen);
-    if (status != NNF_OK || map.bias) return status;
+    if (status != NNF_OK || has_bias) return status;
     NNFI_TRY(nnfi_plan_infer(plan));
     if (nnfi_known_get(&plan->infos, call->inputs[0])->ndim == 2) return NNF_OK;
     size_t next = nnfi_plan_next(plan, layer);

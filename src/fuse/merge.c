@@ -368,7 +368,7 @@ static nnf_status try_blocks(merger *m, size_t call) {
 static nnf_status find_jobs(merger *m) {
     for (size_t call = m->plan->graph->n_calls; call-- > 0;) {
         if (!nnfi_mapping_skips(m->mapping, NNFI_FUSION_PARALLEL)) NNFI_TRY(try_sum(m, call));
-        NNFI_TRY(leave(m, call, nnfi_spread_call(&m->spread, call)));
+        NNFI_TRY(nnfi_spread_call(&m->spread, call));
         if (nnfi_mapping_skips(m->mapping, NNFI_FUSION_SERIES)) continue;
         NNFI_TRY(try_blocks(m, call));
         NNFI_TRY(try_series(m, call));
@@ -401,7 +401,8 @@ static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapp
     if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(batch, NULL);
     if (*n_jobs > 0) found->n_left = n_left; /* the last round's reasons are those that hold */
     if (status != NNF_OK || *n_jobs > 0) nnfi_batch_clear(batch);
-    if (status != NNF_OK) nnfi_graph_drop_values(nnfi_graph_of(*graph), n_values);
+    if (status != NNF_OK && nnfi_graph_of(*graph)->n_values > n_values)
+        nnfi_graph_drop_values(nnfi_graph_of(*graph), n_values);
     return status;
 }
 

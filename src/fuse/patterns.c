@@ -236,13 +236,26 @@ static bool match_operands(match *m, const char *const *operands, size_t n, cons
     return true;
 }
 
+/* Whether what the module holds is what the file says: a program may have set it, or a fold. */
+static bool holds_its_constants(const match *m, const nnfi_call *call) {
+    const nnf_module_type *type = nnf_module_get_type(call->module);
+    if (nnf_module_is_parametrized(call->module, NULL)) return false;
+    for (size_t i = 0; i < type->n_slots && i + 1 < call->n_inputs; i++) {
+        const nnf_tensor *held = nnf_module_tensor(call->module, type->slots[i].name);
+        const nnf_tensor *said = constant_of(m, call->inputs[i + 1]);
+        if (held && (!said || !nnfi_tensor_same(held, said))) return false;
+    }
+    return true;
+}
+
 static bool match_call(match *m, const char *term, size_t index) {
     const nnfi_call *call = m->plan->graph->calls[index];
     const char *operands[NNFI_LIFTED_INPUTS];
     const size_t n = operands_of(term, operands);
     const match before = *m;
     if (call->n_inputs < n || call->n_inputs > NNFI_LIFTED_INPUTS || call->n_outputs != 1 ||
-        call->n_captures > 0 || m->plan->taken[index] || nnf_module_n_children(call->module) > 0)
+        call->n_captures > 0 || m->plan->taken[index] || nnf_module_n_children(call->module) > 0 ||
+        !holds_its_constants(m, call))
         return false;
     if (n == 2 && match_inverse(m, term, operands, call)) return add_call(m, index);
     *m = before;

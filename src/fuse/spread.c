@@ -128,10 +128,10 @@ static nnf_status fold_layer(source *s, size_t index, size_t *added) {
     const size_t reader = (size_t)s->readers[index];
     nnf_module **layer = &s->made[index];
     NNFI_TRY(nnfi_view_make(layer, s->plan->graph, call_at(s, reader), 0, 0));
-    const nnf_module_type *type = nnf_module_get_type(*layer);
+    const bool had_bias = nnf_module_tensor(*layer, "bias") != NULL;
     for (size_t i = 0; i < s->n; i++)
         NNFI_TRY(fold_one(s, layer, reader, i));
-    *added += nnf_module_get_type(*layer) != type && !nnfi_takes_bias(s->plan, reader);
+    *added += !had_bias && nnf_module_tensor(*layer, "bias") && !nnfi_takes_bias(s->plan, reader);
     return NNF_OK;
 }
 
@@ -256,8 +256,17 @@ static nnf_status add_layer(source *s, size_t index) {
     return set_reads(s, job, calls[job->base], s->x);
 }
 
+/* Why a norm keeps its scale is told here, and why an affine map stays where chains are found.
+ * Memory that is short ends the search. */
+static nnf_status leave(const source *s, nnf_status status) {
+    if (status == NNF_ERROR_MEMORY || !s->is_norm)
+        return status == NNF_ERROR_MEMORY ? status : NNF_OK;
+    return nnfi_chain_list_left(s->spread->list, call_at(s, s->calls[0]), NULL);
+}
+
 static nnf_status add_jobs(source *s) {
-    NNFI_TRY(fold_layers(s));
+    nnf_status status = fold_layers(s);
+    if (status != NNF_OK) return leave(s, status);
     if (s->is_norm) NNFI_TRY(strip_norm(s));
     for (size_t i = 0; i < s->n_readers; i++)
         NNFI_TRY(add_layer(s, i));
@@ -273,6 +282,5 @@ nnf_status nnfi_spread_call(nnfi_spread *spread, size_t call) {
     for (size_t i = 0; s.made && i < s.n_readers; i++)
         nnf_module_release(s.made[i]);
     nnfi_free(s.made);
-    /* why an affine map stays is told where chains are found */
-    return s.is_norm || status == NNF_ERROR_MEMORY ? status : NNF_OK;
+    return status;
 }

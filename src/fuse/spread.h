@@ -16,7 +16,7 @@ typedef struct nnfi_spread {
 /* Adds jobs where the call gives a value that linear layers alone read, and can go into them:
  *   - it is an affine map, perhaps with others in front, and several layers read it: it goes;
  *   - it is a LayerNorm or RMSNorm: its scale becomes 1, and its bias goes.
- * NNF_ERROR_NOT_FUSABLE, and no jobs, where one of the layers cannot take a norm's. */
+ * Where one of the layers cannot take it there are no jobs, and the list says why a norm stays. */
 nnf_status nnfi_spread_call(nnfi_spread *spread, size_t call);
 
 #endif

@@ -77,7 +77,12 @@ nnf_status nnfi_onednn_prelu(nnfi_job *job) {
     nnf_tensor *slope = slope_of(job->module, x->ndim, shape);
     nnfi_md data, plain, packed;
     bool supported;
-    if (!slope || job->fused) return NNF_OK;
+    /* For slopes of the data's whole shape oneDNN 2.6 computes elements twice where two threads
+     * meet, which in place is wrong. */
+    bool whole = true;
+    for (int i = 0; slope && i < x->ndim; i++)
+        whole = whole && shape[i] == x->shape[i];
+    if (!slope || job->fused || (whole && nnf_tensor_numel(slope) > 1)) return NNF_OK;
     for (int i = 0; i < x->ndim; i++)
         if (shape[i] != 1 && shape[i] != x->shape[i]) return NNF_OK;
     if (nnf_tensor_numel(slope) == 1) return nnfi_onednn_activation(job);
