@@ -176,8 +176,57 @@ static void a_skipped_row_leaves_norms_alone(void **state) {
     }
 }
 
+/* Adds to the tensor that the module holds. */
+static void shift_parameter(nnf_module *module, const char *name) {
+    nnf_tensor *changed;
+    void *data;
+    assert_ok(nnf_tensor_copy(&changed, nnf_module_tensor(module, name)));
+    assert_ok(nnf_tensor_mut_data(changed, &data));
+    for (int64_t i = 0; i < nnf_tensor_numel(changed); i++)
+        ((float *)data)[i] += 1.5f;
+    assert_ok(nnf_module_set_parameter(module, name, changed));
+    nnf_tensor_release(changed);
+}
+
+static void expect_same(nnf_module *a, nnf_module *b) {
+    nnf_verify_report report = compare(a, b);
+    assert_true(report.ok && !report.by_chain);
+    nnf_verify_report_clear(&report);
+}
+
+/* A weight that a program sets is the one that is lifted and fused. */
+static void weights_that_were_set_are_fused(void **state) {
+    (void)state;
+    nnf_module *model = load_model("norm_readers.onnx"), *fused;
+    shift_parameter(nnf_graph_call_module(model, call_of_type(model, "MatMul", 1)), "weight");
+    assert_ok(nnf_module_copy(&fused, model));
+    assert_ok(nnf_fuse(fused, NULL, NULL));
+    expect_same(model, fused);
+    nnf_module_release(fused);
+    nnf_module_release(model);
+}
+
+/* And one that is set on what was lifted is what a file gets. */
+static void parameters_of_lifted_layers_are_written(void **state) {
+    (void)state;
+    static const char *const names[] = {"weight", "bias"};
+    for (int i = 0; i < 2; i++) {
+        nnf_module *model = load_model("norm_readers.onnx");
+        assert_ok(nnf_lift_patterns(model, NULL));
+        shift_parameter(nnf_graph_call_module(model, call_of_type(model, "Linear", 0)), names[i]);
+        const bytes file = saved(model);
+        nnf_module *again = load_bytes(&file);
+        expect_same(model, again);
+        nnf_module_release(again);
+        nnf_module_release(model);
+        nnf_free(file.data);
+    }
+}
+
 TEST_MAIN(cmocka_unit_test(norms_keep_a_scale_of_ones),
           cmocka_unit_test(the_value_has_another_name),
           cmocka_unit_test(fusing_again_changes_nothing), cmocka_unit_test(it_computes_the_same),
           cmocka_unit_test(chains_are_checked_alone), cmocka_unit_test(finding_changes_nothing),
-          cmocka_unit_test(a_skipped_row_leaves_norms_alone))
+          cmocka_unit_test(a_skipped_row_leaves_norms_alone),
+          cmocka_unit_test(weights_that_were_set_are_fused),
+          cmocka_unit_test(parameters_of_lifted_layers_are_written))

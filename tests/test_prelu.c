@@ -18,7 +18,7 @@ static nnf_module *load(const char *name) {
 
 static nnf_status run_with(nnf_module *module, nnf_kernels kernels, nnf_tensor *x, nnf_tensor **y) {
     nnf_session *session;
-    const nnf_session_options options = {.threads = 1, .kernels = kernels};
+    const nnf_session_options options = {.threads = 2, .kernels = kernels};
     assert_ok(nnf_session_new(&session, module, &options));
     nnf_status status = nnf_session_run(session, &x, 1, y, 1);
     nnf_session_release(session);
@@ -208,9 +208,38 @@ static void any_slope_runs_or_is_refused(void **state) {
     }
 }
 
+/* Where two threads meet, an element of a slope of the whole shape is for one of them alone. */
+static void a_slope_for_each_element_is_applied_once(void **state) {
+    (void)state;
+    for (int64_t n = 15; n < 70; n++) {
+        uint64_t seed = (uint64_t)n;
+        nnf_module *graph = new_graph(), *linear;
+        nnf_tensor *x = random_tensor(NNF_F32, 2, (const int64_t[]){1, 8}, -2, -1, seed), *y[2];
+        nnf_value value = add_input(graph, 2, (const int64_t[]){1, 8});
+        assert_ok(nnf_linear_new(&linear, 8, n, true, NNF_F32));
+        fill(linear, seed);
+        add_module(graph, "linear", linear);
+        add_module(graph, "prelu", prelu_of(1, &n, &seed));
+        value = call(graph, "prelu", call(graph, "linear", value));
+        assert_ok(nnf_graph_add_output(graph, value));
+        nnf_module_eval(graph);
+        for (int fused = 0; fused < 2 && has_onednn(graph); fused++) {
+            if (fused) assert_ok(nnf_fuse(graph, NULL, NULL));
+            assert_ok(run_with(graph, NNF_KERNELS_REFERENCE, x, &y[0]));
+            assert_ok(run_with(graph, NNF_KERNELS_ONEDNN, x, &y[1]));
+            assert_tensors_close(y[1], y[0], 1e-5);
+            nnf_tensor_release(y[0]);
+            nnf_tensor_release(y[1]);
+        }
+        nnf_tensor_release(x);
+        nnf_module_release(graph);
+    }
+}
+
 TEST_MAIN(cmocka_unit_test(pytorchs_export_fuses_and_computes_the_same),
           cmocka_unit_test(a_file_in_which_nothing_was_folded_stays_as_it_was),
           cmocka_unit_test(a_changed_slope_is_written),
           cmocka_unit_test(modules_in_a_row_fuse_by_name),
           cmocka_unit_test(a_prelu_that_is_called_twice_stays),
-          cmocka_unit_test(any_slope_runs_or_is_refused))
+          cmocka_unit_test(any_slope_runs_or_is_refused),
+          cmocka_unit_test(a_slope_for_each_element_is_applied_once))

@@ -57,6 +57,12 @@ typedef struct nnfi_write_plan {
     size_t n_infos;
 } nnfi_write_plan;
 
+/* Whether a lifted layer holds what its steps read: a program may have given it another weight, and
+ * then it is written as the layer that it is. How many of its call's captures are its steps'. */
+bool nnfi_lifted_is_steps(const nnfi_write_plan *plan, const nnfi_call *call,
+                          const nnf_module *lifted);
+size_t nnfi_lifted_captures(const nnf_module *lifted);
+
 nnf_status nnfi_write_plan_make(nnfi_write_plan *out, const nnf_module *graph,
                                 const nnf_onnx_save_options *options);
 void nnfi_write_plan_clear(nnfi_write_plan *plan);

@@ -69,10 +69,11 @@ static int32_t origin_node(const nnfi_write_plan *plan, const nnf_module *module
     return (int32_t)origin.index;
 }
 
-static bool is_sequence(const nnf_module *module) {
+static bool is_sequence(const nnfi_write_plan *plan, const nnfi_call *call,
+                        const nnf_module *module) {
     const nnf_module_type *type = nnf_module_get_type(module);
     return (type->flags & NNF_TYPE_FUSED) || nnfi_is_a(module, "Sequential") ||
-           nnfi_is_lifted(module);
+           (nnfi_is_lifted(module) && nnfi_lifted_is_steps(plan, call, module));
 }
 
 /* Leaves from `first` on are the children of a lifted layer, which have no children. */
@@ -86,7 +87,7 @@ static void wire_leaves(nnfi_write_plan *plan, size_t first, const nnf_module *l
 
 static nnf_status add_leaf(planner *p, size_t call, nnf_module *module) {
     nnfi_write_plan *plan = p->plan;
-    if (is_sequence(module) && nnf_module_n_children(module) > 0) {
+    if (is_sequence(plan, plan->graph->calls[call], module) && nnf_module_n_children(module) > 0) {
         const size_t first = plan->n_leaves;
         for (size_t i = 0; i < nnf_module_n_children(module); i++)
             NNFI_TRY(add_leaf(p, call, nnf_module_child(module, i)));
@@ -242,6 +243,7 @@ static nnf_status set_first_inputs(planner *p, nnfi_leaf *leaf) {
     nnfi_write_plan *plan = p->plan;
     const nnfi_call *call = plan->graph->calls[leaf->call];
     size_t n = call->n_inputs - nnfi_n_residuals(call->module);
+    if (nnfi_is_lifted(leaf->module)) p->n_captures += nnfi_lifted_captures(leaf->module);
     leaf->n_inputs = (uint32_t)count_inputs(leaf->module, n);
     leaf->inputs = nnfi_write_plan_names(plan, leaf->n_inputs);
     if (!leaf->inputs) return no_memory();
