@@ -72,9 +72,8 @@ void print_verification(FILE *file, const nnf_verify_report *report) {
         fputc('\n', file);
     }
     if (report->n_unchecked > 0)
-        fprintf(file, "  %zu chain%s could not be run: nothing tells the shape of %s input\n",
-                report->n_unchecked, report->n_unchecked == 1 ? "" : "s",
-                report->n_unchecked == 1 ? "its" : "their");
+        fprintf(file, "  %zu chain%s could not be run: no input is known that both models take\n",
+                report->n_unchecked, report->n_unchecked == 1 ? "" : "s");
     if (report->n_labels > 0) print_accuracy(file, report);
     fputs("  checked, not proved, on ", file);
     print_clean(file, report->inputs);

@@ -65,7 +65,7 @@ typedef struct nnf_verify_report {
     size_t n_rows;
     nnf_verify_row *rows;
     size_t n_same;      /* by chain: nodes beside the chains that are the same in both models */
-    size_t n_unchecked; /* by chain: chains whose input has a shape that nothing tells */
+    size_t n_unchecked; /* by chain: chains that no input is known for which both take */
     int64_t n_labels, n_right_a, n_right_b; /* labels given, and how often each model says them;
                                                n_labels 0: not asked, or checked by chain */
 } nnf_verify_report;
