@@ -103,15 +103,6 @@ static inline nnf_module *new_sequential(nnf_module *const *modules, size_t n) {
     return sequential;
 }
 
-static inline nnf_module *at(const nnf_module *root, const char *path) {
-    nnf_module *module;
-    assert_ok(nnf_module_get(&module, root, path));
-    return module;
-}
-static inline const char *type_at(const nnf_module *root, const char *path) {
-    return nnf_module_type_name(at(root, path));
-}
-
 static inline nnf_tensor *run(nnf_module *module, nnf_tensor *input) {
     nnf_tensor *output = NULL;
     assert_ok(nnf_module_forward(module, &input, 1, &output, 1));

@@ -24,12 +24,6 @@ static inline void set_and_release(nnf_module *root, const char *path, nnf_modul
     nnf_module_release(module);
 }
 
-static inline nnf_module *at(nnf_module *root, const char *path) {
-    nnf_module *module = NULL;
-    assert_ok(nnf_module_get(&module, root, path));
-    return module;
-}
-
 static inline nnf_tensor *vector(const float *values, int64_t n) {
     nnf_tensor *tensor = NULL;
     assert_ok(nnf_tensor_from_data(&tensor, NNF_F32, 1, &n, values));

@@ -57,10 +57,4 @@ static inline void assert_same_results(nnf_module *a, nnf_module *b) {
     nnf_verify_report_clear(&report);
 }
 
-static inline const char *type_at(const nnf_module *graph, const char *path) {
-    nnf_module *module = NULL;
-    assert_ok(nnf_module_get(&module, graph, path));
-    return nnf_module_type_name(module);
-}
-
 #endif

@@ -1,20 +1,11 @@
 /* PReLU behind layers: PyTorch's values from its own export (goldens/make_prelu.py), the file after
  * fusing, slopes that programs and files should not have. */
-#include "nnfuse/formats.h"
 #include "nnfuse/fuse.h"
 #include "nnfuse/session.h"
-#include "nnfuse/verify.h"
+#include "onnx_support.h"
 #include "random_support.h"
 
 static const char *const files[] = {"prelu.onnx", "prelu_constants.onnx"};
-
-static nnf_module *load(const char *name) {
-    char path[1024];
-    nnf_module *graph = NULL;
-    snprintf(path, sizeof path, "%s/onnx/%s", NNFUSE_GOLDENS, name);
-    assert_ok(nnf_onnx_load(&graph, path, NULL));
-    return graph;
-}
 
 static nnf_status run_with(nnf_module *module, nnf_kernels kernels, nnf_tensor *x, nnf_tensor **y) {
     nnf_session *session;
@@ -46,16 +37,6 @@ static void assert_computes(nnf_module *graph) {
     golden_close(file);
 }
 
-static nnf_module *again(const nnf_module *graph) {
-    void *bytes = NULL;
-    size_t size = 0;
-    nnf_module *read = NULL;
-    assert_ok(nnf_onnx_save_memory(graph, &bytes, &size, NULL));
-    assert_ok(nnf_onnx_load_memory(&read, bytes, size, NULL));
-    nnf_free(bytes);
-    return read;
-}
-
 static void pytorchs_export_fuses_and_computes_the_same(void **state) {
     (void)state;
     static const char *const fused[][2] = {{"first", "ConvActivation2d"},
@@ -64,7 +45,7 @@ static void pytorchs_export_fuses_and_computes_the_same(void **state) {
                                            {"fc", "LinearActivation"},
                                            {"last", "LinearLeakyReLU"}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        nnf_module *graph = load(files[i]);
+        nnf_module *graph = load_model(files[i]);
         assert_computes(graph);
         assert_ok(nnf_fuse(graph, NULL, NULL));
         for (size_t k = 0; k < sizeof fused / sizeof *fused; k++)
@@ -77,7 +58,7 @@ static void pytorchs_export_fuses_and_computes_the_same(void **state) {
 static void a_file_in_which_nothing_was_folded_stays_as_it_was(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        nnf_module *graph = load(files[i]);
+        nnf_module *graph = load_model(files[i]);
         void *before = NULL, *after = NULL;
         size_t size = 0, size_after = 0;
         assert_ok(nnf_onnx_save_memory(graph, &before, &size, NULL));
@@ -95,7 +76,7 @@ static void a_file_in_which_nothing_was_folded_stays_as_it_was(void **state) {
 static void a_changed_slope_is_written(void **state) {
     (void)state;
     for (size_t i = 0; i < 2 * sizeof files / sizeof *files; i++) {
-        nnf_module *graph = load(files[i / 2]), *written;
+        nnf_module *graph = load_model(files[i / 2]), *written;
         nnf_mapping *mapping;
         nnf_verify_report report = {0};
         assert_ok(nnf_mapping_new(&mapping));
@@ -105,7 +86,7 @@ static void a_changed_slope_is_written(void **state) {
         if (i % 2) assert_ok(nnf_fuse(graph, mapping, NULL));
         assert_ok(nnf_module_set_parameter(at(graph, i % 2 ? "first.1" : "one"), "weight", slope));
         if (i % 2 == 0) assert_ok(nnf_fuse(graph, mapping, NULL));
-        written = again(graph);
+        written = round_trip(graph);
         assert_ok(nnf_verify(&report, graph, written, NULL));
         assert_true(report.ok);
         nnf_tensor *held = nnf_module_tensor(at(written, "one"), "weight");

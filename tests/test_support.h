@@ -41,4 +41,14 @@ static inline const char *calls_text(const nnf_module *graph) {
     return text;
 }
 
+/* The module at a path, and its type. */
+static inline nnf_module *at(const nnf_module *root, const char *path) {
+    nnf_module *module;
+    assert_ok(nnf_module_get(&module, root, path));
+    return module;
+}
+static inline const char *type_at(const nnf_module *root, const char *path) {
+    return nnf_module_type_name(at(root, path));
+}
+
 #endif

@@ -45,9 +45,7 @@ static int64_t giver(const nnfi_cleaner *cleaner, nnf_value value) {
         return -1;
     const nnfi_call *call = cleaner->graph->calls[v->producer];
     bool plain = call->n_inputs == 1 && call->n_outputs == 1 && call->inputs[0] != NNF_NO_VALUE &&
-                 !nnf_module_training(call->module) &&
-                 nnf_module_n_forward_hooks(call->module) == 0 &&
-                 nnf_module_n_forward_pre_hooks(call->module) == 0;
+                 nnfi_clean_is_bare(call->module);
     return plain ? v->producer : -1;
 }
 

@@ -42,9 +42,7 @@ static int32_t slice_of(const nnfi_cleaner *cleaner, const nnfi_clean_call *at) 
     int32_t first = cleaner->values[at->inputs[0]].producer;
     if (first < 0 || !nnfi_is_a(at->call->module, "Slice")) return -1;
     const nnf_module *module = cleaner->graph->calls[first]->module;
-    bool is_plain = nnfi_is_a(module, "Slice") && !nnf_module_training(module) &&
-                    !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
-    return is_plain ? first : -1;
+    return nnfi_is_a(module, "Slice") && nnfi_clean_is_bare(module) ? first : -1;
 }
 
 nnf_status nnfi_clean_join_slices(nnfi_cleaner *cleaner, const nnfi_clean_call *at) {

@@ -212,9 +212,12 @@ typedef struct shifted {
  * have the channels' numbers beside each other. */
 enum { CHANNELS_AT_ONCE = 16, LEAST_FOR_THREADS = 1 << 18 };
 
-static void shift_channels(const shifted *s, int64_t first) {
+/* Block number `index` of so many channels. */
+static void shift_channels(void *payload, int64_t index) {
+    const shifted *s = payload;
     const nnf_linear_map *map = s->map;
-    const int64_t left = map->out_channels - first, out_group = map->out_channels / map->groups;
+    const int64_t first = index * CHANNELS_AT_ONCE, left = map->out_channels - first;
+    const int64_t out_group = map->out_channels / map->groups;
     const int64_t n = left < CHANNELS_AT_ONCE ? left : CHANNELS_AT_ONCE;
     double low[CHANNELS_AT_ONCE] = {0.0};
     for (int64_t i = 0; i < s->in_group; i++)
@@ -244,10 +247,8 @@ static nnf_status shift_all(double *bias, const nnf_linear_map *map, const nnf_t
         s.inner *= nnf_tensor_shape(weight)[i];
     NNFI_TRY(nnf_tensor_data(weight, &s.weight));
     const bool large = nnf_tensor_numel(weight) >= LEAST_FOR_THREADS;
-    (void)large; /* without OpenMP */
-#pragma omp parallel for num_threads(nnfi_default_threads()) if (large)
-    for (int64_t c = 0; c < map->out_channels; c += CHANNELS_AT_ONCE)
-        shift_channels(&s, c);
+    nnfi_share(large ? nnfi_default_threads() : 1,
+               (map->out_channels + CHANNELS_AT_ONCE - 1) / CHANNELS_AT_ONCE, shift_channels, &s);
     return NNF_OK;
 }
 
