@@ -1,19 +1,20 @@
 #include "fuse/blocks.h"
 
+#include "fuse/look.h"
 #include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 
 /* ---- Looking ---- */
 
-/* The call of that type that gives the value, to one reader; NNFI_NO_CALL: none. */
+/* The free call of that type that gives the value, to one reader; NNFI_NO_CALL: none. */
 static size_t giver(const nnfi_plan *plan, nnf_value value, const char *type) {
     const nnfi_uses *uses = &plan->uses;
     if (value == NNF_NO_VALUE || uses->producer[value] < 0 || plan->graph->values[value].is_output)
         return NNFI_NO_CALL;
     size_t call = (size_t)uses->producer[value];
     bool alone = uses->first_reader[value + 1] - uses->first_reader[value] == 1 &&
-                 nnfi_is_a(plan->graph->calls[call]->module, type);
+                 nnfi_is_a(plan->graph->calls[call]->module, type) && nnfi_is_free(plan, call);
     return alone ? call : NNFI_NO_CALL;
 }
 
@@ -72,7 +73,7 @@ static bool find_slices(nnfi_blocks *out, const nnfi_plan *plan, size_t concat, 
 }
 
 bool nnfi_blocks_find(nnfi_blocks *out, const nnfi_plan *plan, size_t layer, int spatial) {
-    nnf_value value = plan->graph->calls[layer]->inputs[0];
+    nnf_value value = nnfi_data_of(plan, layer);
     size_t call = giver(plan, value, "Concat");
     *out = (nnfi_blocks){0};
     if (spatial > 0 && call != NNFI_NO_CALL) return find_slices(out, plan, call, spatial);

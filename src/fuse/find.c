@@ -110,11 +110,9 @@ static nnf_status find_chain_from(finder *find, size_t first, bool residual, boo
 /* The call in front of `call` whose output only that reads, or NNFI_NO_CALL. */
 static size_t previous_call(const finder *find, size_t call) {
     const nnfi_plan *plan = find->plan;
-    const nnfi_call *this_call = plan->graph->calls[call];
-    const nnfi_view *view = nnfi_view_of(plan->graph, this_call);
-    size_t data = view ? nnfi_view_data_input(view) : 0;
-    if (data >= this_call->n_inputs || this_call->inputs[data] == NNF_NO_VALUE) return NNFI_NO_CALL;
-    int64_t before = plan->uses.producer[this_call->inputs[data]];
+    const nnf_value data = nnfi_data_of(plan, call);
+    if (data == NNF_NO_VALUE) return NNFI_NO_CALL;
+    int64_t before = plan->uses.producer[data];
     return before >= 0 && nnfi_plan_next(plan, (size_t)before) == call ? (size_t)before
                                                                        : NNFI_NO_CALL;
 }

@@ -4,17 +4,11 @@
 #include "fuse/view.h"
 #include "support/error.h"
 
-nnf_value nnfi_data_of(const nnfi_plan *plan, size_t index) {
-    const nnfi_call *call = plan->graph->calls[index];
-    const nnfi_view *view = nnfi_view_of(plan->graph, call);
-    size_t data = view ? nnfi_view_data_input(view) : 0;
-    return data < call->n_inputs ? call->inputs[data] : NNF_NO_VALUE;
-}
-
 bool nnfi_is_free(const nnfi_plan *plan, size_t index) {
     const nnfi_call *call = plan->graph->calls[index];
     const nnf_module *module = call->module;
-    return call->n_outputs > 0 && call->outputs[0] != NNF_NO_VALUE && !plan->taken[index] &&
+    return nnfi_data_of(plan, index) != NNF_NO_VALUE && call->n_outputs > 0 &&
+           call->outputs[0] != NNF_NO_VALUE && !plan->taken[index] &&
            !nnfi_plan_is_shared(plan, index) && !nnf_module_training(module) &&
            !nnf_module_is_parametrized(module, NULL) && !nnf_module_n_forward_hooks(module) &&
            !nnf_module_n_forward_pre_hooks(module);

@@ -358,7 +358,7 @@ static nnf_status try_blocks(merger *m, size_t call) {
     if (!weight || !nnfi_blocks_find(&blocks, m->plan, call, nnf_tensor_ndim(weight) - 2))
         return NNF_OK;
     for (size_t i = 0; i < blocks.n_calls; i++)
-        if (!nnfi_is_free(m->plan, blocks.calls[i]) || !add_call(m, blocks.calls[i])) return NNF_OK;
+        if (!add_call(m, blocks.calls[i])) return NNF_OK;
     return add_call(m, call) ? leave(m, call, merge_blocks(m, &blocks, call)) : NNF_OK;
 }
 

@@ -114,6 +114,12 @@ static size_t data_input(const nnfi_plan *plan, const nnfi_call *call) {
     return view ? nnfi_view_data_input(view) : 0;
 }
 
+nnf_value nnfi_data_of(const nnfi_plan *plan, size_t index) {
+    const nnfi_call *call = plan->graph->calls[index];
+    const size_t data = data_input(plan, call);
+    return data < call->n_inputs ? call->inputs[data] : NNF_NO_VALUE;
+}
+
 /* Whether a value that is read beside the data need not be given to the module: it holds or knows
  * it, or what folding sees the call as does. */
 static bool is_known(const nnfi_plan *plan, const nnfi_call *call, size_t index) {
@@ -302,8 +308,7 @@ nnf_status nnfi_plan_check_front(nnfi_plan *plan, size_t call, const nnf_module 
     const nnfi_call *scale = plan->graph->calls[call];
     const nnfi_scale_options *options = nnf_module_options(view);
     NNFI_TRY(nnfi_plan_infer(plan));
-    const size_t data = nnfi_view_data_input(nnfi_view_of(plan->graph, scale));
-    const nnf_type_info *x = nnfi_known_get(&plan->infos, scale->inputs[data]);
+    const nnf_type_info *x = nnfi_known_get(&plan->infos, nnfi_data_of(plan, call));
     const nnf_type_info *y = nnfi_known_get(&plan->infos, scale->outputs[0]);
     int axis = y->ndim - options->axis; /* behind the last: the same number everywhere */
     if (y->ndim >= options->axis && x->ndim == y->ndim &&
@@ -395,6 +400,9 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
     const nnfi_call *layer = plan->graph->calls[calls[base]];
     const nnfi_call *last = plan->graph->calls[calls[n - 1]];
     nnf_value used = other_output(last);
+    if (nnfi_data_of(plan, calls[0]) == NNF_NO_VALUE)
+        return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is given nothing to read",
+                         plan->graph->calls[calls[0]]->path);
     if (last->n_outputs == 0 || last->outputs[0] == NNF_NO_VALUE)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' gives no output", last->path);
     if (used != NNF_NO_VALUE)
@@ -469,8 +477,7 @@ nnf_status nnfi_plan_views(const nnfi_plan *plan, const size_t *calls, size_t n,
 
 /* Whether the first n calls of a chain give the value, or read it as their data. */
 static bool is_inside(const nnfi_plan *plan, const size_t *calls, size_t n, nnf_value value) {
-    const nnfi_call *first = plan->graph->calls[calls[0]];
-    if (first->inputs[data_input(plan, first)] == value) return true;
+    if (nnfi_data_of(plan, calls[0]) == value) return true;
     for (size_t i = 0; i < n; i++)
         if (plan->uses.producer[value] == (int64_t)calls[i]) return true;
     return false;
@@ -488,7 +495,7 @@ static void add_captures(const nnfi_plan *plan, const size_t *calls, size_t i, n
 
 nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n, size_t base,
                            nnf_module *fused, nnfi_pile *pile, nnfi_reads *out) {
-    const nnfi_call *first = plan->graph->calls[calls[0]], *layer = plan->graph->calls[calls[base]];
+    const nnfi_call *layer = plan->graph->calls[calls[base]];
     size_t n_inputs = layer->n_inputs, most = layer->n_captures;
     for (size_t i = base + 1; i < n; i++) {
         const nnfi_call *call = plan->graph->calls[calls[i]];
@@ -501,7 +508,7 @@ nnf_status nnfi_plan_reads(const nnfi_plan *plan, const size_t *calls, size_t n,
     *out = (nnfi_reads){.inputs = inputs, .captures = inputs + n_inputs};
     for (; out->n_inputs < layer->n_inputs; out->n_inputs++)
         inputs[out->n_inputs] = layer->inputs[out->n_inputs];
-    if (base > 0) inputs[0] = first->inputs[data_input(plan, first)];
+    if (base > 0) inputs[0] = nnfi_data_of(plan, calls[0]);
     /* a lifted layer's are its nodes', which go where something is folded into it */
     const bool keeps = !nnfi_is_lifted(layer->module) || nnfi_contains(fused, layer->module);
     for (; keeps && out->n_captures < layer->n_captures; out->n_captures++)

@@ -38,6 +38,9 @@ bool nnfi_plan_is_shared(const nnfi_plan *plan, size_t call);
 /* Whether a call of the module is left when those that are taken are gone. */
 bool nnfi_plan_stays(const nnfi_plan *plan, const nnf_module *module);
 
+/* The value that carries the data into a call; NNF_NO_VALUE where it is given none, as in files
+ * that no runtime takes. */
+nnf_value nnfi_data_of(const nnfi_plan *plan, size_t call);
 /* An input beside `value` that the call must be given, as its module neither holds nor knows it;
  * NNF_NO_VALUE: none. */
 nnf_value nnfi_plan_other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value);

@@ -62,6 +62,17 @@ def no_output():
              outputs=[h.make_tensor_value_info("y", F, [1, 1, 2, 2])])
 
 
+def no_input():
+    """Layers that would fuse, of which the first is given nothing to read."""
+    kernels = [floats("w", [1, 1, 1, 1], 1), floats("w4", [1, 4, 1, 1], 1)]
+    for name, first, weight, opset in (
+            ("chain", h.make_node("Pad", [], ["p"], name="first", pads=[0, 0, 1, 1, 0, 0, 1, 1]), "w", 10),
+            ("blocks", h.make_node("SpaceToDepth", [], ["p"], name="first", blocksize=2), "w4", 13)):
+        save(f"no_input_{name}", [first, node("Conv", ["p", weight], ["y"])], kernels, opset=opset,
+             inputs=[h.make_tensor_value_info("x", F, [1, 1, 2, 2])],
+             outputs=[h.make_tensor_value_info("y", F, None)])
+
+
 def floats(name, shape, value):
     return numpy_helper.from_array(np.full(shape, value, np.float32), name)
 
@@ -83,4 +94,5 @@ if __name__ == "__main__":
     hostile_split()
     hostile_declared()
     no_output()
+    no_input()
     overflow()
