@@ -71,7 +71,7 @@ nnf_status nnfi_job_operand_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
     return keep(job, nnfi_md_clone(out, operand->layout->md), out);
 }
 
-static nnf_status channels_last_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
+nnf_status nnfi_job_channels_last_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
     dnnl_dims_t dims, strides;
     int64_t stride = shape[1];
     for (int i = ndim - 1; i >= 2; i--) {
@@ -89,7 +89,7 @@ nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
     nnfi_order order = operand->ndim < 3 || operand->ndim > 5 ? NNFI_ORDER_ANY : job->engine->order;
     if (order == NNFI_ORDER_ANY) return nnfi_job_any_md(job, out, operand);
     if (order == NNFI_ORDER_CHANNELS_LAST)
-        return channels_last_md(job, out, operand->ndim, operand->shape);
+        return nnfi_job_channels_last_md(job, out, operand->ndim, operand->shape);
     dnnl_dims_t dims;
     for (int i = 0; i < operand->ndim; i++)
         dims[i] = operand->shape[i];
@@ -130,16 +130,29 @@ nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what) {
     return nnfi_pd_md(job->pd, what, 0);
 }
 
-nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md) {
+nnf_status nnfi_job_input_as(nnfi_job *job, int arg, size_t i, nnfi_const_md md,
+                             nnfi_const_md seen) {
     NNFI_TRY(nnfi_operand_set_md(job->engine, job->inputs[i], md));
-    return nnfi_primitive_step_arg(job->step, arg, md, NNFI_ARG_INPUT, i);
+    return nnfi_primitive_step_arg(job->step, arg, seen, NNFI_ARG_INPUT, i);
 }
 
-nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
+nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md) {
+    return nnfi_job_input_as(job, arg, i, md, md);
+}
+
+nnf_status nnfi_job_output_as(nnfi_job *job, nnfi_const_md md, nnfi_const_md seen) {
     NNFI_TRY(nnfi_operand_set_md(job->engine, job->output, md));
     if (job->finish)
         nnfi_primitive_step_finish(job->step, job->finish, nnfi_md_bytes(md) / sizeof(float));
-    return nnfi_primitive_step_arg(job->step, DNNL_ARG_DST, md, NNFI_ARG_OUTPUT, 0);
+    return nnfi_primitive_step_arg(job->step, DNNL_ARG_DST, seen, NNFI_ARG_OUTPUT, 0);
+}
+
+nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
+    return nnfi_job_output_as(job, md, md);
+}
+
+nnf_status nnfi_job_statistics(nnfi_job *job, nnfi_const_md md, int64_t n) {
+    return nnfi_primitive_step_statistics(job->step, job->module, md, n);
 }
 
 static nnf_status pack_late(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,

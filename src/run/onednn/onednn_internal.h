@@ -101,6 +101,7 @@ nnf_status nnfi_job_operand_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
 nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape);
 nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
 nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand);
+nnf_status nnfi_job_channels_last_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape);
 nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl_dims_t dims,
                                const dnnl_dims_t strides);
 /* The same memory with axis perm[i] as axis i. */
@@ -131,10 +132,17 @@ nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what);
 /* Input number i, or the output, is the argument `arg` and has to be in that layout. */
 nnf_status nnfi_job_input(nnfi_job *job, int arg, size_t i, nnfi_const_md md);
 nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md);
+/* The same, where the primitive sees that memory as `seen`. */
+nnf_status nnfi_job_input_as(nnfi_job *job, int arg, size_t i, nnfi_const_md md,
+                             nnfi_const_md seen);
+nnf_status nnfi_job_output_as(nnfi_job *job, nnfi_const_md md, nnfi_const_md seen);
 /* The values of a tensor, described by `from` (its numbers as they stand, perhaps with axes in
  * another order), in the layout `to`. */
 nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
                              nnfi_const_md to);
+/* The primitive gives a batch norm's statistics of the batch, of `n` values a channel: the module
+ * takes them after each run. */
+nnf_status nnfi_job_statistics(nnfi_job *job, nnfi_const_md md, int64_t n);
 /* Has the step run job->last too, over the output; drops the step where oneDNN has no good way. */
 nnf_status nnfi_job_add_last(nnfi_job *job);
 /* The output is to be the memory of input number i. */

@@ -1,0 +1,111 @@
+/* Batch norms that compute with their batch's own statistics give in oneDNN what they give in the
+ * reference kernels, to 1e-5 of the largest number, and move their running statistics as these do.
+ */
+#include "onednn_support.h"
+
+static void fill_buffers(nnf_module *norm, uint64_t *seed) {
+    for (size_t i = 0; i < nnf_module_n_tensors(norm); i++) {
+        nnf_tensor *tensor = nnf_module_tensor(norm, nnf_module_tensor_name(norm, i));
+        if (nnf_tensor_dtype(tensor) != NNF_F32) continue;
+        void *data;
+        assert_ok(nnf_tensor_mut_data(tensor, &data));
+        for (int64_t c = 0; c < nnf_tensor_numel(tensor); c++)
+            ((float *)data)[c] = 0.25f + (float)pick(seed, 0, 1000) / 500;
+    }
+}
+
+static nnf_module *norm_of(uint64_t *seed, int spatial, int64_t channels) {
+    nnf_batchnorm_options options = nnf_batchnorm_options_default(spatial, channels);
+    nnf_module *norm;
+    options.affine = !chance(seed, 4);
+    options.track_running_stats = !chance(seed, 6);
+    options.cumulative = chance(seed, 3);
+    options.momentum = (double)pick(seed, 0, 10) / 10;
+    assert_ok(nnf_batchnorm_new(&norm, &options, NNF_F32));
+    fill_buffers(norm, seed);
+    return norm;
+}
+
+/* At least two values for each channel. */
+static shape images(uint64_t *seed, int spatial, int64_t channels) {
+    shape x = {spatial == 1 && chance(seed, 3) ? 2 : spatial + 2, {pick(seed, 2, 5), channels}};
+    for (int i = 2; i < x.ndim; i++)
+        x.dims[i] = pick(seed, 1, 9);
+    return x;
+}
+
+/* conv (so that values come in a layout of oneDNN's), norm, and sometimes a ReLU fused to it. */
+static nnf_module *network(uint64_t *seed, const shape *x) {
+    const int spatial = x->ndim == 2 ? 1 : x->ndim - 2;
+    nnf_module *graph = new_graph(), *last = norm_of(seed, spatial, x->dims[1]);
+    nnf_value value = add_shaped_input(graph, "x");
+    if (x->ndim > 2 && chance(seed, 2)) {
+        const nnf_conv_options options =
+            nnf_conv_options_default(spatial, false, x->dims[1], x->dims[1], 1);
+        add_module(graph, "conv", module_of_conv(&options, true, seed));
+        value = call(graph, "conv", value);
+    }
+    add_module(graph, "norm", last);
+    value = call(graph, "norm", value);
+    if (chance(seed, 2)) {
+        add_module(graph, "relu", new_relu());
+        value = call(graph, "relu", value);
+    }
+    assert_ok(nnf_graph_add_output(graph, value));
+    return graph;
+}
+
+static void same_tensor(nnf_module *a, nnf_module *b, const char *name, const char *what) {
+    const nnf_tensor *got = nnf_module_tensor(a, name), *wanted = nnf_module_tensor(b, name);
+    double error = 0;
+    assert_int_equal(!got, !wanted);
+    if (got && !agree(got, wanted, 1e-5, &error))
+        fail_msg("%s: %s is off by %g of the largest", what, name, error);
+}
+
+static int64_t batches(nnf_module *norm) {
+    const nnf_tensor *tracked = nnf_module_tensor(norm, "num_batches_tracked");
+    const void *data;
+    if (!tracked) return -1;
+    assert_ok(nnf_tensor_data(tracked, &data));
+    return *(const int64_t *)data;
+}
+
+static void check_network(uint64_t seed) {
+    enum { RUNS = 3 };
+    char what[64];
+    snprintf(what, sizeof what, "seed %llu", (unsigned long long)seed);
+    const shape x = images(&seed, (int)pick(&seed, 1, 3), pick(&seed, 1, 40));
+    nnf_module *model = network(&seed, &x), *twin;
+    const bool trains = chance(&seed, 2);
+    nnf_module_train(model, trains);
+    assert_ok(nnf_module_copy(&twin, model));
+    nnf_session *tested = open_session(model, NNF_KERNELS_ONEDNN, 1 + chance(&seed, 4));
+    nnf_session *reference = open_session(twin, NNF_KERNELS_REFERENCE, 1);
+    nnf_module *norm, *other;
+    assert_ok(nnf_module_get(&norm, model, "norm"));
+    assert_ok(nnf_module_get(&other, twin, "norm"));
+    for (int i = 0; i < RUNS; i++) {
+        assert_true(same_by_both(reference, tested, what, &x, 1, 1, 1e-5, seed + (uint64_t)i));
+        same_tensor(norm, other, "running_mean", what);
+        same_tensor(norm, other, "running_var", what);
+        assert_int_equal(batches(norm), batches(other));
+        if (batches(norm) >= 0) assert_int_equal(batches(norm), trains ? i + 1 : 0);
+    }
+    nnf_module_train(model, false); /* and what they moved to is what counts from here on */
+    nnf_module_train(twin, false);
+    assert_true(same_by_both(reference, tested, what, &x, 1, 1, 1e-5, seed));
+    nnf_session_release(tested);
+    nnf_session_release(reference);
+    nnf_module_release(model);
+    nnf_module_release(twin);
+}
+
+static void norms_of_the_batch_agree_with_the_reference(void **state) {
+    (void)state;
+    need_onednn();
+    for (uint64_t seed = 1; seed <= 300; seed++)
+        check_network(seed);
+}
+
+TEST_MAIN(cmocka_unit_test(norms_of_the_batch_agree_with_the_reference))
