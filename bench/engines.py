@@ -3,10 +3,10 @@
 
     engines.py --programs BUILD --models MODELS --out RESULTS.json [--engine NAME ...] [NAME ...]
 
-Each engine is a process of its own, with the same number of threads. They take turns: an engine
-runs a burst of fresh inputs, the others run the same ones after a pause, since an engine's threads
-go on spinning for a while after a run and take the processors from the next one. The first turn and
-the first run of each burst do not count. Outputs are compared with ONNX Runtime's: what
+Each engine is a process of its own, with the same number of threads. They take turns, in another
+order each time: an engine runs a burst of fresh inputs, the others run the same ones after a pause,
+since an engine's threads go on spinning for a while after a run and take the processors from the
+next one. The first turn and the first run of each burst do not count. Outputs are compared with ONNX Runtime's: what
 differs by more than 1e-3 is told, and the exit status is 1 where that is nnfuse.
 """
 import argparse
@@ -143,17 +143,21 @@ def pause():
             return
 
 
-def burst(engine, paths, shape, outputs, counts):
+def burst(engine, paths, shape, counts):
+    """The outputs for these inputs."""
     pause()
+    outputs = []
     for i, path in enumerate(paths):
         milliseconds, y = engine.run(path, shape)
+        outputs.append(y)
         if counts and i > 0:
             engine.times.append(milliseconds)
-        if engine.name == "onnxruntime":
-            outputs[i] = y
-        elif i in outputs:
-            engine.difference = max(
-                engine.difference, float(np.abs(y - outputs[i]).max() / np.abs(outputs[i]).max()))
+    return outputs
+
+
+def difference(outputs, wanted):
+    """The largest one, as a part of the largest output."""
+    return max(float(np.abs(y - w).max() / np.abs(w).max()) for y, w in zip(outputs, wanted))
 
 
 def measure(options, network, batch, folder):
@@ -162,18 +166,20 @@ def measure(options, network, batch, folder):
     paths = [folder / f"input{i}" for i in range(runs)]
     random = np.random.default_rng(batch)
     engines = start(options, network, folder, shape)
-    engines.sort(key=lambda e: e.name != "onnxruntime")  # it gives what the others are held against
     for turn in range(turns):
         outputs = {}
         for path in paths:
             random.standard_normal(shape, dtype=np.float32).tofile(path)
-        for engine in list(engines):
+        for engine in random.permutation(engines):  # nobody always follows the same one
             try:
-                burst(engine, paths, shape, outputs, turn > 0)
+                outputs[engine] = burst(engine, paths, shape, turn > 0)
             except RuntimeError as error:
                 print(f"{network}, batch {batch}: without {engine.name}: {error}", file=sys.stderr)
                 engines.remove(engine)
                 engine.close()
+        wanted = next((y for engine, y in outputs.items() if engine.name == "onnxruntime"), None)
+        for engine in outputs if wanted else ():
+            engine.difference = max(engine.difference, difference(outputs[engine], wanted))
     for engine in engines:
         engine.close()
     return {e.name: {

@@ -205,9 +205,10 @@ static void a_split_takes_no_more_than_there_is(void **state) {
     use_hostile_model("hostile_split.onnx", "(Split): Split's parts have at least 60 of 10");
 }
 
-static void stays(const char *name, size_t n_calls) {
+static void stays(const char *name, bool clean, size_t n_calls) {
     nnf_module *graph = load_model(name);
     nnf_module_eval(graph);
+    if (clean) assert_ok(nnf_clean(graph, NULL));
     assert_ok(nnf_fuse(graph, NULL, NULL));
     assert_int_equal(nnf_graph_n_calls(graph), n_calls);
     nnf_module_release(graph);
@@ -215,14 +216,21 @@ static void stays(const char *name, size_t n_calls) {
 
 static void what_gives_nothing_is_not_fused(void **state) {
     (void)state;
-    stays("no_output_chain.onnx", 3);
-    stays("no_output_series.onnx", 3);
+    stays("no_output_chain.onnx", false, 3);
+    stays("no_output_series.onnx", false, 3);
+}
+
+static void what_gives_too_much_is_not_fused(void **state) {
+    (void)state;
+    stays("two_outputs.onnx", false, 2);
 }
 
 static void what_is_given_nothing_is_not_fused(void **state) {
     (void)state;
-    stays("no_input_chain.onnx", 2);
-    stays("no_input_blocks.onnx", 2);
+    stays("no_input_chain.onnx", false, 2);
+    stays("no_input_blocks.onnx", false, 2);
+    stays("no_input_relu.onnx", true, 3);
+    stays("no_input_transpose.onnx", true, 3);
 }
 
 TEST_MAIN(cmocka_unit_test(other_files_are_told_apart),
@@ -235,4 +243,5 @@ TEST_MAIN(cmocka_unit_test(other_files_are_told_apart),
           cmocka_unit_test(more_elements_than_are_known_are_not_made_up),
           cmocka_unit_test(a_split_takes_no_more_than_there_is),
           cmocka_unit_test(what_gives_nothing_is_not_fused),
+          cmocka_unit_test(what_gives_too_much_is_not_fused),
           cmocka_unit_test(what_is_given_nothing_is_not_fused))

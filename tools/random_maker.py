@@ -87,11 +87,9 @@ class Maker:
     def constant(self, array, name=None):
         """An initializer, or a node that gives the same."""
         array, name = np.asarray(array), name or self.name("const")
+        tensor = numpy_helper.from_array(array, name)
         if array.size <= TYPED_ELEMENTS and self.chance(0.3):
-            type_ = helper.np_dtype_to_tensor_dtype(array.dtype)
-            tensor = helper.make_tensor(name, type_, array.shape, array.ravel().tolist())
-        else:
-            tensor = numpy_helper.from_array(array, name)
+            tensor = helper.make_tensor(name, tensor.data_type, array.shape, array.ravel().tolist())
         if self.chance(0.12) and (self.opset >= 9 or array.dtype == np.float32):
             tensor.name = "value"
             self.nodes.append(helper.make_node("Constant", [], [name], value=tensor))

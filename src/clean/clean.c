@@ -178,6 +178,11 @@ static nnf_value read_now(const nnfi_cleaner *cleaner, size_t index, size_t k) {
     return may_change ? same : value;
 }
 
+nnf_value nnfi_clean_data_of(const nnfi_cleaner *cleaner, size_t call) {
+    return cleaner->graph->calls[call]->n_inputs > 0 ? cleaner->inputs[cleaner->first_input[call]]
+                                                     : NNF_NO_VALUE;
+}
+
 static void take_inputs(nnfi_cleaner *cleaner, nnfi_clean_call *at) {
     nnf_value *inputs = cleaner->inputs + cleaner->first_input[at->index];
     for (size_t k = 0; k < at->call->n_inputs; k++) {

@@ -132,6 +132,10 @@ bool nnfi_clean_holds_input(const nnfi_cleaner *cleaner, const nnfi_call *call, 
 
 /* ---- clean.c ---- */
 
+/* What a call that was visited reads as its first input; NNF_NO_VALUE where it is given none, as in
+ * files that no runtime takes. */
+nnf_value nnfi_clean_data_of(const nnfi_cleaner *cleaner, size_t call);
+
 /* Whether the module is what its type says and nothing else. */
 bool nnfi_clean_is_bare(const nnf_module *module);
 

@@ -87,7 +87,7 @@ nnf_status nnfi_clean_drop_axes(nnfi_cleaner *cleaner, const nnfi_clean_call *at
     const nnf_module *module = cleaner->graph->calls[first]->module;
     const nnf_module_type *type = reduction_of(module);
     const nnf_type_info *x =
-        nnfi_known_get(&cleaner->infos, cleaner->inputs[cleaner->first_input[first]]);
+        nnfi_known_get(&cleaner->infos, nnfi_clean_data_of(cleaner, (size_t)first));
     if (!type || x->ndim < 0 || at->output->ndim < 0 || !find_axes(axes, module, x->ndim) ||
         !is_without(at->output, x, axes) || !nnfi_clean_may_pass_on(cleaner, at, at->inputs[0]))
         return NNF_OK;

@@ -37,11 +37,11 @@ static const nnfi_call *before(const nnfi_cleaner *cleaner, const nnfi_clean_cal
     const nnfi_call *found = cleaner->graph->calls[producer];
     const char *type = nnf_module_type_name(found->module);
     const nnfi_clean_rule *rule = nnfi_clean_rule_of(type);
-    if (!rule || rule->same_as != call->rule->same_as || found->n_inputs == 0 ||
+    if (!rule || rule->same_as != call->rule->same_as ||
         !nnfi_is_built_in(nnf_module_get_type(found->module)) ||
         nnf_module_n_forward_hooks(found->module) || nnf_module_n_forward_pre_hooks(found->module))
         return NULL;
-    *input = cleaner->inputs[cleaner->first_input[producer]];
+    *input = nnfi_clean_data_of(cleaner, (size_t)producer);
     return *input == NNF_NO_VALUE ? NULL : found;
 }
 
@@ -188,7 +188,7 @@ static nnf_value past_a_relu(const nnfi_cleaner *cleaner, const nnfi_clean_call 
     const nnf_module *module = cleaner->graph->calls[producer]->module;
     bool is_relu = nnfi_is_a(module, "ReLU") && !nnf_module_n_forward_hooks(module) &&
                    !nnf_module_n_forward_pre_hooks(module);
-    return is_relu ? cleaner->inputs[cleaner->first_input[producer]] : NNF_NO_VALUE;
+    return is_relu ? nnfi_clean_data_of(cleaner, (size_t)producer) : NNF_NO_VALUE;
 }
 
 /* ---- Views ---- */

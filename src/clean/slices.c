@@ -50,10 +50,11 @@ nnf_status nnfi_clean_join_slices(nnfi_cleaner *cleaner, const nnfi_clean_call *
     if (at->call->n_inputs != DATA + NNFI_CUT_LISTS || at->inputs[0] == NNF_NO_VALUE) return NNF_OK;
     int32_t first = slice_of(cleaner, at);
     nnfi_cuts all = {0};
-    if (first < 0 || !add_cuts(&all, cleaner, (size_t)first, at->infos[0]->ndim) ||
+    if (first < 0 || nnfi_clean_data_of(cleaner, (size_t)first) == NNF_NO_VALUE ||
+        !add_cuts(&all, cleaner, (size_t)first, at->infos[0]->ndim) ||
         !add_cuts(&all, cleaner, at->index, at->infos[0]->ndim))
         return NNF_OK;
-    nnf_value made[DATA + NNFI_CUT_LISTS] = {cleaner->inputs[cleaner->first_input[first]]};
+    nnf_value made[DATA + NNFI_CUT_LISTS] = {nnfi_clean_data_of(cleaner, (size_t)first)};
     for (int k = 0; k < NNFI_CUT_LISTS; k++)
         NNFI_TRY(add_list(&made[DATA + k], cleaner, all.lists[k], all.n));
     cleaner->values[made[0]].readers++;

@@ -8,10 +8,10 @@ bool nnfi_is_free(const nnfi_plan *plan, size_t index) {
     const nnfi_call *call = plan->graph->calls[index];
     const nnf_module *module = call->module;
     return nnfi_data_of(plan, index) != NNF_NO_VALUE && call->n_outputs > 0 &&
-           call->outputs[0] != NNF_NO_VALUE && !plan->taken[index] &&
-           !nnfi_plan_is_shared(plan, index) && !nnf_module_training(module) &&
-           !nnf_module_is_parametrized(module, NULL) && !nnf_module_n_forward_hooks(module) &&
-           !nnf_module_n_forward_pre_hooks(module);
+           call->outputs[0] != NNF_NO_VALUE && nnfi_plan_other_output(call) == NNF_NO_VALUE &&
+           !plan->taken[index] && !nnfi_plan_is_shared(plan, index) &&
+           !nnf_module_training(module) && !nnf_module_is_parametrized(module, NULL) &&
+           !nnf_module_n_forward_hooks(module) && !nnf_module_n_forward_pre_hooks(module);
 }
 
 size_t nnfi_producer_for(const nnfi_plan *plan, nnf_value value, size_t reader) {

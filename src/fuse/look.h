@@ -4,7 +4,8 @@
 
 #include "fuse/plan.h"
 
-/* Whether the call reads and gives something, and can go with others as far as its module says. */
+/* Whether the call reads something and gives one value, and can go with others as far as its module
+ * says. */
 bool nnfi_is_free(const nnfi_plan *plan, size_t call);
 /* The free call that gives the value to `reader` alone, or NNFI_NO_CALL. */
 size_t nnfi_producer_for(const nnfi_plan *plan, nnf_value value, size_t reader);

@@ -149,9 +149,7 @@ static size_t n_readers(const nnfi_plan *plan, nnf_value value) {
     return (size_t)(plan->uses.first_reader[value + 1] - plan->uses.first_reader[value]);
 }
 
-/* An output beside the first one; NNF_NO_VALUE: none. Also where nobody reads it: how many outputs
- * a node has may be part of what it does (a batch norm in training has three). */
-static nnf_value other_output(const nnfi_call *call) {
+nnf_value nnfi_plan_other_output(const nnfi_call *call) {
     for (size_t i = 1; i < call->n_outputs; i++)
         if (call->outputs[i] != NNF_NO_VALUE) return call->outputs[i];
     return NNF_NO_VALUE;
@@ -162,7 +160,7 @@ size_t nnfi_plan_next(const nnfi_plan *plan, size_t index) {
     if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE) return NNFI_NO_CALL;
     nnf_value value = call->outputs[0];
     if (plan->graph->values[value].is_output || n_readers(plan, value) != 1) return NNFI_NO_CALL;
-    if (other_output(call) != NNF_NO_VALUE) return NNFI_NO_CALL;
+    if (nnfi_plan_other_output(call) != NNF_NO_VALUE) return NNFI_NO_CALL;
     size_t next = (size_t)plan->uses.readers[plan->uses.first_reader[value]];
     const nnfi_call *reader = plan->graph->calls[next];
     if (residual_of(plan, reader, value) != NNF_NO_VALUE) return next;
@@ -207,7 +205,7 @@ nnf_status nnfi_plan_why_not_next(const nnfi_plan *plan, size_t index, const nnf
     const nnfi_call *call = plan->graph->calls[index];
     if (call->n_outputs == 0 || call->outputs[0] == NNF_NO_VALUE)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' gives no output", call->path);
-    nnf_value value = call->outputs[0], other = other_output(call);
+    nnf_value value = call->outputs[0], other = nnfi_plan_other_output(call);
     if (plan->graph->values[value].is_output)
         return not_fusable_value("the output of '%s' ('%s') is an output of the graph", call->path,
                                  plan->graph->values[value].name);
@@ -399,7 +397,7 @@ nnf_status nnfi_plan_check(nnfi_plan *plan, const size_t *calls, nnf_module *con
                            size_t base, nnf_module *fused) {
     const nnfi_call *layer = plan->graph->calls[calls[base]];
     const nnfi_call *last = plan->graph->calls[calls[n - 1]];
-    nnf_value used = other_output(last);
+    nnf_value used = nnfi_plan_other_output(last);
     if (nnfi_data_of(plan, calls[0]) == NNF_NO_VALUE)
         return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' is given nothing to read",
                          plan->graph->calls[calls[0]]->path);

@@ -44,6 +44,9 @@ nnf_value nnfi_data_of(const nnfi_plan *plan, size_t call);
 /* An input beside `value` that the call must be given, as its module neither holds nor knows it;
  * NNF_NO_VALUE: none. */
 nnf_value nnfi_plan_other_input(const nnfi_plan *plan, const nnfi_call *call, nnf_value value);
+/* An output beside the first one; NNF_NO_VALUE: none. Also where nobody reads it: how many outputs
+ * a node has may be part of what it does (a batch norm in training has three). */
+nnf_value nnfi_plan_other_output(const nnfi_call *call);
 /* The call that reads what `call` gives, as its one input that is not constant or beside a
  * residual, where nothing else does; else NNFI_NO_CALL. */
 size_t nnfi_plan_next(const nnfi_plan *plan, size_t call);

@@ -34,9 +34,11 @@ static bool is_plain(const nnfi_call *call) {
            !nnf_module_n_forward_pre_hooks(module);
 }
 
-/* The order of a Transpose that says it, or NULL. */
+/* The order of a Transpose that says it, and is given what it puts in order; or NULL. */
 static const nnf_transpose_options *order_of(const nnfi_call *call) {
-    if (!nnfi_is_a(call->module, "Transpose") || !is_plain(call)) return NULL;
+    if (!nnfi_is_a(call->module, "Transpose") || !is_plain(call) || call->n_inputs != 1 ||
+        call->inputs[0] == NNF_NO_VALUE)
+        return NULL;
     const nnf_transpose_options *order = nnf_module_options(call->module);
     bool seen[NNF_MAX_DIMS] = {false};
     if (order->n > NNF_MAX_DIMS) return NULL;
@@ -127,7 +129,7 @@ static bool takes_input(finder *find, size_t root, const nnfi_call *call, size_t
     if (!producer) return false;
     if (find->region[before] != NO_REGION) return true;
     const nnf_transpose_options *order = order_of(producer);
-    if (!order || producer->n_inputs != 1) return false;
+    if (!order) return false;
     if (!find->order[root]) find->order[root] = order;
     return same_order(find->order[root], order);
 }

@@ -73,6 +73,26 @@ def no_input():
              outputs=[h.make_tensor_value_info("y", F, None)])
 
 
+def two_outputs():
+    """Layers in a row, of which the last gives more than it has."""
+    kernels = [floats("w", [1, 1, 1, 1], 1), floats("b", [1], 0)]
+    save("two_outputs", [node("Conv", ["x", "w", "b"], ["c"]), node("Conv", ["c", "w", "b"], ["y", "z"])],
+         kernels, inputs=[h.make_tensor_value_info("x", F, [1, 1, 2, 2])],
+         outputs=[h.make_tensor_value_info(name, F, None) for name in "yz"])
+
+
+def nothing_cleaned():
+    """A Relu that is given nothing, and one behind it."""
+    save("no_input_relu", [node("Conv", ["x", "w"], ["c"]), h.make_node("Relu", [], ["p"], name="first"),
+                           node("Relu", ["p"], ["y"])],
+         [floats("w", [1, 1, 1, 1], 1)], inputs=[h.make_tensor_value_info("x", F, [1, 1, 2, 2])],
+         outputs=[h.make_tensor_value_info(name, F, None) for name in "yc"])
+    save("no_input_transpose", [h.make_node("Transpose", [""], ["p"], name="first", perm=[0, 2, 3, 1]),
+                                node("Relu", ["p"], ["r"]),
+                                node("Transpose", ["r"], ["y"], perm=[0, 3, 1, 2])],
+         [], inputs=[h.make_tensor_value_info("x", F, [1, 1, 2, 2])])
+
+
 def floats(name, shape, value):
     return numpy_helper.from_array(np.full(shape, value, np.float32), name)
 
@@ -95,4 +115,6 @@ if __name__ == "__main__":
     hostile_declared()
     no_output()
     no_input()
+    two_outputs()
+    nothing_cleaned()
     overflow()
