@@ -101,6 +101,19 @@ class Mutator:
         else:
             dims.append(self.random.choice(DIMENSIONS))
 
+    def way_dtype(self, graph, node):
+        self.random.choice(graph.initializer).data_type = self.random.randrange(24)
+
+    def way_declared(self, graph, node):
+        """Another shape or dtype of what the graph says of a value."""
+        values = [*graph.input, *graph.output, *graph.value_info]
+        tensor = self.random.choice(values).type.tensor_type
+        dim = self.random.choice([None, *tensor.shape.dim])
+        if dim:
+            dim.dim_value = self.random.choice(DIMENSIONS)
+        else:
+            tensor.elem_type = self.random.randrange(24)
+
     def way_result(self, graph, node):
         graph.output.add().name = self.name(graph)
 
@@ -128,11 +141,13 @@ class Mutator:
         model = copy.deepcopy(self.random.choice(self.bases))
         if self.random.random() < 0.3:
             self.join(model, self.random.choice(self.bases))
+        if self.random.random() < 0.1 and model.opset_import:
+            model.opset_import[0].version = self.random.randrange(1, 30)
         for _ in range(self.random.choice([1, 1, 2, 2, 3, 5])):
             graph = self.random.choice(list(graphs(model.graph)))
             try:
                 self.random.choice(self.ways)(graph, self.random.choice(graph.node))
-            except (IndexError, ValueError):  # there is nothing of that kind here
+            except (IndexError, ValueError, TypeError):  # nothing of that kind, or a name that is no text
                 pass
         return model
 
