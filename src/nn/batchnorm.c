@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include "nn/window.h"
-#include "run/batch_statistics.h"
 
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR, BATCHES_TRACKED, N_SLOTS };
 static const nnf_slot slots[N_SLOTS] = {{"weight", NNF_SLOT_PARAMETER},
@@ -35,6 +34,11 @@ static nnf_status merge_channels(const nnf_module *module, nnf_dim *channels, nn
                          (long long)dim.value);
     *channels = nnfi_dim_either(*channels, dim);
     return NNF_OK;
+}
+
+static bool uses_batch_statistics(const nnf_module *module, bool has_running) {
+    const nnf_batchnorm_options *options = nnf_module_options(module);
+    return options->training_mode || nnf_module_training(module) || !has_running;
 }
 
 /* Statistics of a single value have no variance: PyTorch's check. */
@@ -84,7 +88,7 @@ static nnf_status batchnorm_infer(const nnf_module *module, const nnf_type_info 
     if (options->num_features) channels = nnfi_dim(options->num_features);
     NNFI_TRY(infer_slots(module, inputs, n_inputs, &channels, &has_running));
     if (x->ndim >= 0) NNFI_TRY(merge_channels(module, &channels, x->shape[1], "input"));
-    if (nnfi_uses_batch_statistics(module, has_running)) NNFI_TRY(check_batch(module, x));
+    if (uses_batch_statistics(module, has_running)) NNFI_TRY(check_batch(module, x));
     if (n_outputs > 1 && !has_running)
         return nnf_error(NNF_ERROR_INVALID, "%s has no running statistics to give as outputs",
                          nnf_module_type_name(module));
@@ -137,13 +141,58 @@ static void batch_statistics(norm *n) {
     }
 }
 
+/* to[c] = (1 - momentum) old[c] + momentum * factor * batch[c]; both have a channel's number each
+ * `stride` elements. */
+static void blend(nnf_dtype to_dtype, void *to, nnf_dtype old_dtype, const void *old,
+                  int64_t stride, const double *batch, int64_t channels, double momentum,
+                  double factor) {
+    for (int64_t c = 0; c < channels; c++) {
+        double value = nnfi_load_f64(old_dtype, old, c * stride);
+        nnfi_store_f64(to_dtype, to, c * stride,
+                       (1.0 - momentum) * value + momentum * factor * batch[c]);
+    }
+}
+
 /* ONNX's training_mode: the new running statistics, with the population's variance, are outputs. */
 static nnf_status give_running(const norm *n, double momentum, nnf_tensor **outputs,
                                size_t n_outputs) {
     const double *batch[2] = {n->mean, n->var};
-    for (size_t i = 0; i + 1 < n_outputs; i++)
-        NNFI_TRY(nnfi_statistic_blend(outputs[1 + i], n->slot[RUNNING_MEAN + i], NNF_F64, batch[i],
-                                      momentum, 1.0));
+    for (size_t i = 0; i + 1 < n_outputs; i++) {
+        const nnf_tensor *old = n->slot[RUNNING_MEAN + i];
+        const void *from;
+        void *to;
+        NNFI_TRY(nnf_tensor_data(old, &from));
+        NNFI_TRY(nnf_tensor_mut_data(outputs[1 + i], &to));
+        blend(nnf_tensor_dtype(outputs[1 + i]), to, nnf_tensor_dtype(old), from, 1, batch[i],
+              n->call.channels, momentum, 1.0);
+    }
+    return NNF_OK;
+}
+
+/* PyTorch's training mode: the module's own running statistics move, with the unbiased variance. */
+static nnf_status update_running(const norm *n, const nnf_module *module) {
+    const nnf_batchnorm_options *options = nnf_module_options(module);
+    double count = (double)n->call.outer * (double)n->call.inner, momentum = options->momentum;
+    const double *batch[2] = {n->mean, n->var};
+    const double factor[2] = {1.0, count / (count - 1.0)};
+    nnf_tensor *tracked = nnf_module_tensor(module, slots[BATCHES_TRACKED].name);
+    nnf_tensor *running[2] = {nnf_module_tensor(module, slots[RUNNING_MEAN].name),
+                              nnf_module_tensor(module, slots[RUNNING_VAR].name)};
+    void *to[2] = {NULL, NULL}, *counter = NULL;
+    for (int i = 0; i < 2; i++)
+        if (running[i]) NNFI_TRY(nnf_tensor_mut_data(running[i], &to[i]));
+    if (tracked) NNFI_TRY(nnf_tensor_mut_data(tracked, &counter));
+    if (options->cumulative) momentum = 0.0;
+    if (counter) {
+        int64_t batches = nnfi_load_i64(nnf_tensor_dtype(tracked), counter, 0) + 1;
+        nnfi_store_i64(nnf_tensor_dtype(tracked), counter, 0, batches);
+        if (options->cumulative) momentum = 1.0 / (double)batches;
+    }
+    for (int i = 0; i < 2; i++)
+        if (to[i])
+            blend(nnf_tensor_dtype(running[i]), to[i], nnf_tensor_dtype(running[i]), to[i],
+                  nnf_tensor_strides(running[i])[0], batch[i], n->call.channels, momentum,
+                  factor[i]);
     return NNF_OK;
 }
 
@@ -166,15 +215,12 @@ static nnf_status find_scale_and_shift(norm *n, bool by_batch, double eps) {
 static nnf_status run(nnf_session *session, nnf_module *module, norm *n, nnf_tensor **outputs,
                       size_t n_outputs) {
     const nnf_batchnorm_options *options = nnf_module_options(module);
-    bool by_batch = nnfi_uses_batch_statistics(module, n->slot[RUNNING_MEAN] != NULL);
+    bool by_batch = uses_batch_statistics(module, n->slot[RUNNING_MEAN] != NULL);
     NNFI_TRY(find_scale_and_shift(n, by_batch, options->eps));
     NNFI_TRY(nnfi_session_kernels(session)->channel_affine(session, &n->call));
     if (options->training_mode) return give_running(n, options->momentum, outputs, n_outputs);
-    const nnfi_batch_statistics batch = {.dtype = NNF_F64,
-                                         .mean = n->mean,
-                                         .var = n->var,
-                                         .count = (double)n->call.outer * (double)n->call.inner};
-    return batch.count > 0 ? nnfi_batch_statistics_take(module, &batch) : NNF_OK;
+    bool empty = n->call.outer == 0 || n->call.inner == 0;
+    return nnf_module_training(module) && !empty ? update_running(n, module) : NNF_OK;
 }
 
 static nnf_status batchnorm_forward(nnf_session *session, nnf_module *module,

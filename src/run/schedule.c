@@ -31,17 +31,6 @@ static uint64_t mix_tensor(uint64_t hash, const nnf_tensor *tensor) {
     return tensor ? mix(hash, nnfi_tensor_version(tensor)) : hash;
 }
 
-/* A batch norm in training mode moves its own running statistics, and computes with others: what
- * was planned stays good when they move. */
-static bool moves(const nnf_module *module) {
-    return nnf_module_training(module) && nnf_module_get_type(module)->affine_map;
-}
-
-static uint64_t mix_constant(uint64_t hash, const nnfi_graph *graph, nnf_value value) {
-    const nnf_tensor *constant = value == NNF_NO_VALUE ? NULL : graph->values[value].constant;
-    return constant ? mix_tensor(hash, constant) : hash;
-}
-
 static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
     const nnf_module_type *type = nnf_module_get_type(module);
     const void *options = nnf_module_options(module);
@@ -49,8 +38,7 @@ static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
     hash = mix(hash, (uint64_t)(uintptr_t)type);
     if (options) hash = mix_bytes(hash, options, type->options_size);
     for (size_t i = 0; i < nnf_module_n_tensors(module); i++)
-        if (!moves(module) || nnf_module_tensor_kind(module, i) == NNF_SLOT_PARAMETER)
-            hash = mix_tensor(hash, nnf_module_tensor(module, nnf_module_tensor_name(module, i)));
+        hash = mix_tensor(hash, nnf_module_tensor(module, nnf_module_tensor_name(module, i)));
     for (size_t i = 0; i < nnf_module_n_children(module); i++)
         hash = module_fingerprint(hash, nnf_module_child(module, i));
     return hash;
@@ -59,18 +47,10 @@ static uint64_t module_fingerprint(uint64_t hash, const nnf_module *module) {
 uint64_t nnfi_schedule_fingerprint(const nnf_module *graph) {
     const nnfi_graph *self = nnfi_graph_of(graph);
     uint64_t hash = mix(0, self->changes);
-    for (size_t i = 0; i < self->n_calls; i++) {
-        const nnfi_call *call = self->calls[i];
-        const nnf_module_type *type = nnf_module_get_type(call->module);
-        const bool skips = moves(call->module);
-        hash = module_fingerprint(hash, call->module);
-        for (size_t k = 0; k < call->n_inputs; k++)
-            if (!skips || k == 0 || k > type->n_slots ||
-                type->slots[k - 1].kind == NNF_SLOT_PARAMETER)
-                hash = mix_constant(hash, self, call->inputs[k]);
-    }
-    for (size_t i = 0; i < self->n_outputs; i++)
-        hash = mix_constant(hash, self, self->outputs[i]);
+    for (size_t i = 0; i < self->n_calls; i++)
+        hash = module_fingerprint(hash, self->calls[i]->module);
+    for (size_t i = 0; i < self->n_values; i++)
+        if (self->values[i].constant) hash = mix_tensor(hash, self->values[i].constant);
     return hash;
 }
 

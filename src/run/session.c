@@ -407,16 +407,39 @@ nnf_status nnfi_session_forward(nnf_session *session, const char *path, nnf_modu
 
 /* ---- Whole runs ---- */
 
-/* The thread count of the kernels that this thread runs; gives the one that was. */
-static int set_threads(int threads) {
+/* What OpenMP is told for a run, and what it was told before. */
+typedef struct teams {
+    int threads, dynamic;
+} teams;
+
 #ifdef _OPENMP
-    int before = omp_get_max_threads();
-    omp_set_num_threads(threads);
+/* oneDNN plans a primitive for a number of threads, and some are wrong with fewer: the planned ones
+ * have to be what a team gets. Inside of a parallel region of the program's own, that is one. */
+static teams set_teams(int threads) {
+    const teams before = {omp_get_max_threads(), omp_get_dynamic()};
+    const int limit = omp_in_parallel() ? 1 : omp_get_thread_limit();
+    omp_set_dynamic(false);
+    omp_set_num_threads(threads < limit ? threads : limit);
     return before;
-#else
-    return threads;
-#endif
 }
+static void restore_teams(teams before) {
+    omp_set_num_threads(before.threads);
+    omp_set_dynamic(before.dynamic);
+}
+static int team_size(void) {
+    return omp_get_max_threads();
+}
+#else
+static teams set_teams(int threads) {
+    return (teams){threads, 0};
+}
+static void restore_teams(teams before) {
+    (void)before;
+}
+static int team_size(void) {
+    return 1;
+}
+#endif
 
 static bool has_hooks(const nnf_module *module) {
     if (nnf_module_n_forward_pre_hooks(module) || nnf_module_n_forward_hooks(module)) return true;
@@ -428,9 +451,12 @@ static bool has_hooks(const nnf_module *module) {
 /* Makes session->schedule fit the inputs, or NULL where that cannot be. */
 static nnf_status update_schedule(nnf_session *session, nnf_tensor *const *inputs,
                                   size_t n_inputs) {
-    if (session->schedule && nnfi_schedule_fits(session->schedule, inputs, n_inputs)) return NNF_OK;
+    if (session->schedule && session->scheduled_for == team_size() &&
+        nnfi_schedule_fits(session->schedule, inputs, n_inputs))
+        return NNF_OK;
     nnfi_schedule_release(session->schedule);
     session->schedule = NULL;
+    session->scheduled_for = team_size();
     NNFI_TRY(nnfi_graph_check_inputs(session->module, inputs, n_inputs));
     for (size_t i = 0; i < n_inputs; i++)
         if (!inputs[i]) return NNF_OK;
@@ -471,7 +497,7 @@ nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size
                            nnf_tensor **outputs, size_t n_outputs) {
     if (!session || (n_inputs > 0 && !inputs) || (n_outputs > 0 && !outputs))
         return nnf_error(NNF_ERROR_INVALID, "a run needs a session, its inputs and its outputs");
-    int before = set_threads(session->threads);
+    const teams before = set_teams(session->threads);
     /* hooks may replace any value: a schedule could not know */
     bool schedules = session->set && nnf_module_is_graph(session->module) &&
                      n_outputs == nnf_graph_n_outputs(session->module) &&
@@ -481,7 +507,7 @@ nnf_status nnf_session_run(nnf_session *session, nnf_tensor *const *inputs, size
         status = session->schedule && schedules
                      ? nnfi_schedule_run(session->schedule, inputs, n_inputs, outputs, n_outputs)
                      : run_calls(session, inputs, n_inputs, outputs, n_outputs);
-    set_threads(before);
+    restore_teams(before);
     return status;
 }
 

@@ -12,6 +12,7 @@ struct nnf_session {
     const nnfi_kernels *kernels;
     const nnfi_kernel_set *set; /* NULL: the reference kernels run everything */
     nnfi_schedule *schedule;    /* for the last run's input shapes; NULL: none */
+    int scheduled_for;          /* so many threads */
     nnfi_kernel_options kernel_options;
     int threads;
     nnf_profile profile; /* may be NULL */

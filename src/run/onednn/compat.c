@@ -26,16 +26,6 @@ static unsigned norm_flags(bool scale, bool shift) {
     return (scale ? (unsigned)dnnl_use_scale : 0) | (shift ? (unsigned)dnnl_use_shift : 0);
 }
 
-static dnnl_prop_kind_t batchnorm_kind(nnfi_batchnorm kind) {
-    return kind == NNFI_NORM_OWN ? dnnl_forward_training : dnnl_forward_inference;
-}
-
-static unsigned batchnorm_flags(nnfi_batchnorm kind) {
-    unsigned flags = norm_flags(true, true);
-    if (kind != NNFI_NORM_OWN) flags |= dnnl_use_global_stats;
-    return kind == NNFI_NORM_GIVEN_RELU ? flags | dnnl_fuse_norm_relu : flags;
-}
-
 /* oneDNN asks where each axis goes to, not where it comes from. */
 static void invert(int *inverse, int ndims, const int *perm) {
     for (int i = 0; i < ndims; i++)
@@ -146,10 +136,12 @@ dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 }
 
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                                const_dnnl_primitive_attr_t attr, nnfi_batchnorm kind,
-                                nnfi_const_md data, float eps) {
-    return dnnl_batch_normalization_forward_primitive_desc_create(
-        pd, engine, batchnorm_kind(kind), data, data, eps, batchnorm_flags(kind), attr);
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu) {
+    unsigned flags = dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift;
+    if (relu) flags |= dnnl_fuse_norm_relu;
+    return dnnl_batch_normalization_forward_primitive_desc_create(pd, engine, FORWARD, data, data,
+                                                                  eps, flags, attr);
 }
 
 dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -310,11 +302,12 @@ dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 }
 
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                                const_dnnl_primitive_attr_t attr, nnfi_batchnorm kind,
-                                nnfi_const_md data, float eps) {
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu) {
+    unsigned flags = dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift;
+    if (relu) flags |= dnnl_fuse_norm_relu;
     MAKE(dnnl_batch_normalization_desc_t,
-         dnnl_batch_normalization_forward_desc_init(&desc, batchnorm_kind(kind), data, eps,
-                                                    batchnorm_flags(kind)));
+         dnnl_batch_normalization_forward_desc_init(&desc, FORWARD, data, eps, flags));
 }
 
 dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,

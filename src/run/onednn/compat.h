@@ -78,12 +78,10 @@ dnnl_status_t nnfi_pd_prelu(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
 dnnl_status_t nnfi_pd_softmax(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                               const_dnnl_primitive_attr_t attr, bool log, nnfi_const_md data,
                               int axis);
-/* Batch norm with scale and shift, and statistics that it is given; `relu`: followed by one. Or
- * with the data's own, which it gives. */
-typedef enum nnfi_batchnorm { NNFI_NORM_GIVEN, NNFI_NORM_GIVEN_RELU, NNFI_NORM_OWN } nnfi_batchnorm;
+/* Batch norm with given statistics, scale and shift; `relu`: followed by one. */
 dnnl_status_t nnfi_pd_batchnorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
-                                const_dnnl_primitive_attr_t attr, nnfi_batchnorm kind,
-                                nnfi_const_md data, float eps);
+                                const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,
+                                bool relu);
 /* Over the last axis, with the data's own statistics. */
 dnnl_status_t nnfi_pd_layernorm(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                                 const_dnnl_primitive_attr_t attr, nnfi_const_md data, float eps,

@@ -151,10 +151,6 @@ nnf_status nnfi_job_output(nnfi_job *job, nnfi_const_md md) {
     return nnfi_job_output_as(job, md, md);
 }
 
-nnf_status nnfi_job_statistics(nnfi_job *job, nnfi_const_md md, int64_t n) {
-    return nnfi_primitive_step_statistics(job->step, job->module, md, n);
-}
-
 static nnf_status pack_late(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
                             nnfi_const_md to) {
     nnfi_packing *packing;

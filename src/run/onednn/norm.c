@@ -1,9 +1,10 @@
-/* BatchNorm, LayerNorm. */
+/* BatchNorm in eval mode, LayerNorm. One with its batch's statistics runs by its forward: oneDNN
+ * sums these in f32, which is wrong in every digit where a mean is large. */
 #include "run/onednn/onednn_internal.h"
 
-#include "run/batch_statistics.h"
+#include <string.h>
 
-/* ---- BatchNorm ---- */
+/* ---- BatchNorm with its running statistics ---- */
 
 /* A batch norm's parameter or what stands for it; one reference. */
 static nnf_status norm_tensor(nnf_tensor **out, const nnf_module *module, const char *name,
@@ -24,24 +25,18 @@ static nnf_status norm_tensor(nnf_tensor **out, const nnf_module *module, const 
     return NNF_OK;
 }
 
-/* Its own scale and shift; the running statistics, or where the batch's go. */
-static nnf_status norm_factors(nnfi_job *job, const nnfi_operand *x, bool by_batch) {
+static nnf_status norm_constants(nnfi_job *job, int64_t channels) {
     const struct {
         const char *name;
         int arg;
         float otherwise;
-    } constants[] = {{"weight", DNNL_ARG_SCALE, 1},
-                     {"bias", DNNL_ARG_SHIFT, 0},
-                     {"running_mean", DNNL_ARG_MEAN, 0},
-                     {"running_var", DNNL_ARG_VARIANCE, 1}};
-    const int64_t channels = x->shape[1];
-    int64_t numel = 1;
+    } constants[] = {{"running_mean", DNNL_ARG_MEAN, 0},
+                     {"running_var", DNNL_ARG_VARIANCE, 1},
+                     {"weight", DNNL_ARG_SCALE, 1},
+                     {"bias", DNNL_ARG_SHIFT, 0}};
     nnfi_md md;
-    for (int i = 0; i < x->ndim; i++)
-        numel *= x->shape[i];
     NNFI_TRY(nnfi_job_plain_md(job, &md, 1, &channels));
-    if (by_batch) NNFI_TRY(nnfi_job_statistics(job, md, numel / channels));
-    for (size_t i = 0; i < (by_batch ? 2 : 4); i++) {
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
         nnf_tensor *tensor;
         NNFI_TRY(
             norm_tensor(&tensor, job->module, constants[i].name, channels, constants[i].otherwise));
@@ -52,21 +47,23 @@ static nnf_status norm_factors(nnfi_job *job, const nnfi_operand *x, bool by_bat
     return NNF_OK;
 }
 
-/* With two axes in space: for one, and often for three, oneDNN has slow loops alone, and for none,
- * which are channels one behind another, too. */
+/* With two axes in space: for one, and often for three, oneDNN has slow loops alone; and for
+ * channels one behind another, which are an image whose pixels are the batch. */
 static nnf_status seen_as_image(nnfi_job *job, nnfi_md *out, const nnfi_operand *x, nnfi_md md) {
     int64_t shape[4] = {x->shape[0], x->shape[1], 1, 1};
-    nnfi_md last = md;
+    const bool plain = nnfi_md_is_plain(md);
+    nnfi_md last;
     for (int i = 2; i < x->ndim; i++)
         shape[3] *= x->shape[i];
-    *out = md;
-    if (x->ndim == 2) {
+    if (plain && shape[3] == 1) {
         shape[3] = shape[0];
         shape[0] = 1;
-    } else {
-        if (nnfi_md_is_plain(md)) return nnfi_job_plain_md(job, out, 4, shape);
-        NNFI_TRY(nnfi_job_channels_last_md(job, &last, x->ndim, x->shape));
+        return nnfi_job_channels_last_md(job, out, 4, shape);
     }
+    if (plain) return nnfi_job_plain_md(job, out, 4, shape);
+    *out = md;
+    if (x->ndim < 3) return NNF_OK;
+    NNFI_TRY(nnfi_job_channels_last_md(job, &last, x->ndim, x->shape));
     return nnfi_md_equal(md, last) ? nnfi_job_channels_last_md(job, out, 4, shape) : NNF_OK;
 }
 
@@ -74,30 +71,26 @@ nnf_status nnfi_onednn_batchnorm(nnfi_job *job) {
     const nnf_batchnorm_options *options = nnf_module_options(job->module);
     const nnf_module *module = job->module, *fused = job->fused;
     nnfi_operand *x = job->inputs[0];
-    const bool has_running =
-        nnf_module_tensor(module, "running_mean") && nnf_module_tensor(module, "running_var");
-    const bool by_batch = nnfi_uses_batch_statistics(module, has_running);
+    bool has_all = nnf_module_tensor(module, "running_mean") &&
+                   nnf_module_tensor(module, "running_var") &&
+                   (!options->affine || nnf_module_tensor(module, "weight"));
     bool relu =
         fused && nnf_module_n_children(fused) == 2 && nnfi_is_a(nnf_module_child(fused, 1), "ReLU");
     bool supported;
     nnfi_md md, seen;
-    /* a ReLU behind a norm with the batch's statistics would keep a mask for training */
-    if (x->ndim < 2 || (options->affine && !nnf_module_tensor(module, "weight")) ||
-        (fused && (!relu || by_batch)))
+    if (nnf_module_training(module) || options->training_mode || !has_all || x->ndim < 2 ||
+        (fused && !relu))
         return NNF_OK;
-    const nnfi_batchnorm kind = by_batch ? NNFI_NORM_OWN
-                                : relu   ? NNFI_NORM_GIVEN_RELU
-                                         : NNFI_NORM_GIVEN;
     NNFI_TRY(nnfi_job_operand_md(job, &md, x));
     NNFI_TRY(seen_as_image(job, &seen, x, md));
     NNFI_TRY(nnfi_job_attr(job, &supported, NULL));
-    if (nnfi_pd_batchnorm(&job->pd, job->engine->engine, job->attr, kind, seen,
-                          (float)options->eps) != dnnl_success)
+    if (nnfi_pd_batchnorm(&job->pd, job->engine->engine, job->attr, seen, (float)options->eps,
+                          relu) != dnnl_success)
         return NNF_OK;
     NNFI_TRY(nnfi_job_start(job));
     NNFI_TRY(nnfi_job_input_as(job, DNNL_ARG_SRC, 0, md, seen));
     NNFI_TRY(nnfi_job_output_as(job, md, seen));
-    NNFI_TRY(norm_factors(job, x, by_batch));
+    NNFI_TRY(norm_constants(job, x->shape[1]));
     if (x->dies) nnfi_job_inplace(job, 0);
     return NNF_OK;
 }

@@ -140,9 +140,6 @@ nnf_status nnfi_job_output_as(nnfi_job *job, nnfi_const_md md, nnfi_const_md see
  * another order), in the layout `to`. */
 nnf_status nnfi_job_constant(nnfi_job *job, int arg, nnf_tensor *tensor, nnfi_const_md from,
                              nnfi_const_md to);
-/* The primitive gives a batch norm's statistics of the batch, of `n` values a channel: the module
- * takes them after each run. */
-nnf_status nnfi_job_statistics(nnfi_job *job, nnfi_const_md md, int64_t n);
 /* Has the step run job->last too, over the output; drops the step where oneDNN has no good way. */
 nnf_status nnfi_job_add_last(nnfi_job *job);
 /* The output is to be the memory of input number i. */

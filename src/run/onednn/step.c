@@ -1,7 +1,6 @@
 /* A step around one oneDNN primitive. */
 #include "run/onednn/step.h"
 
-#include "run/batch_statistics.h"
 #include "support/memory.h"
 
 typedef struct step_arg {
@@ -24,8 +23,6 @@ struct nnfi_primitive_step {
     void (*finish)(float *values, int64_t n); /* NULL: nothing */
     size_t finish_n;
     void *output;
-    const nnf_module *batchnorm; /* takes the batch's statistics; NULL: there are none */
-    nnfi_batch_statistics batch;
     nnfi_primitive_step *then; /* what runs over the output; NULL: nothing */
 };
 
@@ -52,8 +49,6 @@ static nnf_status bind(nnfi_step *step, void *const *inputs, void *const *output
         if (data == source->data) continue;
         NNFI_DNNL(dnnl_memory_set_data_handle(self->args[i].memory, data));
         source->data = data;
-        if (self->args[i].arg == DNNL_ARG_MEAN) self->batch.mean = data;
-        if (self->args[i].arg == DNNL_ARG_VARIANCE) self->batch.var = data;
     }
     self->output = outputs[0];
     return self->then ? bind(&self->then->step, outputs, outputs, scratch) : NNF_OK;
@@ -72,10 +67,6 @@ static nnf_status run(nnfi_step *step) {
     if (self->finish) {
         NNFI_DNNL(dnnl_stream_wait(self->stream));
         self->finish(self->output, (int64_t)self->finish_n);
-    }
-    if (self->batchnorm) {
-        NNFI_DNNL(dnnl_stream_wait(self->stream));
-        NNFI_TRY(nnfi_batch_statistics_take(self->batchnorm, &self->batch));
     }
     return self->then ? run(&self->then->step) : NNF_OK;
 }
@@ -145,17 +136,6 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
         return failed;
     }
     *out = step;
-    return NNF_OK;
-}
-
-nnf_status nnfi_primitive_step_statistics(nnfi_primitive_step *step, const nnf_module *batchnorm,
-                                          nnfi_const_md md, int64_t n) {
-    static const int args[] = {DNNL_ARG_MEAN, DNNL_ARG_VARIANCE};
-    for (size_t i = 0; i < sizeof args / sizeof *args; i++)
-        NNFI_TRY(nnfi_primitive_step_arg(step, args[i], md, NNFI_ARG_SCRATCH,
-                                         take_scratch(step, nnfi_md_bytes(md))));
-    step->batchnorm = batchnorm;
-    step->batch = (nnfi_batch_statistics){.dtype = NNF_F32, .count = (double)n};
     return NNF_OK;
 }
 

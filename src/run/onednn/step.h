@@ -24,10 +24,6 @@ nnf_status nnfi_primitive_step_constant(nnfi_primitive_step *step, int arg, nnfi
 /* The same for a constant that is packed in each run, right before the primitive reads it. */
 nnf_status nnfi_primitive_step_packing(nnfi_primitive_step *step, int arg, nnfi_const_md md,
                                        nnfi_packing *packing);
-/* The primitive gives DNNL_ARG_MEAN and DNNL_ARG_VARIANCE, which the batch norm takes after each
- * run; a channel has `n` values. */
-nnf_status nnfi_primitive_step_statistics(nnfi_primitive_step *step, const nnf_module *batchnorm,
-                                          nnfi_const_md md, int64_t n);
 /* Something to be done to the `n` values of the output afterwards. */
 void nnfi_primitive_step_finish(nnfi_primitive_step *step, void (*finish)(float *values, int64_t n),
                                 size_t n);

@@ -3,7 +3,7 @@
  */
 #include "onednn_support.h"
 
-static void fill_buffers(nnf_module *norm, uint64_t *seed) {
+static void fill_floats(nnf_module *norm, uint64_t *seed) {
     for (size_t i = 0; i < nnf_module_n_tensors(norm); i++) {
         nnf_tensor *tensor = nnf_module_tensor(norm, nnf_module_tensor_name(norm, i));
         if (nnf_tensor_dtype(tensor) != NNF_F32) continue;
@@ -22,7 +22,7 @@ static nnf_module *norm_of(uint64_t *seed, int spatial, int64_t channels) {
     options.cumulative = chance(seed, 3);
     options.momentum = (double)pick(seed, 0, 10) / 10;
     assert_ok(nnf_batchnorm_new(&norm, &options, NNF_F32));
-    fill_buffers(norm, seed);
+    fill_floats(norm, seed);
     return norm;
 }
 
@@ -34,7 +34,7 @@ static shape images(uint64_t *seed, int spatial, int64_t channels) {
     return x;
 }
 
-/* conv (so that values come in a layout of oneDNN's), norm, and sometimes a ReLU fused to it. */
+/* conv (so that values come in a layout of oneDNN's), norm, and sometimes a ReLU behind it. */
 static nnf_module *network(uint64_t *seed, const shape *x) {
     const int spatial = x->ndim == 2 ? 1 : x->ndim - 2;
     nnf_module *graph = new_graph(), *last = norm_of(seed, spatial, x->dims[1]);
@@ -101,11 +101,71 @@ static void check_network(uint64_t seed) {
     nnf_module_release(twin);
 }
 
-static void norms_of_the_batch_agree_with_the_reference(void **state) {
+static void norms_agree_with_the_reference(void **state) {
     (void)state;
     need_onednn();
     for (uint64_t seed = 1; seed <= 300; seed++)
         check_network(seed);
 }
 
-TEST_MAIN(cmocka_unit_test(norms_of_the_batch_agree_with_the_reference))
+/* A mean that is large beside what is normalized, and channels that do not vary. */
+static void large_means_agree_with_the_reference(void **state) {
+    (void)state;
+    need_onednn();
+    enum { CHANNELS = 16, PLACES = 64 * 64 };
+    const int64_t dims[] = {4, CHANNELS, 64, 64};
+    uint64_t seed = 1;
+    nnf_module *graph = new_graph();
+    nnf_value x = add_shaped_input(graph, "x");
+    nnf_tensor *input = random_tensor(NNF_F32, 4, dims, 999, 1001, 1), *got, *wanted;
+    void *data;
+    assert_ok(nnf_tensor_mut_data(input, &data));
+    for (int64_t i = 0; i < nnf_tensor_numel(input); i++)
+        if (i / PLACES % CHANNELS == 3) ((float *)data)[i] = 25.3f;
+    add_module(graph, "norm", norm_of(&seed, 2, CHANNELS));
+    assert_ok(nnf_graph_add_output(graph, call(graph, "norm", x)));
+    nnf_module_train(graph, true);
+    nnf_session *tested = open_session(graph, NNF_KERNELS_ONEDNN, 2);
+    nnf_session *reference = open_session(graph, NNF_KERNELS_REFERENCE, 2);
+    assert_ok(nnf_session_run(tested, &input, 1, &got, 1));
+    assert_ok(nnf_session_run(reference, &input, 1, &wanted, 1));
+    double error = 0;
+    assert_true(agree(got, wanted, 1e-5, &error));
+    nnf_tensor_release(got);
+    nnf_tensor_release(wanted);
+    nnf_tensor_release(input);
+    nnf_session_release(tested);
+    nnf_session_release(reference);
+    nnf_module_release(graph);
+}
+
+/* oneDNN plans for a number of threads, which a program's own parallel region does not leave it. */
+static void smaller_teams_agree_with_the_reference(void **state) {
+    (void)state;
+    need_onednn();
+    const shape shapes[] = {{2, {64, 40}}, {4, {2, 32, 9, 9}}};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t seed = i + 1;
+        nnf_module *graph = new_graph();
+        nnf_value x = add_shaped_input(graph, "x");
+        add_module(graph, "norm", norm_of(&seed, shapes[i].ndim == 2 ? 1 : 2, shapes[i].dims[1]));
+        assert_ok(nnf_graph_add_output(graph, call(graph, "norm", x)));
+        nnf_module_eval(graph);
+        nnf_session *tested = open_session(graph, NNF_KERNELS_ONEDNN, 4);
+        nnf_session *reference = open_session(graph, NNF_KERNELS_REFERENCE, 1);
+        for (int inside = 0; inside < 3; inside++) { /* outside, inside, and outside again */
+            bool same = true;
+#pragma omp parallel num_threads(2) if (inside == 1)
+#pragma omp single
+            same = same_by_both(reference, tested, "a norm", &shapes[i], 1, 1, 1e-5, seed);
+            assert_true(same);
+        }
+        nnf_session_release(tested);
+        nnf_session_release(reference);
+        nnf_module_release(graph);
+    }
+}
+
+TEST_MAIN(cmocka_unit_test(norms_agree_with_the_reference),
+          cmocka_unit_test(large_means_agree_with_the_reference),
+          cmocka_unit_test(smaller_teams_agree_with_the_reference))
