@@ -6,8 +6,9 @@
 Each engine is a process of its own, with the same number of threads. They take turns, in another
 order each time: an engine runs a burst of fresh inputs, the others run the same ones after a pause,
 since an engine's threads go on spinning for a while after a run and take the processors from the
-next one. The first turn and the first run of each burst do not count. Outputs are compared with ONNX Runtime's: what
-differs by more than 1e-3 is told, and the exit status is 1 where that is nnfuse.
+next one. The first turn and the first run of each burst do not count. Outputs are compared with
+ONNX Runtime's: what differs by more than 1e-3 is told, and the exit status is 1 where that is
+nnfuse.
 """
 import argparse
 import json

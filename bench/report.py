@@ -36,12 +36,11 @@ Machine: {processor}, {cores} cores, {instructions}. {versions}.
 
 Milliseconds for one run, the median. {threads} threads, float32, torchvision's networks with batch
 norms in place as `tools/export_models.py` writes them. Each engine is a process of its own and gets
-the same fresh inputs; reading the result belongs to the run. The engines take turns in bursts, in another order each time, with
-{pause} s between them so that one's spinning threads do not slow the next one down; the first turn
-and the first run of each burst are left out. "nnfuse, fused" runs the file that `nnfuse fuse` wrote
-as `nnfuse run` does; "--strict" does likewise with PyTorch's fusions alone; all others run the
-original file. ncnn's Python package takes one image at a
-time.
+the same fresh inputs; reading the result belongs to the run. The engines take turns in bursts, in
+another order each time, with {pause} s between them so that one's spinning threads do not slow the next
+one down; the first turn and the first run of each burst are left out. "nnfuse, fused" runs the file
+that `nnfuse fuse` wrote as `nnfuse run` does; "--strict" does likewise with PyTorch's fusions alone;
+all others run the original file. ncnn's Python package takes one image at a time.
 {tables}
 ![Times relative to ONNX Runtime's]({picture})
 

@@ -159,8 +159,39 @@ static void no_affine_map_where_there_is_none(void **state) {
     nnf_module_release(norm);
 }
 
+/* Every other element of a longer tensor: what stands between them is somebody else's. */
+static void running_statistics_may_be_views(void **state) {
+    (void)state;
+    nnf_batchnorm_options options = nnf_batchnorm_options_default(1, 2);
+    nnf_module *norm = NULL;
+    nnf_tensor *all, *view, *x, *y;
+    const void *data;
+    options.momentum = 0.5;
+    assert_ok(nnf_batchnorm_new(&norm, &options, NNF_F32));
+    assert_ok(nnf_tensor_from_data(&all, NNF_F32, 1, (const int64_t[]){4},
+                                   (const float[]){10, -1, 20, -2}));
+    assert_ok(nnf_tensor_view(&view, all, 1, (const int64_t[]){2}, (const int64_t[]){2}, 0));
+    nnf_tensor_release(all);
+    assert_ok(nnf_module_set_buffer(norm, "running_mean", view));
+    assert_ok(
+        nnf_tensor_from_data(&x, NNF_F32, 2, (const int64_t[]){2, 2}, (const float[]){1, 5, 3, 7}));
+    nnf_module_train(norm, true);
+    assert_ok(nnf_module_forward(norm, &x, 1, &y, 1));
+    const nnf_tensor *moved = nnf_module_tensor(norm, "running_mean");
+    assert_ok(nnf_tensor_data(moved, &data));
+    const float *mean = data;
+    const int64_t stride = nnf_tensor_strides(moved)[0];
+    assert_true(mean[0] == 6.0f && mean[stride] == 13.0f); /* halfway to 2 and to 6 */
+    assert_true(stride == 1 || mean[1] == -1.0f);
+    nnf_tensor_release(view);
+    nnf_tensor_release(x);
+    nnf_tensor_release(y);
+    nnf_module_release(norm);
+}
+
 TEST_MAIN(cmocka_unit_test(eval_mode_uses_the_running_statistics),
           cmocka_unit_test(training_mode_uses_and_tracks_the_batchs),
+          cmocka_unit_test(running_statistics_may_be_views),
           cmocka_unit_test(momentum_none_is_a_cumulative_average),
           cmocka_unit_test(without_tracking_eval_uses_the_batchs_statistics),
           cmocka_unit_test(onnx_training_mode_gives_the_running_statistics),

@@ -5,7 +5,7 @@
 
 Starts from the given models of up to 12 KB and from random ones, and changes a few things of each:
 inputs left out, more or fewer inputs and outputs, other operators, attributes and dimensions; also
-two models in one. `./x fuzz` gives them to fuzz/fuzz_onnx.c, which must take each or refuse it.
+two models in one. `./x fuzz` gives them to two of the fuzzers: nnfuse must take each or refuse it.
 """
 import argparse
 import copy
@@ -27,12 +27,13 @@ DIMENSIONS = [0, 1, 2, 3, 5, 2**40]
 
 def read(path):
     """A small model that can be read and written; None for what is not one."""
+    if path.stat().st_size > MOST_BYTES:
+        return None
     try:
         model = onnx.load(str(path), load_external_data=False)
-        small = path.stat().st_size <= MOST_BYTES
-        return model if small and all(isinstance(n.op_type, str) for n in model.graph.node) else None
     except (DecodeError, UnicodeDecodeError):
         return None
+    return model if all(isinstance(n.op_type, str) for n in model.graph.node) else None
 
 
 def graphs(graph):
@@ -147,8 +148,8 @@ class Mutator:
             graph = self.random.choice(list(graphs(model.graph)))
             try:
                 self.random.choice(self.ways)(graph, self.random.choice(graph.node))
-            except (IndexError, ValueError, TypeError):  # nothing of that kind, or a name that is no text
-                pass
+            except (IndexError, ValueError, TypeError):
+                pass  # there is nothing of that kind here, or a name is no text
         return model
 
 
