@@ -139,6 +139,48 @@ static void large_means_agree_with_the_reference(void **state) {
     nnf_module_release(graph);
 }
 
+/* A norm whose running statistics are read by what comes behind it: a Mul by their mean, and a norm
+ * in eval mode. They read what the first one has just made of them. */
+static nnf_module *norm_with_readers(void) {
+    enum { CHANNELS = 4 };
+    uint64_t seed = 1;
+    const nnf_batchnorm_options options = nnf_batchnorm_options_default(1, CHANNELS);
+    nnf_module *graph = new_graph(), *scale, *eval, *norm;
+    assert_ok(nnf_batchnorm_new(&norm, &options, NNF_F32));
+    fill_floats(norm, &seed);
+    nnf_tensor *mean = nnf_module_tensor(norm, "running_mean");
+    assert_ok(nnf_module_copy(&eval, norm));
+    assert_ok(nnf_module_set_buffer(eval, "running_mean", mean));
+    assert_ok(nnf_module_set_buffer(eval, "running_var", nnf_module_tensor(norm, "running_var")));
+    nnf_value x = add_shaped_input(graph, "x"), constant, product;
+    assert_ok(nnf_graph_add_constant(graph, &constant, "mean", mean));
+    add_module(graph, "norm", norm);
+    add_module(graph, "eval", eval);
+    assert_ok(nnf_binary_new(&scale, NNF_MUL));
+    add_module(graph, "scale", scale);
+    x = call(graph, "norm", x);
+    assert_ok(nnf_graph_add_call(graph, "scale", (nnf_value[]){x, constant}, 2, NULL, &product, 1));
+    assert_ok(nnf_graph_add_output(graph, call(graph, "eval", product)));
+    nnf_module_eval(graph);
+    nnf_module_train(norm, true);
+    return graph;
+}
+
+static void running_statistics_that_others_read_are_as_in_the_reference(void **state) {
+    (void)state;
+    need_onednn();
+    const shape of = {2, {8, 4}};
+    nnf_module *graphs[2] = {norm_with_readers(), norm_with_readers()};
+    nnf_session *tested = open_session(graphs[0], NNF_KERNELS_ONEDNN, 1);
+    nnf_session *reference = open_session(graphs[1], NNF_KERNELS_REFERENCE, 1);
+    for (uint64_t run = 0; run < 4; run++)
+        assert_true(same_by_both(reference, tested, "readers", &of, 1, 1, 1e-6, run));
+    nnf_session_release(tested);
+    nnf_session_release(reference);
+    for (int i = 0; i < 2; i++)
+        nnf_module_release(graphs[i]);
+}
+
 /* oneDNN plans for a number of threads, which a program's own parallel region does not leave it. */
 static void smaller_teams_agree_with_the_reference(void **state) {
     (void)state;
@@ -168,4 +210,5 @@ static void smaller_teams_agree_with_the_reference(void **state) {
 
 TEST_MAIN(cmocka_unit_test(norms_agree_with_the_reference),
           cmocka_unit_test(large_means_agree_with_the_reference),
+          cmocka_unit_test(running_statistics_that_others_read_are_as_in_the_reference),
           cmocka_unit_test(smaller_teams_agree_with_the_reference))

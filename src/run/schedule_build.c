@@ -522,6 +522,7 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
     find_constants(b);
     count_reads(b);
     check_all(b);
+    NNFI_TRY(nnfi_refuse_moving_constants(b));
     if (b->refusal) return NNF_OK;
     for (size_t i = 0; i < schedule->n_inputs; i++) {
         nnfi_planned *value = &schedule->values[b->graph->inputs[i]];

@@ -58,4 +58,10 @@ nnf_status nnfi_schedule_join(nnfi_builder *b, nnfi_call_work *work);
 /* The value is dead: the home goes with its last tenant. */
 nnf_status nnfi_leave_home(nnfi_builder *b, int32_t value);
 
+/* ---- Training (schedule_training.c) ---- */
+
+/* Refuses a graph where a module in training mode moves a tensor that another one, or a call, reads
+ * too: a schedule has its constants as they were when it was made. */
+nnf_status nnfi_refuse_moving_constants(nnfi_builder *b);
+
 #endif
