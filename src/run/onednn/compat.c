@@ -17,9 +17,20 @@ static dnnl_format_tag_t blocked_tag(int ndims) {
 static dnnl_alg_kind_t algorithm_of(nnfi_convolution kind) {
     static const dnnl_alg_kind_t algorithms[] = {[NNFI_CONV_DIRECT] = dnnl_convolution_direct,
                                                  [NNFI_CONV_WINOGRAD] = dnnl_convolution_winograd,
+                                                 [NNFI_CONV_WINOGRAD_4] = dnnl_convolution_winograd,
                                                  [NNFI_CONV_TRANSPOSED] =
                                                      dnnl_deconvolution_direct};
     return algorithms[kind];
+}
+
+static bool implementation_has(const_dnnl_primitive_desc_t pd, const char *word) {
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return strstr(name, word) != NULL;
+}
+
+static bool has_tiles_of_4(const_dnnl_primitive_desc_t pd) {
+    return implementation_has(pd, "wino_4x3");
 }
 
 static unsigned norm_flags(bool scale, bool shift) {
@@ -82,9 +93,17 @@ dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
         return dnnl_deconvolution_forward_primitive_desc_create(
             pd, engine, FORWARD, algorithm_of(kind), src, weights, bias, dst, w->strides,
             w->dilates, w->padding_l, w->padding_r, attr);
-    return dnnl_convolution_forward_primitive_desc_create(
+    TRY_DNNL(dnnl_convolution_forward_primitive_desc_create(
         pd, engine, FORWARD, algorithm_of(kind), src, weights, bias, dst, w->strides, w->dilates,
-        w->padding_l, w->padding_r, attr);
+        w->padding_l, w->padding_r, attr));
+    while (kind == NNFI_CONV_WINOGRAD_4 && !has_tiles_of_4(*pd)) {
+        dnnl_status_t status = dnnl_primitive_desc_next_impl(*pd);
+        if (status == dnnl_success) continue;
+        dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        return dnnl_unimplemented;
+    }
+    return dnnl_success;
 }
 
 dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -239,6 +258,28 @@ static bool md_strides(nnfi_const_md md, int *ndims, const dnnl_dim_t **dims,
     } while (0)
 #define FORWARD dnnl_forward_inference
 
+/* The implementation of that kind among all that there are. */
+static dnnl_status_t tiles_of_4(dnnl_primitive_desc_t *pd, const dnnl_convolution_desc_t *desc,
+                                const_dnnl_primitive_attr_t attr, dnnl_engine_t engine) {
+    dnnl_primitive_desc_iterator_t all;
+    TRY_DNNL(dnnl_primitive_desc_iterator_create(&all, desc, attr, engine, NULL));
+    dnnl_status_t status = dnnl_success;
+    while (status == dnnl_success) {
+        *pd = dnnl_primitive_desc_iterator_fetch(all);
+        if (!*pd) {
+            status = dnnl_out_of_memory;
+        } else if (has_tiles_of_4(*pd)) {
+            break;
+        } else {
+            dnnl_primitive_desc_destroy(*pd);
+            *pd = NULL;
+            status = dnnl_primitive_desc_iterator_next(all);
+        }
+    }
+    dnnl_primitive_desc_iterator_destroy(all);
+    return status;
+}
+
 dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
                            const_dnnl_primitive_attr_t attr, nnfi_convolution kind,
                            nnfi_const_md src, nnfi_const_md weights, nnfi_const_md bias,
@@ -248,9 +289,12 @@ dnnl_status_t nnfi_pd_conv(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
              dnnl_dilated_deconvolution_forward_desc_init(&desc, FORWARD, algorithm_of(kind), src,
                                                           weights, bias, dst, w->strides,
                                                           w->dilates, w->padding_l, w->padding_r));
-    MAKE(dnnl_convolution_desc_t, dnnl_dilated_convolution_forward_desc_init(
-                                      &desc, FORWARD, algorithm_of(kind), src, weights, bias, dst,
-                                      w->strides, w->dilates, w->padding_l, w->padding_r));
+    dnnl_convolution_desc_t desc;
+    TRY_DNNL(dnnl_dilated_convolution_forward_desc_init(&desc, FORWARD, algorithm_of(kind), src,
+                                                        weights, bias, dst, w->strides, w->dilates,
+                                                        w->padding_l, w->padding_r));
+    if (kind == NNFI_CONV_WINOGRAD_4) return tiles_of_4(pd, &desc, attr, engine);
+    return dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
 }
 
 dnnl_status_t nnfi_pd_inner_product(dnnl_primitive_desc_t *pd, dnnl_engine_t engine,
@@ -383,12 +427,6 @@ bool nnfi_md_is_strided(nnfi_const_md md) {
 
 size_t nnfi_md_bytes(nnfi_const_md md) {
     return dnnl_memory_desc_get_size(md);
-}
-
-static bool implementation_has(const_dnnl_primitive_desc_t pd, const char *word) {
-    const char *name = "";
-    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-    return strstr(name, word) != NULL;
 }
 
 bool nnfi_pd_is_reference(const_dnnl_primitive_desc_t pd) {

@@ -46,7 +46,8 @@ typedef struct nnfi_window {
 
 typedef enum nnfi_convolution {
     NNFI_CONV_DIRECT,
-    NNFI_CONV_WINOGRAD, /* fewer multiplications for 3x3, rounded a little worse */
+    NNFI_CONV_WINOGRAD,   /* fewer multiplications for 3x3, rounded a little worse */
+    NNFI_CONV_WINOGRAD_4, /* by tiles of 4x4 outputs and nothing else: a quarter of them */
     NNFI_CONV_TRANSPOSED
 } nnfi_convolution;
 

@@ -59,7 +59,7 @@ bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
     const nnf_conv_options *options = nnf_module_options(conv);
     /* Measured: below this many multiplications, and where there are few channels, the transforms
      * cost more than they save. */
-    const double worth = 4e6;
+    const double worth = 12e6;
     enum { LEAST_CHANNELS = 32 };
     if (options->transposed || options->spatial != 2 || x->ndim != 4 || options->groups != 1 ||
         options->in_channels < LEAST_CHANNELS || options->out_channels < LEAST_CHANNELS)
@@ -71,9 +71,18 @@ bool nnfi_onednn_likes_winograd(const nnf_module *conv, const nnfi_operand *x,
     return per_place * (double)(y->shape[0] * y->shape[2] * y->shape[3]) >= worth;
 }
 
+/* Whether there are enough tiles of 4x4 outputs to pay for weights that are four times as large as
+ * they were (with oneDNN's other tiles, of 2x2, less than two times). Measured. */
+static bool likes_tiles_of_4(const nnfi_operand *y) {
+    enum { LEAST_TILES = 20 };
+    return (double)y->shape[0] * (double)((y->shape[2] + 3) / 4) *
+               (double)((y->shape[3] + 3) / 4) >=
+           LEAST_TILES;
+}
+
 /* One way to compute a convolution, the best one first. */
 typedef struct conv_way {
-    bool winograd;
+    nnfi_convolution kind;
     bool ordered;   /* values in the engine's order; or as oneDNN chooses */
     bool reference; /* one of oneDNN's plain loops will do: there is nothing better */
 } conv_way;
@@ -83,12 +92,10 @@ static nnf_status choose(nnfi_job *job, const conv_way *way, const nnfi_window *
                          nnfi_md weights, nnfi_md bias) {
     const nnf_conv_options *options = nnf_module_options(job->module);
     const nnfi_operand *x = job->inputs[0], *y = job->output;
-    nnfi_convolution kind = way->winograd         ? NNFI_CONV_WINOGRAD
-                            : options->transposed ? NNFI_CONV_TRANSPOSED
-                                                  : NNFI_CONV_DIRECT;
+    nnfi_convolution kind = options->transposed ? NNFI_CONV_TRANSPOSED : way->kind;
     nnfi_md src, dst;
-    if (way->winograd && !(job->engine->winograd && nnfi_onednn_likes_winograd(job->module, x, y)))
-        return NNF_OK;
+    if (way->kind != NNFI_CONV_DIRECT && !job->wants_winograd) return NNF_OK;
+    if (way->kind == NNFI_CONV_WINOGRAD_4 && !likes_tiles_of_4(y)) return NNF_OK;
     /* The first convolution reads few channels, in the order in which they come. */
     bool first = job->engine->order == NNFI_ORDER_BLOCKED && !x->layout && x->shape[1] < 4;
     NNFI_TRY(first          ? nnfi_job_operand_md(job, &src, x)
@@ -114,8 +121,10 @@ static void add_residual(nnfi_job *job) {
 
 static nnf_status make_conv(nnfi_job *job, const nnfi_window *window, nnf_tensor *weight,
                             nnf_tensor *bias) {
-    static const conv_way ways[] = {
-        {true, true, false}, {false, true, false}, {false, false, true}};
+    static const conv_way ways[] = {{NNFI_CONV_WINOGRAD_4, true, false},
+                                    {NNFI_CONV_WINOGRAD, true, false},
+                                    {NNFI_CONV_DIRECT, true, false},
+                                    {NNFI_CONV_DIRECT, false, true}};
     nnfi_md plain_weights, weights, biases = NULL;
     bool supported;
     NNFI_TRY(weights_mds(job, &plain_weights, &weights));
