@@ -176,7 +176,8 @@ void nnfi_job_inplace(nnfi_job *job, size_t i) {
 }
 
 nnfi_step *nnfi_job_take_step(nnfi_job *job) {
-    nnfi_step *step = job->step ? nnfi_primitive_step_base(job->step) : NULL;
+    nnfi_step *step = job->step ? nnfi_primitive_step_base(job->step) : job->own;
     job->step = NULL;
+    job->own = NULL;
     return step;
 }

@@ -48,6 +48,8 @@ nnf_status nnfi_onednn_binary(nnfi_job *job) {
     size_t big = equal_shapes(job->inputs[0], y) ? 0 : 1;
     if (big == 1 && (!commutes || !equal_shapes(job->inputs[1], y))) return NNF_OK;
     if (job->inputs[1 - big]->ndim != y->ndim) return NNF_OK;
+    if (options->kind == NNF_MUL && !job->fused) NNFI_TRY(nnfi_channels_scale(job, big));
+    if (job->own) return NNF_OK;
     return binary_step(job, big, algorithms[options->kind]);
 }
 

@@ -49,6 +49,7 @@ typedef struct nnfi_job {
     const nnf_module *last; /* the container's last child, a primitive of its own; or NULL */
     bool wants_winograd;    /* more than it wants its activation as a post-op */
     nnfi_primitive_step *step;
+    nnfi_step *own; /* instead of it: a step that is no primitive; or NULL */
     nnfi_md mds[NNFI_MOST_ARGS + 8];
     size_t n_mds;
 } nnfi_job;
@@ -150,6 +151,12 @@ void nnfi_job_drop_step(nnfi_job *job);
 
 /* x / (1 + e^-x) for each of n values. */
 void nnfi_silu(float *x, int64_t n);
+
+/* Steps of the job's own over input number i, where its channels are last and there are enough of
+ * them; job->own stays NULL where not (channels.c). It times the other input, which has one factor
+ * for each image and channel, or for each channel; its mean over all spatial axes. */
+nnf_status nnfi_channels_scale(nnfi_job *job, size_t i);
+nnf_status nnfi_channels_mean(nnfi_job *job);
 
 /* ---- Engine ---- */
 

@@ -71,6 +71,9 @@ nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm) {
     nnfi_window window;
     memset(&window, 0, sizeof window);
     if (x->ndim < 3 || x->ndim > 5) return NNF_OK;
+    if (algorithm == dnnl_pooling_avg_exclude_padding && !job->fused)
+        NNFI_TRY(nnfi_channels_mean(job));
+    if (job->own) return NNF_OK;
     for (int i = 0; i + 2 < x->ndim; i++) {
         window.kernel[i] = x->shape[2 + i];
         window.strides[i] = 1;

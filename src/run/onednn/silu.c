@@ -1,44 +1,32 @@
 /* SiLU over values where they stand. oneDNN's post-op puts its operand aside in memory for each
  * vector, since it has none to spare; a pass of its own over the output takes two thirds of that
- * time. The body is plain C for the compiler to make vectors of, once for each instruction set. */
+ * time. */
 #include <stdint.h>
 #include <string.h>
 
 #include "run/onednn/onednn_internal.h"
+#include "run/onednn/vector.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define DISPATCHES 1
-#define FOR_CPU(features) __attribute__((target(features)))
-#ifdef __clang__
-#define AVX512 "avx512f,avx512dq"
-#else
-#define AVX512 "avx512f,avx512dq,prefer-vector-width=512"
-#endif
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
-#endif
-
-INLINE uint32_t bits_of(float x) {
+NNFI_BODY uint32_t bits_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-INLINE float float_of(uint32_t bits) {
+NNFI_BODY float float_of(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
 /* condition ? a : b, in a form that compilers leave as it is. */
-INLINE float choose(bool condition, float a, float b) {
+NNFI_BODY float choose(bool condition, float a, float b) {
     uint32_t mask = 0u - (uint32_t)condition;
     return float_of((bits_of(a) & mask) | (bits_of(b) & ~mask));
 }
 
 /* 2^x for x up to 128, where it is infinite; small numbers are flushed to 2^-126. */
-INLINE float power_of_two(float x) {
+NNFI_BODY float power_of_two(float x) {
     /* Added to, a number this large leaves no bits for a fraction: that rounds to an integer. */
     const float rounder = 12582912.0f; /* 1.5 * 2^23 */
     const uint32_t rounder_bits = 0x4B400000;
@@ -57,38 +45,17 @@ INLINE float power_of_two(float x) {
     return p * scale;
 }
 
-INLINE void silu_of(float *x, int64_t n) {
+NNFI_BODY void silu_of(float *x, int64_t n) {
     const float log2_e = 1.44269504f;
     for (int64_t i = 0; i < n; i++)
         x[i] = x[i] / (1.0f + power_of_two(-x[i] * log2_e));
 }
 
-static void silu_plain(float *x, int64_t n) {
-    silu_of(x, n);
-}
-
-#ifdef DISPATCHES
-FOR_CPU("avx2,fma") static void silu_avx2(float *x, int64_t n) {
-    silu_of(x, n);
-}
-FOR_CPU(AVX512) static void silu_avx512(float *x, int64_t n) {
-    silu_of(x, n);
-}
-#endif
-
-typedef void (*silu_body)(float *x, int64_t n);
-
-static silu_body body_for_cpu(void) {
-#ifdef DISPATCHES
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return silu_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return silu_avx2;
-#endif
-    return silu_plain;
-}
+NNFI_VERSIONS(silu_for_cpu, silu_of, (float *x, int64_t n), (x, n))
 
 void nnfi_silu(float *x, int64_t n) {
     enum { CHUNK = 16384 }; /* stays in the first cache */
-    silu_body body = body_for_cpu();
+    void (*body)(float *, int64_t) = silu_for_cpu();
 #pragma omp parallel for schedule(static) if (n > 2 * CHUNK)
     for (int64_t start = 0; start < n; start += CHUNK)
         body(x + start, n - start < CHUNK ? n - start : CHUNK);
