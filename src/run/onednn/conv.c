@@ -160,7 +160,7 @@ nnf_status nnfi_onednn_conv(nnfi_job *job) {
     const nnfi_operand *x = job->inputs[0], *y = job->output;
     nnfi_window window;
     if (!says_sizes(options)) return NNF_OK;
-    if (!weight || nnf_tensor_dtype(weight) != NNF_F32 || !nnf_tensor_is_contiguous(weight) ||
+    if (!weight || nnf_tensor_dtype(weight) != NNF_F32 ||
         (bias && nnf_tensor_dtype(bias) != NNF_F32) || x->ndim != options->spatial + 2 ||
         options->padding_mode != NNF_PADDING_ZEROS || !window_of(&window, options, x, y))
         return NNF_OK;

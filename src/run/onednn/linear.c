@@ -17,7 +17,7 @@ static nnf_status rows_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *opera
 }
 
 static bool is_f32(const nnf_tensor *tensor) {
-    return nnf_tensor_dtype(tensor) == NNF_F32 && nnf_tensor_is_contiguous(tensor);
+    return nnf_tensor_dtype(tensor) == NNF_F32;
 }
 
 /* A matrix that a layer holds, [out, in] or transposed, and its bias or NULL. */

@@ -14,8 +14,8 @@ struct nnfi_packed {
     void *block;        /* the memory that `data` is in; NULL: the tensor's own */
     nnf_tensor *tensor; /* held where `data` is its own */
     uint64_t version;   /* of the tensor's storage: no two storages ever have the same */
-    int64_t offset;
-    nnfi_md from, to;
+    int64_t offset, strides[NNF_MAX_DIMS];
+    nnfi_md from, to; /* `from` has the tensor's shape in it, and not its strides */
 };
 
 /* What is packed now, for other sessions to find. */
@@ -54,7 +54,8 @@ void nnfi_packed_release(nnfi_packed *packed) {
 }
 
 static bool same_pack(const nnfi_packed *a, const nnfi_packed *b) {
-    return a->version == b->version && a->offset == b->offset && nnfi_md_equal(a->from, b->from) &&
+    return a->version == b->version && a->offset == b->offset &&
+           !memcmp(a->strides, b->strides, sizeof a->strides) && nnfi_md_equal(a->from, b->from) &&
            nnfi_md_equal(a->to, b->to);
 }
 
@@ -106,6 +107,8 @@ nnf_status nnfi_packed_get(nnfi_packed **out, nnfi_engine *engine, nnf_tensor *t
     packed->references = 1;
     packed->version = nnfi_tensor_version(tensor);
     packed->offset = nnfi_tensor_offset(tensor);
+    for (int i = 0; i < nnf_tensor_ndim(tensor); i++)
+        packed->strides[i] = nnf_tensor_strides(tensor)[i];
     dnnl_status_t cloned = nnfi_md_clone(&packed->from, from);
     if (cloned == dnnl_success) cloned = nnfi_md_clone(&packed->to, to);
     nnf_status status = NNF_OK;

@@ -6,8 +6,7 @@
  * these kernels take. */
 static nnf_tensor *slope_of(const nnf_module *prelu, int ndim, int64_t *shape) {
     nnf_tensor *slope = nnf_module_tensor(prelu, "weight");
-    if (!slope || nnf_tensor_dtype(slope) != NNF_F32 || !nnf_tensor_is_contiguous(slope))
-        return NULL;
+    if (!slope || nnf_tensor_dtype(slope) != NNF_F32) return NULL;
     const int ones = ndim - nnf_tensor_ndim(slope);
     for (int i = 0; i < ndim; i++)
         shape[i] = i < ones ? 1 : nnf_tensor_shape(slope)[i - ones];
