@@ -94,6 +94,30 @@ static void binds_constants_behind_Identity_and_Constant(void **state) {
     nnf_module_release(graph);
 }
 
+static void scales_that_nodes_compute_tell_a_shape(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t height; /* -1: another value of the input that has a default would change it */
+    } values[] = {{"a", 8}, {"b", -1}};
+    nnf_module *graph = load_model("scales.onnx");
+    nnf_type_info *infos;
+    size_t n;
+    assert_ok(nnf_graph_infer(graph, NULL, &infos, &n));
+    for (size_t i = 0; i < 2; i++) {
+        const nnf_type_info *info = &infos[nnf_graph_find_value(graph, values[i].name)];
+        assert_int_equal(info->ndim, 4);
+        if (values[i].height < 0) {
+            assert_int_not_equal(info->shape[2].symbol, 0);
+            continue;
+        }
+        assert_int_equal(info->shape[2].symbol, 0);
+        assert_int_equal(info->shape[2].value, values[i].height);
+    }
+    nnf_graph_infer_free(infos, n);
+    nnf_module_release(graph);
+}
+
 static void reads_external_data_mapped_or_not(void **state) {
     (void)state;
     for (int map = 0; map < 2; map++) {
@@ -140,5 +164,6 @@ TEST_MAIN(cmocka_unit_test(names_modules_after_their_weights_and_nodes),
           cmocka_unit_test(keeps_symbolic_dimensions),
           cmocka_unit_test(reads_elements_from_typed_fields),
           cmocka_unit_test(binds_constants_behind_Identity_and_Constant),
+          cmocka_unit_test(scales_that_nodes_compute_tell_a_shape),
           cmocka_unit_test(reads_external_data_mapped_or_not),
           cmocka_unit_test(reads_from_memory_what_it_reads_from_a_file))

@@ -113,9 +113,9 @@ static void fail_each_of(const char *name, step run, long at_least) {
 /* ---- Tests ---- */
 
 static const char *const models[] = {
-    "clean_all.onnx",          "clean_captures.onnx", "clean_hidden.onnx", "chain.onnx",
-    "from_tf2onnx.onnx",       "from_keras.onnx",     "from_paddle.onnx",  "from_dynamo.onnx",
-    "identity_constants.onnx", "if_capture.onnx",     "middle_output.onnx"};
+    "clean_all.onnx",   "clean_captures.onnx",     "clean_hidden.onnx", "scales.onnx",
+    "chain.onnx",       "from_tf2onnx.onnx",       "from_keras.onnx",   "from_paddle.onnx",
+    "from_dynamo.onnx", "identity_constants.onnx", "if_capture.onnx",   "middle_output.onnx"};
 
 #define TEST_OF_EACH(name, run, at_least)                           \
     static void name(void **state) {                                \

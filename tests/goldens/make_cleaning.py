@@ -75,6 +75,20 @@ def clean_hidden():
          inputs=[IMAGE, FLAG], outputs=[info("y"), info("result")])
 
 
+def scales():
+    """Scales that are the same in every run although nodes compute them, as PyTorch's exporter writes
+    an Upsample; and the same of a default that a caller may replace."""
+    nodes = [node("Constant", [], ["one"], value=constant(np.ones(2, np.float32), "one")),
+             node("Constant", [], ["two"], value=constant(np.array([2, 2]), "two")),
+             node("Cast", ["two"], ["floats"], to=F),
+             node("Concat", ["one", "floats"], ["known"], axis=0),
+             node("Resize", ["x", "", "known"], ["a"], mode="nearest"),
+             node("Concat", ["one", "given"], ["open"], axis=0),
+             node("Resize", ["x", "", "open"], ["b"], mode="nearest")]
+    save("scales", nodes, [constant(np.full(2, 3, np.float32), "given")],
+         inputs=[IMAGE, info("given", F, [2])], outputs=[info("a"), info("b")])
+
+
 def clean_all():
     """Something for each line of the report."""
     nodes = [node("Constant", [], ["two"], value=constant(np.float32(2), "two")),
@@ -93,3 +107,4 @@ if __name__ == "__main__":
     clean_captures()
     clean_hidden()
     clean_all()
+    scales()

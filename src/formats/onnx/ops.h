@@ -94,6 +94,7 @@ typedef struct nnfi_attribute_row {
 typedef struct nnfi_node_call {
     const nnf_type_info *const *inputs; /* NULL where an input is left out */
     nnf_tensor *const *constants;       /* of the inputs: NULL where one is not constant */
+    nnf_tensor *const *numbers;         /* the same, and what nnfi_numbers has */
     size_t n_inputs, n_outputs;
     int spatial;       /* how many numbers the attributes have for each kind of padding, stride ...;
                           0: there was none */
@@ -127,6 +128,22 @@ typedef struct nnfi_onnx_table {
     { op, first, ONNX_NEWEST_OPSET, type, 0, nnfi_no_attributes, NULL, NULL }
 extern const nnfi_onnx_table nnfi_onnx_layers, nnfi_onnx_elementwise, nnfi_onnx_tensors;
 extern const nnfi_attribute_row nnfi_no_attributes[1];
+
+/* ---- Numbers (read_numbers.c) ---- */
+
+/* Vectors of at most NNF_MAX_DIMS f32 that calls compute from nothing but constants. */
+typedef struct nnfi_numbers {
+    nnf_tensor **tensors; /* [n], of each value; NULL before the first one is known */
+    size_t n;
+} nnfi_numbers;
+/* Computes what the call gives, whose type is `result`, where that is such a vector. */
+nnf_status nnfi_numbers_add(nnfi_numbers *numbers, const nnfi_graph *graph, const nnfi_call *call,
+                            const nnf_type_info *result);
+/* Borrowed; NULL where it is not known. */
+nnf_tensor *nnfi_numbers_get(const nnfi_numbers *numbers, nnf_value value);
+void nnfi_numbers_clear(nnfi_numbers *numbers);
+
+/* ---- Rows ---- */
 
 /* For `complete`: the only element of a constant input; false where there is none. */
 bool nnfi_constant_number(const nnfi_node_call *call, size_t index, double *value);

@@ -350,11 +350,11 @@ static bool complete_lrn(nnfi_node_call *call, nnfi_options *options) {
     return options->lrn.size > 0;
 }
 
-/* Constant scales are options too: infer sees no floats. */
+/* Scales that are known are options too: infer sees no floats. */
 static bool complete_resize(nnfi_node_call *call, nnfi_options *options) {
     nnf_resize_options *resize = &options->resize;
     size_t index = resize->scales_first ? 1 : 2;
-    const nnf_tensor *scales = index < call->n_inputs ? call->constants[index] : NULL;
+    const nnf_tensor *scales = index < call->n_inputs ? call->numbers[index] : NULL;
     float values[NNF_MAX_DIMS];
     if (!scales || nnf_tensor_dtype(scales) != NNF_F32) return true;
     int64_t n = nnf_tensor_numel(scales);

@@ -11,13 +11,14 @@ typedef struct builder {
     nnfi_graph *graph;
     nnfi_source *source;
     const nnfi_node_list *list;
-    nnfi_known infos;    /* of every value, as far as it is known by now */
+    nnfi_known infos; /* of every value, as far as it is known by now */
+    nnfi_numbers numbers;
     nnfi_map containers; /* from a container's path to its place in container_modules */
     nnf_module **container_modules;
     size_t n_containers, containers_capacity;
     /* of the node at work, with room for the longest list */
     const nnf_type_info **input_infos;
-    nnf_tensor **constants;
+    nnf_tensor **constants, **known_numbers;
     nnf_type_info *output_infos;
 } builder;
 
@@ -157,6 +158,7 @@ static nnf_status make_module(const builder *b, nnf_module **out, const nnfi_nod
     const nnfi_onnx_op *op = find_op(b, node);
     nnfi_node_call call = {.inputs = b->input_infos,
                            .constants = b->constants,
+                           .numbers = b->known_numbers,
                            .n_inputs = node->n_inputs,
                            .n_outputs = node->n_outputs};
     nnf_module *module = NULL;
@@ -223,7 +225,17 @@ static void gather_inputs(builder *b, const nnfi_node *node) {
         nnf_value value = b->list->links[node->links + i];
         b->input_infos[i] = value == NNF_NO_VALUE ? NULL : nnfi_known_get(&b->infos, value);
         b->constants[i] = is_constant(b->graph, value) ? b->graph->values[value].constant : NULL;
+        b->known_numbers[i] =
+            b->constants[i] ? b->constants[i] : nnfi_numbers_get(&b->numbers, value);
     }
+}
+
+/* Of the call that was appended last. */
+static nnf_status add_numbers(builder *b) {
+    const nnfi_call *call = b->graph->calls[b->graph->n_calls - 1];
+    if (call->n_outputs != 1 || call->outputs[0] == NNF_NO_VALUE) return NNF_OK;
+    return nnfi_numbers_add(&b->numbers, b->graph, call,
+                            nnfi_known_get(&b->infos, call->outputs[0]));
 }
 
 static nnf_status build_call(builder *b, size_t index) {
@@ -242,6 +254,7 @@ static nnf_status build_call(builder *b, size_t index) {
         pass_constant_on(b, module, node);
         status = infer_outputs(b, module, node);
     }
+    if (status == NNF_OK) status = add_numbers(b);
     nnf_module_release(module);
     return status;
 }
@@ -270,8 +283,9 @@ static nnf_status init_builder(builder *b) {
     }
     b->input_infos = nnfi_calloc(most_inputs, sizeof(nnf_type_info *));
     b->constants = nnfi_calloc(most_inputs, sizeof(nnf_tensor *));
+    b->known_numbers = nnfi_calloc(most_inputs, sizeof(nnf_tensor *));
     b->output_infos = nnfi_calloc(most_outputs, sizeof *b->output_infos);
-    if (b->input_infos && b->constants && b->output_infos) return init_infos(b);
+    if (b->input_infos && b->constants && b->known_numbers && b->output_infos) return init_infos(b);
     return nnfi_error_memory(most_inputs * sizeof(nnf_type_info *), "a node's values");
 }
 
@@ -279,6 +293,8 @@ static void clear_builder(builder *b) {
     nnfi_known_clear(&b->infos);
     nnfi_free(b->input_infos);
     nnfi_free(b->constants);
+    nnfi_free(b->known_numbers);
+    nnfi_numbers_clear(&b->numbers);
     nnfi_free(b->output_infos);
     nnfi_free(b->container_modules);
     nnfi_map_clear(&b->containers);
