@@ -45,24 +45,37 @@ static void print_accuracy(FILE *file, const nnf_verify_report *report) {
             number_text(after, report->n_right_b));
 }
 
-void print_verification(FILE *file, const nnf_verify_report *report) {
-    if (report->by_chain) {
-        fputs("  not run as a whole: ", file);
-        print_clean(file, report->why_by_chain);
+/* Whether a fused chain was run, or would have been. */
+static bool has_chains(const nnf_verify_report *report) {
+    return report->n_rows > 0 || report->n_unchecked > 0;
+}
+
+static void print_by_chain(FILE *file, const nnf_verify_report *report) {
+    const bool one = report->n_same == 1;
+    fputs("  not run as a whole: ", file);
+    print_clean(file, report->why_by_chain);
+    fputc('\n', file);
+    if (has_chains(report))
+        fprintf(
+            file,
+            "  so each fused chain was checked by itself, and %zu other node%s by %s attributes "
+            "and constants\n",
+            report->n_same, one ? "" : "s", one ? "its" : "their");
+    else if (report->ok)
         fprintf(file,
-                "\n  so each fused chain was checked by itself, and %zu other node%s by %s "
-                "attributes and constants\n",
-                report->n_same, report->n_same == 1 ? "" : "s",
-                report->n_same == 1 ? "its" : "their");
-    }
-    if (report->n_rows > 0) {
+                "  nothing to run: no chain is other nodes now; %zu node%s the same attributes and "
+                "constants\n",
+                report->n_same, one ? " has" : "s have");
+    else
+        fputs("  nothing to compare: no chain was fused, and no node is in both models\n", file);
+}
+
+void print_verification(FILE *file, const nnf_verify_report *report) {
+    if (report->by_chain) print_by_chain(file, report);
+    if (report->n_rows > 0)
         print_rows(file, report);
-    } else if (report->n_unchecked == 0) {
-        fprintf(file, "  nothing to %s\n",
-                !report->by_chain ? "check: the model has no outputs"
-                : report->ok      ? "run: no chain was fused"
-                                  : "compare: no chain was fused, and no node is in both models");
-    }
+    else if (!report->by_chain)
+        fputs("  nothing to check: the model has no outputs\n", file);
     for (size_t i = 0; i < report->n_rows; i++) {
         if (report->rows[i].ok) continue;
         fputs("  ", file);
@@ -75,6 +88,7 @@ void print_verification(FILE *file, const nnf_verify_report *report) {
         fprintf(file, "  %zu chain%s could not be run: no input is known that both models take\n",
                 report->n_unchecked, report->n_unchecked == 1 ? "" : "s");
     if (report->n_labels > 0) print_accuracy(file, report);
+    if (report->n_rows == 0) return;
     fputs("  checked, not proved, on ", file);
     print_clean(file, report->inputs);
     fputc('\n', file);
@@ -105,7 +119,8 @@ json_t *json_verification(const nnf_verify_report *report) {
         json_array_append_new(rows, json_row(&report->rows[i]));
     }
     json_object_set_new(object, "ok", json_boolean(report->ok));
-    json_object_set_new(object, "inputs", json_text(report->inputs));
+    json_object_set_new(object, "inputs",
+                        report->n_rows > 0 ? json_text(report->inputs) : json_null());
     json_object_set_new(object, "by_chain", json_boolean(report->by_chain));
     json_object_set_new(object, "why_by_chain", json_text(report->why_by_chain));
     json_object_set_new(object, report->by_chain ? "chains" : "outputs", rows);

@@ -287,18 +287,18 @@ static int write_model(fuse_job *job) {
 /* What cleaning did: the words for a reader, and the key in JSON. */
 enum { N_CLEANINGS = 6 };
 typedef struct cleaning {
-    const char *words, *key;
+    const char *noun, *words, *key;
     size_t n;
 } cleaning;
 
 static void list_cleanings(cleaning *out, const nnf_clean_report *report) {
     const cleaning list[N_CLEANINGS] = {
-        {"constants made initializers", "constants", report->n_constants},
-        {"computed ahead", "computed", report->n_computed},
-        {"that did nothing removed", "removed", report->n_removed},
-        {"merged with an equal one", "merged", report->n_merged},
-        {"that nobody read removed", "unused", report->n_unused},
-        {"initializers shared", "shared", report->n_shared},
+        {"constant", "made initializers", "constants", report->n_constants},
+        {"node", "computed ahead", "computed", report->n_computed},
+        {"node", "that did nothing removed", "removed", report->n_removed},
+        {"node", "merged with an equal one", "merged", report->n_merged},
+        {"node", "that nobody read removed", "unused", report->n_unused},
+        {"initializer", "shared", "shared", report->n_shared},
     };
     memcpy(out, list, sizeof list);
 }
@@ -309,7 +309,8 @@ static void print_cleaned(FILE *file, const fuse_job *job) {
     list_cleanings(list, &job->cleaned);
     for (int i = 0; i < N_CLEANINGS; i++) {
         if (list[i].n == 0) continue;
-        fprintf(file, "%s%zu %s", before, list[i].n, list[i].words);
+        fprintf(file, "%s%zu %s%s %s", before, list[i].n, list[i].noun, list[i].n == 1 ? "" : "s",
+                list[i].words);
         before = ", ";
     }
     if (*before == ',') fputc('\n', file);
@@ -348,7 +349,7 @@ static void print_end(FILE *file, const fuse_job *job, int status) {
         fputs(": the fused model differs by more than the tolerance\n", file);
     } else if (job->settings->dry_run) {
         fputs("nothing was written (--dry-run); this would be ", file);
-        print_clean(file, job->out);
+        print_clean(file, strcmp(job->out, "-") == 0 ? "standard output" : job->out);
         fputc('\n', file);
     } else {
         print_styled(file, BOLD, strcmp(job->out, "-") == 0 ? "standard output" : job->out);

@@ -95,7 +95,9 @@ int split_binding(const char **name, const char **path, const char *option, cons
         *name = find_port(graph, is_output, text, length);
         *path = equals + 1;
         if (*name != NULL && equals[1] != '\0') return STATUS_DONE;
-        if (*name != NULL) return fail(STATUS_USAGE, "%s %s names no file", option, text);
+        if (*name != NULL)
+            return fail(STATUS_USAGE, "%s %s names no %s", option, text,
+                        strcmp(option, "--shape") == 0 ? "shape" : "file");
         const char *before = equals;
         equals = NULL;
         for (const char *at = text; at < before; at++) {
@@ -109,7 +111,8 @@ int split_binding(const char **name, const char **path, const char *option, cons
                     names);
     }
     if (n_ports(graph, is_output) != 1) {
-        return fail(STATUS_USAGE, "the model has %zu %ss: say which as %s NAME=%s, NAME being %s",
+        return fail(STATUS_USAGE,
+                    "the model has %zu %ss: say which as %s NAME=%s, where NAME is one of %s",
                     n_ports(graph, is_output), what, option, text, names);
     }
     *name = port_name(graph, is_output, 0);

@@ -238,10 +238,11 @@ nnf_status npy_read(nnf_tensor **out, const char *path) {
     nnf_status status = file_read(&data, &size, path);
     if (status == NNF_OK && size >= 4 && memcmp(data, "PK\x03\x04", 4) == 0) {
         free(data);
-        return nnf_error(NNF_ERROR_FORMAT,
-                         "%s: is a .npz archive, which may hold several arrays; save the one that "
-                         "is meant: numpy.save('x.npy', numpy.load('x.npz')['NAME'])",
-                         input_name(path));
+        return nnf_error(
+            NNF_ERROR_FORMAT,
+            "%s: this is a .npz archive, which may hold several arrays; save the one that "
+            "is meant: numpy.save('x.npy', numpy.load('x.npz')['NAME'])",
+            input_name(path));
     }
     return status == NNF_OK ? npy_parse(out, data, size, input_name(path)) : status;
 }

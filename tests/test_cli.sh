@@ -206,11 +206,11 @@ expect 1 "too much" "$NNFUSE" operators "$model"
 
 # What is asked for, in the words of who asks
 onnx=$NNFUSE_ROOT/tests/goldens/onnx
-expect 1 "say which as --shape NAME=2,2,4,4, NAME being 'x', 'flag'" \
+expect 1 "say which as --shape NAME=2,2,4,4, where NAME is one of 'x', 'flag'" \
     "$NNFUSE" run "$onnx/if_capture.onnx" --shape 2,2,4,4
 expect 1 "as in --input images.npy" "$NNFUSE" run "$model" --labels "$labels"
 printf 'PK\003\004' >x.npz
-expect 2 "x.npz: is a .npz archive" "$NNFUSE" run "$model" -i x.npz
+expect 2 "x.npz: this is a .npz archive" "$NNFUSE" run "$model" -i x.npz
 rm x.npz
 expect 0 "Opaque (example.Unknown)" "$NNFUSE" inspect "$onnx/unknown_ranks.onnx"
 expect 0 ": 1 chain fused in memory" "$NNFUSE" run "$onnx/chain.onnx"

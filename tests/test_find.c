@@ -96,6 +96,8 @@ static void a_second_reader_or_a_graph_output_ends_a_chain(void **state) {
     nnf_chain_list *list = find(graph);
     assert_int_equal(list->n_chains, 1);
     assert_string_equal(list->chains[0].fused_type, "BNReLU2d");
+    assert_int_equal(list->n_left, 1); /* why the norm did not go into the convolution */
+    assert_non_null(strstr(reason_of(list, "bn"), "is an output of the graph"));
     nnf_chain_list_release(list);
     assert_ok(nnf_graph_add_output(graph, nnf_graph_call_outputs(graph, 1)[0]));
     list = find(graph);

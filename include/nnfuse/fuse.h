@@ -106,7 +106,8 @@ typedef struct nnf_found_chain {
     double saved; /* the share of their multiplications that it does without (parallel, series) */
 } nnf_found_chain;
 
-/* A batch norm or an activation that no chain takes, and why, as a full sentence. */
+/* A batch norm or an activation that no chain takes, or a batch norm that is the first of one
+ * (BNReLU) because it could not go into the layer before it; and why, as a full sentence. */
 typedef struct nnf_left_alone {
     const char *name, *type, *reason;
 } nnf_left_alone;

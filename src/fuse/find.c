@@ -246,6 +246,20 @@ static nnf_status list_left(finder *find, size_t call) {
     return nnfi_chain_list_left(find->list, find->plan->graph->calls[call], find->why[call]);
 }
 
+/* Whether the call is a norm that begins a chain of its own (BNReLU), though the layer before it
+ * would have taken it. */
+static bool begins_without_layer(const finder *find, size_t index) {
+    const nnfi_plan *plan = find->plan;
+    const nnfi_call *call = plan->graph->calls[index];
+    size_t job = find->job_of[index];
+    if (!job || find->batch.jobs[job - 1].calls[0] != index || call->n_inputs == 0 ||
+        call->inputs[0] == NNF_NO_VALUE || !nnf_module_get_type(call->module)->affine_map)
+        return false;
+    int64_t before = plan->uses.producer[call->inputs[0]];
+    return before >= 0 && may_follow(find, (size_t)before, index) &&
+           nnf_module_get_type(plan->graph->calls[before]->module)->linear_map;
+}
+
 /* ---- The list ---- */
 
 static nnf_status make_list(finder *find) {
@@ -253,7 +267,8 @@ static nnf_status make_list(finder *find) {
     for (size_t j = 0; j < find->batch.n_jobs; j++)
         NNFI_TRY(nnfi_chain_list_add(find->list, &find->batch.jobs[j], 0.0));
     for (size_t call = 0; call < graph->n_calls; call++)
-        if (!find->plan->taken[call] && is_worth_a_reason(find, call))
+        if (find->plan->taken[call] ? begins_without_layer(find, call)
+                                    : is_worth_a_reason(find, call))
             NNFI_TRY(list_left(find, call));
     return NNF_OK;
 }

@@ -196,7 +196,8 @@ static nnf_status why_readers(const nnfi_plan *plan, const nnfi_call *call,
                          also ? "also " : "", reader->path);
     nnf_value second = nnfi_plan_other_input(plan, reader, value);
     const char *name = second == NNF_NO_VALUE ? "" : plan->graph->values[second].name;
-    bool constant = second != NNF_NO_VALUE && plan->graph->values[second].constant;
+    bool constant = second != NNF_NO_VALUE && plan->graph->values[second].constant &&
+                    !plan->graph->values[second].is_input;
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "'%s' reads '%s' too%s", reader->path, name,
                      constant ? "" : ", which is not a constant");
 }

@@ -33,13 +33,16 @@ static nnf_status count_value(counting *c, nnf_value value) {
 }
 
 /* Whether input number i of a call is a value that counts. One that the module has a slot for is
- * not where that is for a buffer, or holds something else by now. */
+ * not where that is for a buffer, or holds something else by now. A fused container's inputs are
+ * its first module's. */
 static bool counts(const nnfi_graph *graph, const nnfi_call *call, size_t i) {
-    const nnf_module_type *type = nnf_module_get_type(call->module);
-    if (call->inputs[i] == NNF_NO_VALUE || (type->flags & NNF_TYPE_FUSED)) return false;
+    const bool fused = nnf_module_get_type(call->module)->flags & NNF_TYPE_FUSED;
+    const nnf_module *module = fused ? nnf_module_child(call->module, 0) : call->module;
+    const nnf_module_type *type = nnf_module_get_type(module);
+    if (call->inputs[i] == NNF_NO_VALUE) return false;
     if (i == 0 || i > type->n_slots) return true;
     if (type->slots[i - 1].kind == NNF_SLOT_BUFFER) return false;
-    const nnf_tensor *held = nnf_module_tensor(call->module, type->slots[i - 1].name);
+    const nnf_tensor *held = nnf_module_tensor(module, type->slots[i - 1].name);
     return !held || held == graph->values[call->inputs[i]].constant;
 }
 

@@ -243,8 +243,11 @@ static nnf_status run_init(graph_run *run, const nnf_module *module) {
 static nnf_status find_value(const graph_run *run, nnf_tensor **out, nnf_value value) {
     *out = run->values[value] ? run->values[value] : run->graph->values[value].constant;
     if (*out) return NNF_OK;
-    return nnf_error(NNF_ERROR_INVALID, "the value '%s' is read, but nothing before gives it",
-                     run->graph->values[value].name);
+    return nnf_error(
+        NNF_ERROR_UNSUPPORTED,
+        "the value '%s' is read, but nothing before gives it, or gives what nnfuse has "
+        "no values of (a sparse initializer, an unknown type)",
+        run->graph->values[value].name);
 }
 
 static void release_if_last(graph_run *run, nnf_value value, size_t call) {
