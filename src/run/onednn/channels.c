@@ -52,14 +52,18 @@ static block_range range_of(const channels_pass *pass, int64_t block) {
 
 /* ---- Factors ---- */
 
-/* y may be x. */
+/* y may be x, which a loop of its own tells the compiler. */
 NNFI_BODY void scale_places(const float *x, const float *factors, float *y, int64_t n,
                             int64_t channels) {
-    for (int64_t place = 0; place < n; place++, x += channels, y += channels) {
-#pragma omp simd
+    if (x == y) {
+        for (int64_t place = 0; place < n; place++, y += channels)
+            for (int64_t c = 0; c < channels; c++)
+                y[c] *= factors[c];
+        return;
+    }
+    for (int64_t place = 0; place < n; place++, x += channels, y += channels)
         for (int64_t c = 0; c < channels; c++)
             y[c] = x[c] * factors[c];
-    }
 }
 NNFI_VERSIONS(scale_for_cpu, scale_places,
               (const float *x, const float *factors, float *y, int64_t n, int64_t channels),
@@ -84,7 +88,6 @@ NNFI_BODY void sum_rows(const float *x, float *sum, int64_t n, int64_t channels)
     if (sum != x) memcpy(sum, x, (size_t)channels * sizeof *sum);
     for (int64_t row = 1; row < n; row++) {
         x += channels;
-#pragma omp simd
         for (int64_t c = 0; c < channels; c++)
             sum[c] += x[c];
     }
