@@ -31,12 +31,16 @@ static inline uint8_t *read_bytes(const char *path, size_t *size) {
     return bytes;
 }
 
-static inline bool holds(const void *bytes, size_t size, const char *text) {
+/* Where the text is in the bytes; `size`: nowhere. */
+static inline size_t place_of(const void *bytes, size_t size, const char *text) {
     size_t length = strlen(text);
     for (size_t i = 0; i + length <= size; i++) {
-        if (memcmp((const char *)bytes + i, text, length) == 0) return true;
+        if (memcmp((const char *)bytes + i, text, length) == 0) return i;
     }
-    return false;
+    return size;
+}
+static inline bool holds(const void *bytes, size_t size, const char *text) {
+    return place_of(bytes, size, text) < size;
 }
 
 /* The graph, written to memory and read again. */

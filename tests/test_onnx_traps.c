@@ -282,9 +282,24 @@ static void a_layer_behind_an_unknown_node_has_the_rank_that_its_weight_tells(vo
     nnf_module_release(graph);
 }
 
+/* The steps of a SiLU with another node between them, behind a convolution that has taken the Add in
+ * front of them over. */
+static void steps_come_behind_what_they_read(void **state) {
+    (void)state;
+    pair p = clean_and_fuse("steps_apart.onnx");
+    nnf_module *again = reload(&p);
+    assert_false(holds(p.bytes, p.size, "Add"));
+    size_t conv = place_of(p.bytes, p.size, "Conv"), sigmoid = place_of(p.bytes, p.size, "Sigmoid");
+    assert_true(conv < sigmoid && sigmoid < place_of(p.bytes, p.size, "Mul"));
+    assert_same_results(p.plain, again);
+    nnf_module_release(again);
+    release_pair(&p);
+}
+
 TEST_MAIN(cmocka_unit_test(a_fused_chain_keeps_its_last_name_and_drops_stale_value_info),
           cmocka_unit_test(a_new_bias_is_an_input_in_IR_3),
           cmocka_unit_test(value_info_of_what_changed_goes),
+          cmocka_unit_test(steps_come_behind_what_they_read),
           cmocka_unit_test(a_product_without_a_bias_is_no_Gemm_before_opset_11),
           cmocka_unit_test(a_new_name_is_none_that_a_subgraph_gives),
           cmocka_unit_test(an_overridable_weight_is_not_folded),

@@ -89,6 +89,15 @@ def scales():
          inputs=[IMAGE, info("given", F, [2])], outputs=[info("a"), info("b")])
 
 
+def steps_apart():
+    """A SiLU's Sigmoid in front of a node that has nothing to do with it, and its Mul behind that."""
+    nodes = [node("Conv", ["x", "weight"], ["conv"], pads=[1, 1, 1, 1]),
+             node("Add", ["conv", "x"], ["sum"]), node("Sigmoid", ["sum"], ["gate"]),
+             node("Cos", ["x"], ["other"]), node("Mul", ["sum", "gate"], ["y"])]
+    save("steps_apart", nodes, [weights("weight", 2, 2, 3, 3)], inputs=[IMAGE],
+         outputs=[info("y", F, ["batch", 2, 4, 4]), info("other", F, ["batch", 2, 4, 4])])
+
+
 def clean_all():
     """Something for each line of the report."""
     nodes = [node("Constant", [], ["two"], value=constant(np.float32(2), "two")),
@@ -108,3 +117,4 @@ if __name__ == "__main__":
     clean_hidden()
     clean_all()
     scales()
+    steps_apart()

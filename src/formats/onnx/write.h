@@ -67,6 +67,9 @@ nnf_status nnfi_write_plan_make(nnfi_write_plan *out, const nnf_module *graph,
                                 const nnf_onnx_save_options *options);
 void nnfi_write_plan_clear(nnfi_write_plan *plan);
 
+/* Puts every leaf behind the new ones, and those that were moved, whose values it reads. */
+nnf_status nnfi_write_plan_order(nnfi_write_plan *plan);
+
 /* A name that nothing else has: `wish`, or `wish` with a number; good as long as the plan, NULL
  * where memory is short. */
 const char *nnfi_write_plan_name(nnfi_write_plan *plan, const char *wish, size_t length);

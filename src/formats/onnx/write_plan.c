@@ -532,6 +532,7 @@ static nnf_status fill_plan(nnfi_write_plan *plan) {
         count_reads(&p);
     }
     if (status == NNF_OK) status = make_leaves(&p);
+    if (status == NNF_OK) status = nnfi_write_plan_order(plan);
     if (status == NNF_OK) status = make_initializers(&p);
     for (size_t i = 0; i < p.n_slots; i++) {
         nnf_tensor_release(p.slots[i].tensor);
