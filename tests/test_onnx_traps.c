@@ -282,8 +282,8 @@ static void a_layer_behind_an_unknown_node_has_the_rank_that_its_weight_tells(vo
     nnf_module_release(graph);
 }
 
-/* The steps of a SiLU with another node between them, behind a convolution that has taken the Add in
- * front of them over. */
+/* The steps of a SiLU with another node between them, behind a convolution that has taken the Add
+ * in front of them over. */
 static void steps_come_behind_what_they_read(void **state) {
     (void)state;
     pair p = clean_and_fuse("steps_apart.onnx");
