@@ -18,8 +18,8 @@
 #define NNFI_BODY static inline
 #endif
 
-/* Defines `name`, a pointer to the version for this processor of `body`, which takes `parameters`
- * and gets `arguments`. */
+/* Defines `name`, a function that returns the version for this processor of `body`, which takes
+ * `parameters` and gets `arguments`. */
 #if NNFI_DISPATCHES
 #define NNFI_VERSIONS(name, body, parameters, arguments)                                         \
     static void name##_plain parameters {                                                        \
