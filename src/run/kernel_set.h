@@ -17,6 +17,7 @@ typedef struct nnfi_operand {
     const nnfi_layout *layout; /* NULL: row-major */
     size_t bytes;              /* that it takes in this layout */
     bool dies;                 /* an input that nobody reads after this step: it may be written */
+    const nnf_module *reader;  /* of an output: what alone reads it; NULL: several, or nothing */
 } nnfi_operand;
 
 typedef struct nnfi_step nnfi_step;
@@ -53,6 +54,11 @@ typedef struct nnfi_kernel_set {
     nnf_status (*prepare)(nnfi_engine *engine, const nnf_module *module,
                           nnfi_operand *const *inputs, size_t n_inputs, nnfi_operand *outputs,
                           size_t n_outputs, nnfi_step **step);
+    /* For a call that gives the numbers of an f32 input in another shape or with its axes in
+     * another order: whether the output is the input's memory, in a layout that suits the engine or
+     * the output's reader. Then sets the output's layout and bytes. */
+    nnf_status (*view)(nnfi_engine *engine, const nnf_module *module, nnfi_operand *input,
+                       nnfi_operand *output, bool *views);
     /* For a Concat: whether its parts, in layouts that suit the engine, stand one behind another in
      * the memory of the whole, so that nothing needs to be moved where they are computed in their
      * places. Then sets layouts and bytes of the parts and the whole. */

@@ -63,8 +63,10 @@ static void count_reads(nnfi_builder *b) {
         }
         b->skipped[c] = !needed;
         for (size_t i = 0; needed && i < call->n_inputs; i++)
-            if (call->inputs[i] != NNF_NO_VALUE && !is_bound(call, i))
-                values[call->inputs[i]].reads++;
+            if (call->inputs[i] != NNF_NO_VALUE && !is_bound(call, i)) {
+                nnfi_planned *value = &values[call->inputs[i]];
+                value->reader = value->reads++ == 0 ? call->module : NULL;
+            }
     }
 }
 
@@ -95,7 +97,7 @@ static void check_value(nnfi_builder *b, nnf_value number) {
 static void check_all(nnfi_builder *b) {
     for (size_t v = 0; v < b->graph->n_values; v++) {
         nnfi_planned *value = &b->schedule->values[v];
-        value->owner = value->holder = (int32_t)v;
+        value->owner = value->holder = value->numbers = (int32_t)v;
         value->other = value->home = -1;
     }
     for (size_t i = 0; i < b->graph->n_outputs; i++)
@@ -152,8 +154,12 @@ nnf_status nnfi_new_value(nnfi_builder *b, int32_t *out, const nnfi_operand *ope
                       sizeof *schedule->values))
         return nnfi_error_memory(sizeof *schedule->values, "the values of a run");
     *out = (int32_t)schedule->n_values++;
-    schedule->values[*out] =
-        (nnfi_planned){.operand = *operand, .owner = *out, .holder = *out, .other = -1, .home = -1};
+    schedule->values[*out] = (nnfi_planned){.operand = *operand,
+                                            .owner = *out,
+                                            .holder = *out,
+                                            .numbers = *out,
+                                            .other = -1,
+                                            .home = -1};
     return NNF_OK;
 }
 
@@ -206,20 +212,20 @@ nnf_status nnfi_add_copy(nnfi_builder *b, int32_t from, int32_t to) {
     return add_stage(b, &stage, &from, &to);
 }
 
-static bool same_shape(const nnfi_operand *a, const nnfi_operand *b) {
+bool nnfi_same_shape(const nnfi_operand *a, const nnfi_operand *b) {
     return a->ndim == b->ndim && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim);
 }
 
-/* A form of a value in the layout of `wanted`, made where there is none yet; `fresh`: in memory of
- * its own, to be written. */
-static nnf_status in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand *wanted,
-                            bool fresh) {
+nnf_status nnfi_in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand *wanted,
+                          bool fresh) {
     const nnfi_operand is = b->schedule->values[*number].operand;
     int32_t owner = b->schedule->values[*number].owner;
+    int32_t numbers = b->schedule->values[*number].numbers;
     if (!fresh && is.layout == wanted->layout) return NNF_OK;
     for (int32_t form = owner; form >= 0 && !fresh; form = b->schedule->values[form].other) {
-        const nnfi_operand *operand = &b->schedule->values[form].operand;
-        if (operand->layout == wanted->layout && same_shape(operand, &is)) {
+        const nnfi_planned *value = &b->schedule->values[form];
+        if (value->numbers == numbers && value->operand.layout == wanted->layout &&
+            nnfi_same_shape(&value->operand, &is)) {
             *number = form;
             return NNF_OK;
         }
@@ -229,6 +235,7 @@ static nnf_status in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand
     operand.bytes = wanted->bytes;
     int32_t made;
     NNFI_TRY(nnfi_new_value(b, &made, &operand));
+    b->schedule->values[made].numbers = numbers;
     NNFI_TRY(nnfi_take_place(b, made));
     NNFI_TRY(nnfi_add_copy(b, *number, made));
     if (!fresh) {
@@ -239,47 +246,13 @@ static nnf_status in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand
     return NNF_OK;
 }
 
-/* Calls whose output is their input's numbers, perhaps under another shape. */
-static bool is_view(const nnfi_call *call) {
-    static const char *const names[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
-    const nnf_module *module = call->module;
-    const nnf_module_type *type = nnf_module_get_type(module);
-    if (call->n_outputs != 1) return false;
-    if (call->n_inputs == 1 && nnfi_is_a(module, "Concat")) return true;
-    if (type->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (nnfi_is_a(module, names[i])) return true;
-    return false;
-}
-
-/* The output stands where the input stands. A constant or the caller's input is copied: what a
- * forward reads must be a tensor of the new shape. */
-static nnf_status schedule_view(nnfi_builder *b, const nnfi_call_work *work) {
-    int32_t from = work->inputs[0], to = work->outputs[0];
-    int32_t owner = b->schedule->values[from].owner;
-    const nnfi_operand plain = {.bytes = b->schedule->values[to].operand.bytes};
-    if (!same_shape(&b->schedule->values[from].operand, &b->schedule->values[to].operand))
-        NNFI_TRY(in_layout(b, &from, &plain, false));
-    nnfi_planned *values = b->schedule->values, *view = &values[to];
-    if (values[from].place != NNFI_PLACE_ARENA) {
-        NNFI_TRY(nnfi_take_place(b, to));
-        return nnfi_add_copy(b, from, to);
-    }
-    view->operand.layout = values[from].operand.layout;
-    view->operand.bytes = values[from].operand.bytes;
-    view->place = NNFI_PLACE_ARENA;
-    view->offset = values[from].offset;
-    view->holder = values[from].holder;
-    view->owner = owner;
-    values[owner].reads += view->reads;
-    return NNF_OK;
-}
-
 /* Whether nobody reads the value's memory after this call. */
 static bool dies(const nnfi_builder *b, const nnfi_call_work *work, size_t input) {
     const nnfi_planned *values = b->schedule->values;
     const nnfi_planned *value = &values[work->inputs[input]];
-    if (value->place != NNFI_PLACE_ARENA || values[value->owner].home >= 0) return false;
+    if (value->place != NNFI_PLACE_ARENA || values[value->owner].home >= 0 ||
+        value->offset != values[value->holder].offset)
+        return false;
     return values[value->owner].reads == 1;
 }
 
@@ -293,8 +266,11 @@ void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work) {
         work->input_pointers[i] = &work->operands[i];
     }
     for (size_t i = 0; i < call->n_outputs; i++)
-        if (work->outputs[i] >= 0)
-            work->operands[call->n_inputs + i] = b->schedule->values[work->outputs[i]].operand;
+        if (work->outputs[i] >= 0) {
+            const nnfi_planned *value = &b->schedule->values[work->outputs[i]];
+            work->operands[call->n_inputs + i] = value->operand;
+            work->operands[call->n_inputs + i].reader = value->reader;
+        }
 }
 
 static nnf_status prepare_step(nnfi_builder *b, const nnfi_call_work *work, nnfi_step **step) {
@@ -345,7 +321,7 @@ static nnf_status lay_out_inputs(nnfi_builder *b, nnfi_call_work *work, const nn
             wanted.layout = NULL;
         }
         bool fresh = step && (int)i == step->inplace && !dies(b, work, i);
-        NNFI_TRY(in_layout(b, &work->inputs[i], &wanted, fresh));
+        NNFI_TRY(nnfi_in_layout(b, &work->inputs[i], &wanted, fresh));
     }
     return NNF_OK;
 }
@@ -390,14 +366,14 @@ static nnf_status survey_call(nnfi_builder *b, nnfi_call_work *work) {
     for (size_t i = 0; i < call->n_outputs; i++)
         if (work->outputs[i] >= 0)
             b->schedule->values[work->outputs[i]].computed =
-                !is_view(call) && !is_known(b, work->outputs[i]);
+                !nnfi_may_be_view(call) && !is_known(b, work->outputs[i]);
     return NNF_OK;
 }
 
 static nnf_status schedule_call(nnfi_builder *b, nnfi_call_work *work) {
-    NNFI_TRY(b->joined[work->number] ? nnfi_schedule_join(b, work)
-             : is_view(work->call)   ? schedule_view(b, work)
-                                     : nnfi_schedule_step(b, work));
+    bool done = b->joined[work->number];
+    NNFI_TRY(done ? nnfi_schedule_join(b, work) : nnfi_schedule_view(b, work, &done));
+    if (!done) NNFI_TRY(nnfi_schedule_step(b, work));
     return end_reads(b, work->call);
 }
 

@@ -28,6 +28,10 @@ typedef struct nnfi_call_work {
 /* Fills work->operands and input_pointers from the values as they are. */
 void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work);
 nnf_status nnfi_new_value(nnfi_builder *b, int32_t *out, const nnfi_operand *operand);
+bool nnfi_same_shape(const nnfi_operand *a, const nnfi_operand *b);
+/* A form of a value in the layout of `wanted`, made where there is none yet; `fresh`: in memory of
+ * its own, to be written. */
+nnf_status nnfi_in_layout(nnfi_builder *b, int32_t *value, const nnfi_operand *wanted, bool fresh);
 nnf_status nnfi_take_place(nnfi_builder *b, int32_t value);
 /* Gives the memory of a value, in all its forms, back. */
 nnf_status nnfi_give_back(nnfi_builder *b, int32_t owner);
@@ -42,6 +46,13 @@ nnf_status nnfi_add_copy(nnfi_builder *b, int32_t from, int32_t to);
 
 /* Schedules the children of work's module instead of it. work->inputs are not good after that. */
 nnf_status nnfi_schedule_children(nnfi_builder *b, const nnfi_call_work *work);
+
+/* ---- Views (schedule_views.c) ---- */
+
+/* Whether the call's outputs may be its input's memory, so that they are not computed. */
+bool nnfi_may_be_view(const nnfi_call *call);
+/* Shows the outputs in the input's memory; *done is false where a step has to make them. */
+nnf_status nnfi_schedule_view(nnfi_builder *b, const nnfi_call_work *work, bool *done);
 
 /* ---- Joins (schedule_join.c) ---- */
 

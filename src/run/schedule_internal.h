@@ -18,8 +18,10 @@ typedef struct nnfi_planned {
     nnfi_operand operand;
     nnfi_place place;
     size_t index, offset;
-    size_t reads;       /* still to come, while the schedule is made; counted at the owner */
-    int32_t owner;      /* the value whose numbers it shows: itself, or what it is a view of */
+    size_t reads;             /* still to come, while the schedule is made; counted at the owner */
+    const nnf_module *reader; /* of the only call that reads it; NULL: there are several, or none */
+    int32_t owner;            /* the value whose memory it shows: itself, or what it is a view of */
+    int32_t numbers;    /* the same as another's: they show the same numbers in row-major order */
     int32_t holder;     /* whose place in the arena it stands in: itself, or a form of its owner */
     int32_t other;      /* of an owner: the next form of it in another layout, -1: none */
     size_t taken;       /* bytes of its place in the arena, where it holds one */

@@ -74,11 +74,12 @@ nnf_status nnfi_place_at_home(nnfi_builder *b, int32_t number, bool *placed) {
 }
 
 /* Whether a form of the value stands in a place of the home, in that layout. */
-static bool stands_there(const nnfi_builder *b, int32_t owner, int32_t home, size_t offset,
+static bool stands_there(const nnfi_builder *b, int32_t number, int32_t home, size_t offset,
                          const nnfi_layout *layout) {
     const nnfi_planned *values = b->schedule->values;
-    for (int32_t form = owner; form >= 0; form = values[form].other)
-        if (values[form].place == NNFI_PLACE_ARENA && values[form].holder == home &&
+    for (int32_t form = values[number].owner; form >= 0; form = values[form].other)
+        if (values[form].numbers == values[number].numbers &&
+            values[form].place == NNFI_PLACE_ARENA && values[form].holder == home &&
             values[form].offset == values[home].offset + offset &&
             values[form].operand.layout == layout)
             return true;
@@ -90,8 +91,9 @@ static bool stands_there(const nnfi_builder *b, int32_t owner, int32_t home, siz
 static nnf_status bring(nnfi_builder *b, const nnfi_call_work *work, size_t i, int32_t home,
                         size_t offset) {
     int32_t number = work->inputs[i], owner = b->schedule->values[number].owner, slot;
-    if (stands_there(b, owner, home, offset, work->operands[i].layout)) return NNF_OK;
+    if (stands_there(b, number, home, offset, work->operands[i].layout)) return NNF_OK;
     NNFI_TRY(nnfi_new_value(b, &slot, &work->operands[i]));
+    b->schedule->values[slot].numbers = b->schedule->values[number].numbers;
     NNFI_TRY(stand_in(b, slot, home, offset));
     nnfi_planned *value = &b->schedule->values[owner];
     if (value->home < 0) {

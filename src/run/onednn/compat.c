@@ -65,6 +65,10 @@ dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, cons
     return dnnl_memory_desc_permute_axes(out, md, inverse);
 }
 
+dnnl_status_t nnfi_md_reshaped(nnfi_md *out, nnfi_const_md md, int ndims, const dnnl_dims_t dims) {
+    return dnnl_memory_desc_reshape(out, md, ndims, dims);
+}
+
 void nnfi_md_release(nnfi_md md) {
     if (md) dnnl_memory_desc_destroy(md);
 }
@@ -235,6 +239,12 @@ dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, cons
     invert(inverse, ndims, perm);
     TRY_DNNL(dnnl_memory_desc_permute_axes(&transposed, md, inverse));
     return nnfi_md_clone(out, &transposed);
+}
+
+dnnl_status_t nnfi_md_reshaped(nnfi_md *out, nnfi_const_md md, int ndims, const dnnl_dims_t dims) {
+    dnnl_memory_desc_t reshaped;
+    TRY_DNNL(dnnl_memory_desc_reshape(&reshaped, md, ndims, dims));
+    return nnfi_md_clone(out, &reshaped);
 }
 
 void nnfi_md_release(nnfi_md md) {

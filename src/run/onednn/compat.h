@@ -26,6 +26,8 @@ dnnl_status_t nnfi_md_clone(nnfi_md *out, nnfi_const_md md);
 dnnl_status_t nnfi_md_new_blocked(nnfi_md *out, int ndims, const dnnl_dims_t dims);
 /* The same memory with its axes in another order: axis i is axis perm[i] of `md`. */
 dnnl_status_t nnfi_md_transposed(nnfi_md *out, nnfi_const_md md, int ndims, const int *perm);
+/* The same memory under another shape; an error where no layout of that shape is the same. */
+dnnl_status_t nnfi_md_reshaped(nnfi_md *out, nnfi_const_md md, int ndims, const dnnl_dims_t dims);
 void nnfi_md_release(nnfi_md md);
 bool nnfi_md_equal(nnfi_const_md a, nnfi_const_md b);
 /* Whether the elements stand in row-major order, whatever the strides of axes with one element. */

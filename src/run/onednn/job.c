@@ -47,6 +47,18 @@ nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md,
     return keep(job, nnfi_md_transposed(out, md, ndim, perm), out);
 }
 
+nnf_status nnfi_job_reshaped_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md,
+                                const nnfi_operand *operand) {
+    dnnl_dims_t dims;
+    for (int i = 0; i < operand->ndim; i++)
+        dims[i] = operand->shape[i];
+    NNFI_TRY(check_room(job));
+    dnnl_status_t status = nnfi_md_reshaped(out, md, operand->ndim, dims);
+    if (status == dnnl_success || status == dnnl_out_of_memory) return keep(job, status, out);
+    *out = NULL;
+    return NNF_OK;
+}
+
 nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_t *shape) {
     dnnl_dims_t dims, strides;
     int64_t stride = 1;

@@ -61,7 +61,7 @@ static nnf_status product_with_held(nnfi_job *job, const held_product *held) {
     NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
     if (!supported) return NNF_OK;
     NNFI_TRY((rows_of(job->inputs[0]) == 1 ? pd_of_row : pd_of_rows)(job, held, src, dst, &weights,
-                                                                      &bias));
+                                                                     &bias));
     if (!job->pd) return NNF_OK;
     NNFI_TRY(nnfi_job_start(job));
     NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, src));
@@ -94,12 +94,60 @@ static nnf_status padded_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *ope
     return nnfi_job_plain_md(job, out, ndim, shape);
 }
 
-nnf_status nnfi_onednn_matmul(nnfi_job *job) {
+/* A factor with the strides that it has, which are a Transpose's. */
+static nnf_status strided_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand, int ndim) {
+    if (operand->ndim == ndim && operand->layout && nnfi_md_is_strided(operand->layout->md))
+        return nnfi_job_operand_md(job, out, operand);
+    return padded_md(job, out, operand, ndim);
+}
+
+/* A product that a Transpose alone reads, which leaves the last axis where it is: so that what the
+ * Transpose gives is row-major. */
+static nnf_status product_md(nnfi_job *job, nnfi_md *out) {
+    const nnfi_operand *y = job->output;
+    int perm[NNF_MAX_DIMS], last = y->ndim - 1;
+    dnnl_dims_t dims, strides;
+    int64_t stride = 1;
+    if (!y->reader || !nnfi_is_a(y->reader, "Transpose")) return padded_md(job, out, y, y->ndim);
+    nnfi_transpose_perm(y->reader, y->ndim, perm);
+    if (perm[last] != last) return padded_md(job, out, y, y->ndim);
+    for (int i = last; i >= 0; i--) {
+        dims[perm[i]] = y->shape[perm[i]];
+        strides[perm[i]] = stride;
+        stride *= y->shape[perm[i]];
+    }
+    return nnfi_job_strided_md(job, out, y->ndim, dims, strides);
+}
+
+/* The factors and the product. */
+typedef struct product_mds {
+    nnfi_md a, b, y;
+} product_mds;
+
+/* By the strides that there are, where oneDNN has a kernel for them; else all row-major. */
+static nnf_status make_product(nnfi_job *job, product_mds *mds, const nnfi_operand *b) {
     const nnfi_operand *a = job->inputs[0], *y = job->output;
+    dnnl_engine_t engine = job->engine->engine;
+    NNFI_TRY(strided_md(job, &mds->a, a, y->ndim));
+    NNFI_TRY(strided_md(job, &mds->b, b, y->ndim));
+    NNFI_TRY(product_md(job, &mds->y));
+    nnfi_pd_matmul(&job->pd, engine, job->attr, mds->a, mds->b, NULL, mds->y);
+    if (job->pd && !nnfi_pd_is_reference(job->pd)) return NNF_OK;
+    if (job->pd) dnnl_primitive_desc_destroy(job->pd);
+    job->pd = NULL;
+    NNFI_TRY(padded_md(job, &mds->a, a, y->ndim));
+    NNFI_TRY(padded_md(job, &mds->b, b, y->ndim));
+    NNFI_TRY(padded_md(job, &mds->y, y, y->ndim));
+    nnfi_pd_matmul(&job->pd, engine, job->attr, mds->a, mds->b, NULL, mds->y);
+    return NNF_OK;
+}
+
+nnf_status nnfi_onednn_matmul(nnfi_job *job) {
+    const nnfi_operand *a = job->inputs[0];
     nnf_tensor *weight = nnf_module_tensor(job->module, "weight");
     nnfi_operand constant = {0};
     const nnfi_operand *b = job->n_inputs > 1 ? job->inputs[1] : NULL;
-    nnfi_md src, weights, dst;
+    product_mds mds;
     bool supported;
     if (weight) {
         constant.dtype = nnf_tensor_dtype(weight);
@@ -112,16 +160,12 @@ nnf_status nnfi_onednn_matmul(nnfi_job *job) {
         return product_with_held(
             job, &(held_product){
                      .weight = weight, .in = b->shape[0], .out = b->shape[1], .transposed = true});
-    NNFI_TRY(padded_md(job, &src, a, y->ndim));
-    NNFI_TRY(padded_md(job, &weights, b, y->ndim));
-    NNFI_TRY(padded_md(job, &dst, y, y->ndim));
     NNFI_TRY(nnfi_job_attr(job, &supported, NULL));
-    if (nnfi_pd_matmul(&job->pd, job->engine->engine, job->attr, src, weights, NULL, dst) !=
-        dnnl_success)
-        return NNF_OK;
+    NNFI_TRY(make_product(job, &mds, b));
+    if (!job->pd) return NNF_OK;
     NNFI_TRY(nnfi_job_start(job));
-    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, src));
-    NNFI_TRY(nnfi_job_output(job, dst));
-    if (weight) return nnfi_job_constant(job, DNNL_ARG_WEIGHTS, weight, weights, weights);
-    return nnfi_job_input(job, DNNL_ARG_WEIGHTS, 1, weights);
+    NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, mds.a));
+    NNFI_TRY(nnfi_job_output(job, mds.y));
+    if (weight) return nnfi_job_constant(job, DNNL_ARG_WEIGHTS, weight, mds.b, mds.b);
+    return nnfi_job_input(job, DNNL_ARG_WEIGHTS, 1, mds.b);
 }

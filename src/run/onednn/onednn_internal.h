@@ -76,6 +76,11 @@ nnf_status nnfi_onednn_reduce(nnfi_job *job);
 nnf_status nnfi_onednn_resize(nnfi_job *job);
 nnf_status nnfi_onednn_transpose(nnfi_job *job);
 
+/* Whether the output can be the input's memory; sets its layout then. */
+nnf_status nnfi_onednn_view(nnfi_job *job, bool *views);
+/* Axis i of the output is the input's axis perm[i]. */
+void nnfi_transpose_perm(const nnf_module *transpose, int ndim, int *perm);
+
 /* A pooling over all spatial axes of input 0; the output may be without them. */
 nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm);
 
@@ -108,6 +113,10 @@ nnf_status nnfi_job_strided_md(nnfi_job *job, nnfi_md *out, int ndim, const dnnl
 /* The same memory with axis perm[i] as axis i. */
 nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md, int ndim,
                                   const int *perm);
+
+/* The same memory under the operand's shape; NULL where there is no such layout. */
+nnf_status nnfi_job_reshaped_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md,
+                                const nnfi_operand *operand);
 
 /* What the options of convolutions and pools say of their windows. */
 typedef struct nnfi_sliding {

@@ -203,6 +203,17 @@ static bool job_of(nnfi_job *job, nnfi_handler *handler, nnfi_engine *engine,
     return holds_parameters(job, *handler);
 }
 
+static nnf_status view(nnfi_engine *engine, const nnf_module *module, nnfi_operand *input,
+                       nnfi_operand *output, bool *views) {
+    nnfi_job job = {
+        .engine = engine, .module = module, .inputs = &input, .n_inputs = 1, .output = output};
+    *views = false;
+    if (!operands_fit(input) || !operands_fit(output)) return NNF_OK;
+    nnf_status status = nnfi_onednn_view(&job, views);
+    nnfi_job_clear(&job);
+    return status;
+}
+
 /* Winograd's convolutions are blocked, and what stands between them had better be so too. */
 static void survey(nnfi_engine *engine, const nnf_module *module, nnfi_operand *const *inputs,
                    size_t n_inputs, nnfi_operand *outputs, size_t n_outputs) {
@@ -286,6 +297,7 @@ const nnfi_kernel_set *nnfi_onednn(void) {
                                         .close = engine_close,
                                         .survey = survey,
                                         .prepare = prepare,
+                                        .view = view,
                                         .join = join,
                                         .prepare_reorder = prepare_reorder};
     return &set;

@@ -1,0 +1,59 @@
+/* What gives its input's numbers under another shape, or with its axes in another order: the same
+ * memory in another layout, where there is one; a Transpose may be a reorder instead. */
+#include "run/onednn/step.h"
+
+void nnfi_transpose_perm(const nnf_module *transpose, int ndim, int *perm) {
+    const nnf_transpose_options *options = nnf_module_options(transpose);
+    for (int i = 0; i < ndim; i++) {
+        int64_t axis = options->n < 0 ? ndim - 1 - i : options->perm[i];
+        perm[i] = (int)(axis < 0 ? axis + ndim : axis);
+    }
+}
+
+/* The input's memory with its axes in the output's order. */
+static nnf_status transposed(nnfi_job *job, nnfi_md *out) {
+    const nnfi_operand *x = job->inputs[0];
+    nnfi_md src;
+    int perm[NNF_MAX_DIMS];
+    nnfi_transpose_perm(job->module, x->ndim, perm);
+    NNFI_TRY(nnfi_job_operand_md(job, &src, x));
+    return nnfi_job_transposed_md(job, out, src, x->ndim, perm);
+}
+
+/* Whether those who will read the value can do so in that layout: it is row-major, or the order in
+ * which the engine has all values, or read by a matrix product, whose operands have any strides. */
+static nnf_status suits(nnfi_job *job, bool *out, nnfi_const_md md) {
+    const nnfi_operand *y = job->output;
+    nnfi_md ordered;
+    *out = nnfi_md_is_plain(md) ||
+           (y->reader && nnfi_is_a(y->reader, "MatMul") && nnfi_md_is_strided(md));
+    if (*out || y->ndim < 3 || y->ndim > 5 || job->engine->order == NNFI_ORDER_ANY) return NNF_OK;
+    NNFI_TRY(nnfi_job_ordered_md(job, &ordered, y));
+    *out = nnfi_md_equal(md, ordered);
+    return NNF_OK;
+}
+
+nnf_status nnfi_onednn_view(nnfi_job *job, bool *views) {
+    nnfi_md src, md = NULL;
+    *views = false;
+    if (nnfi_is_a(job->module, "Transpose")) {
+        NNFI_TRY(transposed(job, &md));
+    } else {
+        NNFI_TRY(nnfi_job_operand_md(job, &src, job->inputs[0]));
+        NNFI_TRY(nnfi_job_reshaped_md(job, &md, src, job->output));
+    }
+    if (md) NNFI_TRY(suits(job, views, md));
+    return *views ? nnfi_operand_set_md(job->engine, job->output, md) : NNF_OK;
+}
+
+nnf_status nnfi_onednn_transpose(nnfi_job *job) {
+    nnfi_md as_is, plain;
+    bool supported;
+    NNFI_TRY(transposed(job, &as_is));
+    NNFI_TRY(nnfi_job_plain_md(job, &plain, job->output->ndim, job->output->shape));
+    NNFI_TRY(nnfi_job_attr(job, &supported, NULL));
+    NNFI_DNNL(nnfi_pd_reorder(&job->pd, job->engine->engine, job->attr, as_is, plain));
+    NNFI_TRY(nnfi_job_start(job));
+    NNFI_TRY(nnfi_primitive_step_arg(job->step, DNNL_ARG_FROM, as_is, NNFI_ARG_INPUT, 0));
+    return nnfi_job_output(job, plain);
+}

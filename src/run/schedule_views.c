@@ -1,0 +1,124 @@
+/* Views: calls whose outputs stand where their input stands, under another shape, in another
+ * layout, or as parts of it. */
+#include "run/schedule_builder.h"
+
+#include "module/module_internal.h"
+#include "nnfuse/nn.h"
+
+static bool is_one_of(const nnf_module *module, const char *const *types) {
+    for (; *types; types++)
+        if (nnfi_is_a(module, *types)) return true;
+    return false;
+}
+
+/* The output is the input's numbers in their order, perhaps under another shape. */
+static bool is_reshape(const nnfi_call *call) {
+    static const char *const types[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", NULL};
+    const nnf_module *module = call->module;
+    if (call->n_outputs != 1) return false;
+    if (call->n_inputs == 1 && nnfi_is_a(module, "Concat")) return true;
+    if (nnf_module_get_type(module)->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
+    return is_one_of(module, types);
+}
+
+bool nnfi_may_be_view(const nnfi_call *call) {
+    static const char *const types[] = {"Transpose", "Split", NULL};
+    return is_reshape(call) || is_one_of(call->module, types);
+}
+
+/* Shows the memory of `from`, a form of a value with that owner, as `to`: from so many bytes on. */
+static void show(nnfi_builder *b, int32_t from, int32_t owner, size_t offset, int32_t to) {
+    nnfi_planned *values = b->schedule->values, *view = &values[to];
+    view->place = NNFI_PLACE_ARENA;
+    view->offset = values[from].offset + offset;
+    view->holder = values[from].holder;
+    view->owner = owner;
+    values[owner].reads += view->reads;
+}
+
+/* Asks the kernel set for a layout of the output over the input's memory. */
+static nnf_status ask(nnfi_builder *b, const nnfi_call_work *work, bool *views) {
+    nnfi_planned *values = b->schedule->values;
+    nnfi_operand *input = &work->operands[0], *output = &work->operands[work->call->n_inputs];
+    nnfi_gather_operands(b, work);
+    NNFI_TRY(b->schedule->set->view(b->schedule->engine, work->call->module, input, output, views));
+    if (!*views) return NNF_OK;
+    values[work->outputs[0]].operand.layout = output->layout;
+    values[work->outputs[0]].operand.bytes = output->bytes;
+    return NNF_OK;
+}
+
+/* A constant or the caller's input is copied: what a forward reads must be a tensor of the new
+ * shape. */
+static nnf_status reshape(nnfi_builder *b, const nnfi_call_work *work) {
+    int32_t from = work->inputs[0], to = work->outputs[0];
+    int32_t owner = b->schedule->values[from].owner;
+    const nnfi_operand is = b->schedule->values[from].operand;
+    nnfi_operand *as = &b->schedule->values[to].operand;
+    const nnfi_operand plain = {.bytes = as->bytes};
+    if (nnfi_same_shape(&is, as)) {
+        as->layout = is.layout;
+        as->bytes = is.bytes;
+    } else if (is.layout) {
+        bool views;
+        NNFI_TRY(ask(b, work, &views));
+        if (!views) NNFI_TRY(nnfi_in_layout(b, &from, &plain, false));
+    }
+    b->schedule->values[to].numbers = b->schedule->values[from].numbers;
+    if (b->schedule->values[from].place != NNFI_PLACE_ARENA) {
+        NNFI_TRY(nnfi_take_place(b, to));
+        return nnfi_add_copy(b, from, to);
+    }
+    show(b, from, owner, 0, to);
+    return NNF_OK;
+}
+
+static nnf_status transpose(nnfi_builder *b, const nnfi_call_work *work, bool *done) {
+    int32_t from = work->inputs[0];
+    if (b->schedule->values[from].place != NNFI_PLACE_ARENA) return NNF_OK;
+    NNFI_TRY(ask(b, work, done));
+    if (*done) show(b, from, b->schedule->values[from].owner, 0, work->outputs[0]);
+    return NNF_OK;
+}
+
+/* Whether the parts follow each other where the input is row-major, which then takes so many bytes:
+ * nothing is repeated over axes in front of the one that is split. */
+static bool are_in_a_row(const nnfi_builder *b, const nnfi_call_work *work, size_t *bytes) {
+    const nnf_split_options *options = nnf_module_options(work->call->module);
+    const nnfi_planned *values = b->schedule->values;
+    const nnfi_operand *whole = &values[work->inputs[0]].operand;
+    int64_t axis = options->axis < 0 ? options->axis + whole->ndim : options->axis, numel = 0;
+    *bytes = 0;
+    for (int64_t i = 0; i < axis; i++)
+        if (whole->shape[i] != 1) return false;
+    for (size_t i = 0; i < work->call->n_outputs; i++) {
+        if (work->outputs[i] < 0) return false;
+        *bytes += values[work->outputs[i]].operand.bytes;
+    }
+    nnfi_shape_numel(whole->ndim, whole->shape, &numel);
+    return *bytes == (size_t)numel * nnf_dtype_size(whole->dtype);
+}
+
+static nnf_status split(nnfi_builder *b, const nnfi_call_work *work, bool *done) {
+    int32_t from = work->inputs[0];
+    int32_t owner = b->schedule->values[from].owner;
+    nnfi_operand plain = {0};
+    size_t offset = 0;
+    if (b->schedule->values[from].place != NNFI_PLACE_ARENA || !are_in_a_row(b, work, &plain.bytes))
+        return NNF_OK;
+    NNFI_TRY(nnfi_in_layout(b, &from, &plain, false));
+    for (size_t i = 0; i < work->call->n_outputs; i++) {
+        show(b, from, owner, offset, work->outputs[i]);
+        offset += b->schedule->values[work->outputs[i]].operand.bytes;
+    }
+    *done = true;
+    return NNF_OK;
+}
+
+nnf_status nnfi_schedule_view(nnfi_builder *b, const nnfi_call_work *work, bool *done) {
+    *done = is_reshape(work->call);
+    return *done                                        ? reshape(b, work)
+           : nnfi_is_a(work->call->module, "Transpose") ? transpose(b, work, done)
+           : nnfi_is_a(work->call->module, "Split")     ? split(b, work, done)
+                                                        : NNF_OK;
+}
