@@ -11,6 +11,7 @@ ONNX Runtime's: what differs by more than 1e-3 is told, and the exit status is 1
 nnfuse.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -74,7 +75,8 @@ class Engine:
         return float(answer), np.fromfile(f"{path}.out", np.float32).reshape(shape[0], -1)
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # of what has ended already
+            self.process.stdin.close()
         self.process.kill()
         self.process.wait()
 
