@@ -15,7 +15,7 @@ import warnings
 import torch
 import torchvision
 
-SIZES = {  # and the side of the square images that each takes
+SIZES = {  # and the side of the square images that each takes; 224 for others that are named
     "resnet18": 224, "resnet50": 224, "resnet152": 224, "resnext50_32x4d": 224, "vgg16_bn": 224,
     "mobilenet_v2": 224, "mobilenet_v3_small": 224, "mnasnet1_0": 224, "shufflenet_v2_x1_0": 224,
     "squeezenet1_1": 224, "efficientnet_b0": 224, "regnet_y_400mf": 224, "densenet121": 224,
@@ -24,8 +24,16 @@ SIZES = {  # and the side of the square images that each takes
 SLOW_TO_INITIALIZE = {"googlenet", "inception_v3"}
 
 
+def fill_zeros(model):
+    """Gives matrices that begin as zeros, like the head of a ViT, something to answer."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
+
+
 def write(model, size, path, batch="batch"):
     """Shows the model random images and writes it, for batches of any size, or (None) of 1."""
+    fill_zeros(model)
     images = torch.randn(4, 3, size, size)
     with torch.no_grad():
         model.train()(images)
@@ -42,7 +50,7 @@ def write(model, size, path, batch="batch"):
 def export(name, path):
     torch.manual_seed(0)
     options = {"init_weights": False} if name in SLOW_TO_INITIALIZE else {}
-    write(getattr(torchvision.models, name)(weights=None, **options), SIZES[name], path)
+    write(getattr(torchvision.models, name)(weights=None, **options), SIZES.get(name, 224), path)
 
 
 def main():

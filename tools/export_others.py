@@ -16,6 +16,8 @@ import torch
 from torchvision import models
 from torchvision.models import segmentation, video
 
+from export_models import fill_zeros
+
 IMAGE, CLIP = (1, 3, 64, 64), (1, 3, 4, 32, 32)
 NETWORKS = {  # where each is made, and what it takes
     "deeplabv3_mobilenet_v3_large": (segmentation, IMAGE),
@@ -34,9 +36,7 @@ def export(name, path):
     family, shape = NETWORKS[name]
     options = {"weights_backbone": None} if family is segmentation else {}
     model = getattr(family, name)(weights=None, **options).eval()
-    for parameter in model.parameters():
-        if parameter.ndim > 1 and not parameter.any():  # a head that would answer 0 to everything
-            torch.nn.init.normal_(parameter, std=0.02)
+    fill_zeros(model)
     part = path.with_suffix(".part")
     torch.onnx.export(model, torch.randn(shape), str(part), opset_version=16,
                       do_constant_folding=False, training=torch.onnx.TrainingMode.PRESERVE)
