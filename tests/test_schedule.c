@@ -178,7 +178,7 @@ static void transpose(growing *g, size_t x, const int64_t *perm, shape *of) {
     nnf_transpose_options options = {.n = g->shapes[x].ndim};
     *of = g->shapes[x];
     for (int i = 0; i < of->ndim; i++) {
-        options.perm[i] = perm[i];
+        options.perm[i] = chance(&g->seed, 3) ? perm[i] : perm[i] - of->ndim;
         of->dims[i] = g->shapes[x].dims[perm[i]];
     }
     nnf_module *module;
@@ -205,7 +205,7 @@ static void grow_split(growing *g, size_t x) {
     int axis = (int)pick(&g->seed, 0, whole.ndim - 1);
     int64_t length = whole.dims[axis];
     if (length < 2 || g->n_values + 2 > MOST_VALUES) return;
-    nnf_split_options options = {.axis = axis, .n = 2};
+    nnf_split_options options = {.axis = chance(&g->seed, 2) ? axis : axis - whole.ndim, .n = 2};
     options.sizes[0] =
         length % 2 == 0 && chance(&g->seed, 2) ? length / 2 : pick(&g->seed, 1, length - 1);
     options.sizes[1] = length - options.sizes[0];

@@ -54,9 +54,9 @@ typedef struct nnfi_kernel_set {
     nnf_status (*prepare)(nnfi_engine *engine, const nnf_module *module,
                           nnfi_operand *const *inputs, size_t n_inputs, nnfi_operand *outputs,
                           size_t n_outputs, nnfi_step **step);
-    /* For a call that gives the numbers of an f32 input in another shape or with its axes in
-     * another order: whether the output is the input's memory, in a layout that suits the engine or
-     * the output's reader. Then sets the output's layout and bytes. */
+    /* For a call that gives its input's numbers in another shape or with its axes in another order:
+     * whether the output is the input's memory, in a layout that suits the engine or the output's
+     * reader. Then sets the output's layout and bytes. */
     nnf_status (*view)(nnfi_engine *engine, const nnf_module *module, nnfi_operand *input,
                        nnfi_operand *output, bool *views);
     /* For a Concat: whether its parts, in layouts that suit the engine, stand one behind another in

@@ -246,7 +246,8 @@ nnf_status nnfi_in_layout(nnfi_builder *b, int32_t *number, const nnfi_operand *
     return NNF_OK;
 }
 
-/* Whether nobody reads the value's memory after this call. */
+/* Whether nobody reads the value's memory after this call, and what takes its place would begin
+ * where it does: not where it is a later part of what holds the place. */
 static bool dies(const nnfi_builder *b, const nnfi_call_work *work, size_t input) {
     const nnfi_planned *values = b->schedule->values;
     const nnfi_planned *value = &values[work->inputs[input]];
@@ -263,12 +264,14 @@ void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work) {
         if (work->inputs[i] < 0) continue;
         work->operands[i] = b->schedule->values[work->inputs[i]].operand;
         work->operands[i].dies = dies(b, work, i);
+        work->operands[i].reader = NULL;
         work->input_pointers[i] = &work->operands[i];
     }
     for (size_t i = 0; i < call->n_outputs; i++)
         if (work->outputs[i] >= 0) {
             const nnfi_planned *value = &b->schedule->values[work->outputs[i]];
             work->operands[call->n_inputs + i] = value->operand;
+            work->operands[call->n_inputs + i].dies = false;
             work->operands[call->n_inputs + i].reader = value->reader;
         }
 }

@@ -49,9 +49,10 @@ nnf_status nnfi_schedule_children(nnfi_builder *b, const nnfi_call_work *work);
 
 /* ---- Views (schedule_views.c) ---- */
 
-/* Whether the call's outputs may be its input's memory, so that they are not computed. */
+/* Whether the call's outputs may be its input's memory: no place is kept for them elsewhere. */
 bool nnfi_may_be_view(const nnfi_call *call);
-/* Shows the outputs in the input's memory; *done is false where a step has to make them. */
+/* Shows the outputs in the input's memory, or a copy of it; *done is false where a step has to make
+ * them. */
 nnf_status nnfi_schedule_view(nnfi_builder *b, const nnfi_call_work *work, bool *done);
 
 /* ---- Joins (schedule_join.c) ---- */

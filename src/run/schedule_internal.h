@@ -21,12 +21,13 @@ typedef struct nnfi_planned {
     size_t reads;             /* still to come, while the schedule is made; counted at the owner */
     const nnf_module *reader; /* of the only call that reads it; NULL: there are several, or none */
     int32_t owner;            /* the value whose memory it shows: itself, or what it is a view of */
-    int32_t numbers;    /* the same as another's: they show the same numbers in row-major order */
-    int32_t holder;     /* whose place in the arena it stands in: itself, or a form of its owner */
-    int32_t other;      /* of an owner: the next form of it in another layout, -1: none */
-    size_t taken;       /* bytes of its place in the arena, where it holds one */
-    bool computed;      /* the result of a step */
-    int32_t home;       /* the joined value that it is computed into, perhaps itself; -1: none */
+    int32_t numbers; /* the same as another's: they show the same numbers in row-major order */
+    int32_t holder;  /* whose place in the arena it stands in: itself, or a form of its owner */
+    int32_t other;   /* of an owner: the next form of it, or of a view of it, in another layout; -1:
+                        none */
+    size_t taken;    /* bytes of its place in the arena, where it holds one */
+    bool computed;   /* the result of a step, and certainly no view */
+    int32_t home;    /* the joined value that it is computed into, perhaps itself; -1: none */
     size_t home_offset; /* bytes from where that one begins */
     const nnfi_layout *home_layout;
     size_t tenants;     /* of a joined value: those that have it for a home and are not dead yet */

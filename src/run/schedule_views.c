@@ -48,6 +48,19 @@ static nnf_status ask(nnfi_builder *b, const nnfi_call_work *work, bool *views) 
     return NNF_OK;
 }
 
+/* A row-major form of the same numbers, of whatever shape, where there is one already. */
+static bool find_plain(const nnfi_builder *b, int32_t *number) {
+    const nnfi_planned *values = b->schedule->values;
+    int32_t numbers = values[*number].numbers;
+    for (int32_t form = values[*number].owner; form >= 0; form = values[form].other)
+        if (values[form].numbers == numbers && values[form].place == NNFI_PLACE_ARENA &&
+            !values[form].operand.layout) {
+            *number = form;
+            return true;
+        }
+    return false;
+}
+
 /* A constant or the caller's input is copied: what a forward reads must be a tensor of the new
  * shape. */
 static nnf_status reshape(nnfi_builder *b, const nnfi_call_work *work) {
@@ -59,7 +72,7 @@ static nnf_status reshape(nnfi_builder *b, const nnfi_call_work *work) {
     if (nnfi_same_shape(&is, as)) {
         as->layout = is.layout;
         as->bytes = is.bytes;
-    } else if (is.layout) {
+    } else if (is.layout && !find_plain(b, &from)) {
         bool views;
         NNFI_TRY(ask(b, work, &views));
         if (!views) NNFI_TRY(nnfi_in_layout(b, &from, &plain, false));
@@ -83,7 +96,7 @@ static nnf_status transpose(nnfi_builder *b, const nnfi_call_work *work, bool *d
 
 /* Whether the parts follow each other where the input is row-major, which then takes so many bytes:
  * nothing is repeated over axes in front of the one that is split. */
-static bool are_in_a_row(const nnfi_builder *b, const nnfi_call_work *work, size_t *bytes) {
+static bool parts_follow(const nnfi_builder *b, const nnfi_call_work *work, size_t *bytes) {
     const nnf_split_options *options = nnf_module_options(work->call->module);
     const nnfi_planned *values = b->schedule->values;
     const nnfi_operand *whole = &values[work->inputs[0]].operand;
@@ -92,7 +105,8 @@ static bool are_in_a_row(const nnfi_builder *b, const nnfi_call_work *work, size
     for (int64_t i = 0; i < axis; i++)
         if (whole->shape[i] != 1) return false;
     for (size_t i = 0; i < work->call->n_outputs; i++) {
-        if (work->outputs[i] < 0) return false;
+        if (work->outputs[i] < 0 || values[work->outputs[i]].place != NNFI_PLACE_NOWHERE)
+            return false; /* unwanted, or a constant */
         *bytes += values[work->outputs[i]].operand.bytes;
     }
     nnfi_shape_numel(whole->ndim, whole->shape, &numel);
@@ -104,7 +118,7 @@ static nnf_status split(nnfi_builder *b, const nnfi_call_work *work, bool *done)
     int32_t owner = b->schedule->values[from].owner;
     nnfi_operand plain = {0};
     size_t offset = 0;
-    if (b->schedule->values[from].place != NNFI_PLACE_ARENA || !are_in_a_row(b, work, &plain.bytes))
+    if (b->schedule->values[from].place != NNFI_PLACE_ARENA || !parts_follow(b, work, &plain.bytes))
         return NNF_OK;
     NNFI_TRY(nnfi_in_layout(b, &from, &plain, false));
     for (size_t i = 0; i < work->call->n_outputs; i++) {

@@ -102,12 +102,8 @@ static nnf_status choose(nnfi_job *job, const conv_way *way, const nnfi_window *
              : way->ordered ? nnfi_job_ordered_md(job, &src, x)
                             : nnfi_job_any_md(job, &src, x));
     NNFI_TRY(way->ordered ? nnfi_job_ordered_md(job, &dst, y) : nnfi_job_any_md(job, &dst, y));
-    if (nnfi_pd_conv(&job->pd, job->engine->engine, job->attr, kind, src, weights, bias, dst,
-                     window) == dnnl_success &&
-        !way->reference && nnfi_pd_is_reference(job->pd)) {
-        dnnl_primitive_desc_destroy(job->pd);
-        job->pd = NULL;
-    }
+    nnfi_pd_conv(&job->pd, job->engine->engine, job->attr, kind, src, weights, bias, dst, window);
+    if (!way->reference) nnfi_job_drop_reference(job);
     return NNF_OK;
 }
 

@@ -134,6 +134,12 @@ void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi
 
 /* ---- The step ---- */
 
+void nnfi_job_drop_reference(nnfi_job *job) {
+    if (!job->pd || !nnfi_pd_is_reference(job->pd)) return;
+    dnnl_primitive_desc_destroy(job->pd);
+    job->pd = NULL;
+}
+
 nnf_status nnfi_job_start(nnfi_job *job) {
     return nnfi_primitive_step_new(&job->step, job->engine, job->pd);
 }

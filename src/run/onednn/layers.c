@@ -89,12 +89,6 @@ static bool all_plain(const nnfi_job *job) {
     return true;
 }
 
-/* Whether the parts go into the engine's order. Where all are plain they stay so: a transformer's
- * values have no channels. */
-static bool is_ordered(const nnfi_job *job) {
-    return job->engine->order != NNFI_ORDER_ANY && job->output->ndim > 2 && !all_plain(job);
-}
-
 nnf_status nnfi_onednn_concat(nnfi_job *job) {
     const nnf_axis_options *options = nnf_module_options(job->module);
     int axis = (int)(options->axis < 0 ? options->axis + job->output->ndim : options->axis);
@@ -106,14 +100,16 @@ nnf_status nnfi_onednn_concat(nnfi_job *job) {
     for (int i = 0; i < n; i++)
         if (!job->inputs[i] || job->inputs[i]->dtype != NNF_F32 || job->inputs[i]->shape[axis] == 0)
             return NNF_OK;
-    bool ordered = is_ordered(job);
+    /* Where all are plain they stay so: a transformer's values have no channels. */
+    bool plain = all_plain(job);
+    bool ordered = job->engine->order != NNFI_ORDER_ANY && job->output->ndim > 2 && !plain;
     for (int i = 0; i < n; i++) {
         NNFI_TRY(ordered ? nnfi_job_ordered_md(job, &sources[i], job->inputs[i])
                          : nnfi_job_operand_md(job, &sources[i], job->inputs[i]));
         given[i] = sources[i];
     }
-    NNFI_TRY(all_plain(job) ? nnfi_job_operand_md(job, &dst, job->output)
-                            : nnfi_job_ordered_md(job, &dst, job->output));
+    NNFI_TRY(plain ? nnfi_job_plain_md(job, &dst, job->output->ndim, job->output->shape)
+                   : nnfi_job_ordered_md(job, &dst, job->output));
     NNFI_TRY(nnfi_job_attr(job, &supported, NULL));
     if (nnfi_pd_concat(&job->pd, job->engine->engine, job->attr, n, axis, given, dst) !=
         dnnl_success)

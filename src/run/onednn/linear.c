@@ -27,21 +27,25 @@ typedef struct held_product {
     bool transposed;
 } held_product;
 
-/* Each weight of one row's product is read once: as they stand is as fast, and takes no memory. */
-static nnf_status pd_of_row(nnfi_job *job, const held_product *held, nnfi_md src, nnfi_md dst,
-                            nnfi_md *weights, nnfi_md *bias) {
+/* As an inner product. Each weight of one row's product is read once: as they stand is as fast, and
+ * takes no memory. */
+static nnf_status pd_of_vectors(nnfi_job *job, const held_product *held, nnfi_md src, nnfi_md dst,
+                                nnfi_md *weights, nnfi_md *bias) {
     const dnnl_dims_t dims = {held->out, held->in};
     const dnnl_dims_t rows = {held->in, 1}, columns = {1, held->out};
+    nnfi_md wanted;
     NNFI_TRY(nnfi_job_strided_md(job, weights, 2, dims, held->transposed ? columns : rows));
+    wanted = *weights;
+    if (rows_of(job->inputs[0]) > 1) NNFI_TRY(nnfi_job_strided_md(job, &wanted, 2, dims, NULL));
     if (held->bias) NNFI_TRY(nnfi_job_plain_md(job, bias, 1, &held->out));
-    nnfi_pd_inner_product(&job->pd, job->engine->engine, job->attr, src, *weights, *bias, dst);
+    nnfi_pd_inner_product(&job->pd, job->engine->engine, job->attr, src, wanted, *bias, dst);
     return NNF_OK;
 }
 
-/* Of several rows. oneDNN shares a matmul out among threads better than an inner product: up to 1.3
- * times as fast for a few hundred rows, measured. */
-static nnf_status pd_of_rows(nnfi_job *job, const held_product *held, nnfi_md src, nnfi_md dst,
-                             nnfi_md *weights, nnfi_md *bias) {
+/* As a matmul, which oneDNN shares out among threads better than an inner product: up to 1.3 times
+ * as fast for a few hundred rows, measured. */
+static nnf_status pd_of_matrices(nnfi_job *job, const held_product *held, nnfi_md src, nnfi_md dst,
+                                 nnfi_md *weights, nnfi_md *bias) {
     const dnnl_dims_t dims = {held->in, held->out};
     const dnnl_dims_t rows = {held->out, 1}, columns = {1, held->in};
     const int64_t bias_shape[2] = {1, held->out};
@@ -50,6 +54,7 @@ static nnf_status pd_of_rows(nnfi_job *job, const held_product *held, nnfi_md sr
     NNFI_TRY(nnfi_job_strided_md(job, &any, 2, dims, NULL));
     if (held->bias) NNFI_TRY(nnfi_job_plain_md(job, bias, 2, bias_shape));
     nnfi_pd_matmul(&job->pd, job->engine->engine, job->attr, src, any, *bias, dst);
+    nnfi_job_drop_reference(job);
     return NNF_OK;
 }
 
@@ -59,9 +64,9 @@ static nnf_status product_with_held(nnfi_job *job, const held_product *held) {
     NNFI_TRY(rows_md(job, &src, job->inputs[0]));
     NNFI_TRY(rows_md(job, &dst, job->output));
     NNFI_TRY(nnfi_job_attr(job, &supported, job->fused));
-    if (!supported) return NNF_OK;
-    NNFI_TRY((rows_of(job->inputs[0]) == 1 ? pd_of_row : pd_of_rows)(job, held, src, dst, &weights,
-                                                                     &bias));
+    if (!supported || nnfi_has_residual(job->fused)) return NNF_OK;
+    if (rows_of(job->inputs[0]) > 1) NNFI_TRY(pd_of_matrices(job, held, src, dst, &weights, &bias));
+    if (!job->pd) NNFI_TRY(pd_of_vectors(job, held, src, dst, &weights, &bias));
     if (!job->pd) return NNF_OK;
     NNFI_TRY(nnfi_job_start(job));
     NNFI_TRY(nnfi_job_input(job, DNNL_ARG_SRC, 0, src));
@@ -94,8 +99,8 @@ static nnf_status padded_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *ope
     return nnfi_job_plain_md(job, out, ndim, shape);
 }
 
-/* A factor with the strides that it has, which are a Transpose's. */
-static nnf_status strided_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand, int ndim) {
+/* A factor with the strides that it has: a Transpose's, or those of channels that are last. */
+static nnf_status factor_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand, int ndim) {
     if (operand->ndim == ndim && operand->layout && nnfi_md_is_strided(operand->layout->md))
         return nnfi_job_operand_md(job, out, operand);
     return padded_md(job, out, operand, ndim);
@@ -128,13 +133,12 @@ typedef struct product_mds {
 static nnf_status make_product(nnfi_job *job, product_mds *mds, const nnfi_operand *b) {
     const nnfi_operand *a = job->inputs[0], *y = job->output;
     dnnl_engine_t engine = job->engine->engine;
-    NNFI_TRY(strided_md(job, &mds->a, a, y->ndim));
-    NNFI_TRY(strided_md(job, &mds->b, b, y->ndim));
+    NNFI_TRY(factor_md(job, &mds->a, a, y->ndim));
+    NNFI_TRY(factor_md(job, &mds->b, b, y->ndim));
     NNFI_TRY(product_md(job, &mds->y));
     nnfi_pd_matmul(&job->pd, engine, job->attr, mds->a, mds->b, NULL, mds->y);
-    if (job->pd && !nnfi_pd_is_reference(job->pd)) return NNF_OK;
-    if (job->pd) dnnl_primitive_desc_destroy(job->pd);
-    job->pd = NULL;
+    nnfi_job_drop_reference(job);
+    if (job->pd) return NNF_OK;
     NNFI_TRY(padded_md(job, &mds->a, a, y->ndim));
     NNFI_TRY(padded_md(job, &mds->b, b, y->ndim));
     NNFI_TRY(padded_md(job, &mds->y, y, y->ndim));

@@ -134,8 +134,9 @@ void nnfi_window_of(nnfi_window *window, const nnfi_sliding *sliding, const nnfi
  * holds before them.
  * *supported is false where one of them is not an activation that oneDNN has. */
 nnf_status nnfi_job_attr(nnfi_job *job, bool *supported, const nnf_module *fused);
-/* Makes the step around the primitive of job->pd, whose arguments are said next; without one, a
- * step that does nothing. */
+/* Leaves no job->pd where it is one of oneDNN's plain loops. */
+void nnfi_job_drop_reference(nnfi_job *job);
+/* Makes the step around the primitive of job->pd, whose arguments are said next. */
 nnf_status nnfi_job_start(nnfi_job *job);
 /* A descriptor of the primitive that was made. */
 nnfi_const_md nnfi_job_md(const nnfi_job *job, dnnl_query_t what);

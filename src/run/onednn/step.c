@@ -33,7 +33,7 @@ static void release(nnfi_step *step) {
         nnfi_packed_release(self->sources[i].packed);
         nnfi_packing_release(self->sources[i].packing);
     }
-    if (self->primitive) dnnl_primitive_destroy(self->primitive);
+    dnnl_primitive_destroy(self->primitive);
     if (self->then) release(&self->then->step);
     nnfi_free(self);
 }
@@ -60,7 +60,6 @@ static nnf_status pack(const step_arg *source) {
 
 static nnf_status run(nnfi_step *step) {
     nnfi_primitive_step *self = (nnfi_primitive_step *)step;
-    if (!self->primitive) return NNF_OK;
     for (int i = 0; i < self->n_args; i++)
         if (self->sources[i].packing) NNFI_TRY(pack(&self->sources[i]));
     NNFI_DNNL(dnnl_primitive_execute(self->primitive, self->stream, self->n_args, self->args));
@@ -117,7 +116,7 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
                                    const_dnnl_primitive_desc_t pd) {
     nnfi_primitive_step *step = nnfi_calloc(1, sizeof *step);
     if (!step) return nnfi_error_memory(sizeof *step, "a step of a run");
-    dnnl_status_t status = pd ? dnnl_primitive_create(&step->primitive, pd) : dnnl_success;
+    dnnl_status_t status = dnnl_primitive_create(&step->primitive, pd);
     if (status != dnnl_success) {
         nnfi_free(step);
         return nnfi_onednn_error(status, "a primitive");
@@ -125,7 +124,7 @@ nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine 
     step->engine = engine->engine;
     step->stream = engine->stream;
     step->step = (nnfi_step){.bind = bind, .run = run, .release = release, .inplace = -1};
-    nnfi_const_md scratch = pd ? nnfi_pd_md(pd, dnnl_query_scratchpad_md, 0) : NULL;
+    nnfi_const_md scratch = nnfi_pd_md(pd, dnnl_query_scratchpad_md, 0);
     size_t scratch_bytes = scratch ? nnfi_md_bytes(scratch) : 0;
     nnf_status failed =
         scratch_bytes ? nnfi_primitive_step_arg(step, DNNL_ARG_SCRATCHPAD, scratch,

@@ -11,7 +11,6 @@ typedef enum nnfi_arg_source {
     NNFI_ARG_CONSTANT
 } nnfi_arg_source;
 
-/* pd NULL: a step that does nothing. */
 nnf_status nnfi_primitive_step_new(nnfi_primitive_step **out, const nnfi_engine *engine,
                                    const_dnnl_primitive_desc_t pd);
 /* What stands behind one of the primitive's arguments: input or output number `index`, or scratch

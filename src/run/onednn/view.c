@@ -20,14 +20,14 @@ static nnf_status transposed(nnfi_job *job, nnfi_md *out) {
     return nnfi_job_transposed_md(job, out, src, x->ndim, perm);
 }
 
-/* Whether those who will read the value can do so in that layout: it is row-major, or the order in
- * which the engine has all values, or read by a matrix product, whose operands have any strides. */
+/* Whether the output is well off in that layout: it is row-major, or the order in which the engine
+ * has all values, or a matrix product alone reads it, whose factors have any strides. */
 static nnf_status suits(nnfi_job *job, bool *out, nnfi_const_md md) {
     const nnfi_operand *y = job->output;
     nnfi_md ordered;
     *out = nnfi_md_is_plain(md) ||
            (y->reader && nnfi_is_a(y->reader, "MatMul") && nnfi_md_is_strided(md));
-    if (*out || y->ndim < 3 || y->ndim > 5 || job->engine->order == NNFI_ORDER_ANY) return NNF_OK;
+    if (*out) return NNF_OK;
     NNFI_TRY(nnfi_job_ordered_md(job, &ordered, y));
     *out = nnfi_md_equal(md, ordered);
     return NNF_OK;
