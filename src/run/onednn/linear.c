@@ -129,13 +129,16 @@ typedef struct product_mds {
     nnfi_md a, b, y;
 } product_mds;
 
-/* By the strides that there are, where oneDNN has a kernel for them; else all row-major. */
+/* By the strides that there are, where oneDNN has a kernel for them; else all row-major. What is
+ * multiplied by one matrix is one matrix, whatever its axes: oneDNN takes them for many products,
+ * each of a row perhaps. */
 static nnf_status make_product(nnfi_job *job, product_mds *mds, const nnfi_operand *b) {
     const nnfi_operand *a = job->inputs[0], *y = job->output;
     dnnl_engine_t engine = job->engine->engine;
-    NNFI_TRY(factor_md(job, &mds->a, a, y->ndim));
-    NNFI_TRY(factor_md(job, &mds->b, b, y->ndim));
-    NNFI_TRY(product_md(job, &mds->y));
+    bool one = b->ndim == 2 && y->ndim > 2;
+    NNFI_TRY(one ? rows_md(job, &mds->a, a) : factor_md(job, &mds->a, a, y->ndim));
+    NNFI_TRY(factor_md(job, &mds->b, b, one ? 2 : y->ndim));
+    NNFI_TRY(one ? rows_md(job, &mds->y, y) : product_md(job, &mds->y));
     nnfi_pd_matmul(&job->pd, engine, job->attr, mds->a, mds->b, NULL, mds->y);
     nnfi_job_drop_reference(job);
     if (job->pd) return NNF_OK;
