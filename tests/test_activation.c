@@ -91,6 +91,21 @@ static void a_long_tensor_is_computed_in_blocks(void **state) {
     nnf_module_release(relu);
 }
 
+/* ONNX defines it by two comparisons, neither of which holds for NaN: y = 0 then. */
+static void shrink_of_nan_is_0(void **state) {
+    (void)state;
+    const float values[3] = {NAN, -1, 0.25f}, expected[3] = {0, -1, 0};
+    nnf_tensor *x = floats(1, (int64_t[]){3}, values), *y = NULL;
+    nnf_module *shrink = activation(NNF_SHRINK);
+    float numbers[3];
+    assert_ok(nnf_module_forward(shrink, &x, 1, &y, 1));
+    assert_ok(nnf_tensor_read(y, 0, 3, numbers));
+    assert_memory_equal(numbers, expected, sizeof numbers);
+    nnf_tensor_release(x);
+    nnf_tensor_release(y);
+    nnf_module_release(shrink);
+}
+
 static void shapes_and_symbols_pass_through(void **state) {
     (void)state;
     nnf_module *relu = activation(NNF_RELU), *clip = activation(NNF_CLIP);
@@ -128,5 +143,5 @@ TEST_MAIN(cmocka_unit_test(float32_is_pytorchs_to_1e_6),
           cmocka_unit_test(sixteen_bit_floats_are_rounded_once),
           cmocka_unit_test(clip_takes_its_bounds_as_inputs),
           cmocka_unit_test(a_long_tensor_is_computed_in_blocks),
-          cmocka_unit_test(shapes_and_symbols_pass_through),
+          cmocka_unit_test(shrink_of_nan_is_0), cmocka_unit_test(shapes_and_symbols_pass_through),
           cmocka_unit_test(what_they_cannot_take_is_refused))
