@@ -1,4 +1,6 @@
 /* Activations against PyTorch's values, in every float dtype. */
+#include <math.h>
+
 #include "layer_support.h"
 
 static const struct {
