@@ -72,10 +72,11 @@ static nnf_status read_stream(void **data, size_t *size, FILE *file, const char 
 }
 
 nnf_status file_read(void **data, size_t *size, const char *path) {
-    if (strcmp(path, "-") == 0 && feof(stdin))
+    if (strcmp(path, "-") == 0) {
+        if (!feof(stdin)) return read_stream(data, size, stdin, "standard input");
         return nnf_error(NNF_ERROR_READ,
                          "'-' stands for two files: standard input is read already");
-    if (strcmp(path, "-") == 0) return read_stream(data, size, stdin, "standard input");
+    }
     FILE *file = fopen(path, "rb");
     if (file == NULL) return nnf_error(NNF_ERROR_READ, "%s: %s", path, strerror(errno));
     nnf_status status = read_stream(data, size, file, path);

@@ -191,8 +191,9 @@ static void grow_transpose(growing *g, size_t x) {
     shape of = g->shapes[x];
     int64_t perm[4] = {0, 1, 2, 3};
     if (of.ndim < 3) return;
-    for (int i = of.ndim - 1; i > (chance(&g->seed, 8) ? 0 : 1); i--) {
-        int64_t other = pick(&g->seed, 1, i), moved = perm[i];
+    int64_t least = chance(&g->seed, 8) ? 0 : 1;
+    for (int i = of.ndim - 1; i > least; i--) {
+        int64_t other = pick(&g->seed, least, i), moved = perm[i];
         perm[i] = perm[other];
         perm[other] = moved;
     }

@@ -212,6 +212,12 @@ nnf_status nnfi_add_copy(nnfi_builder *b, int32_t from, int32_t to) {
     return add_stage(b, &stage, &from, &to);
 }
 
+size_t nnfi_plain_bytes(const nnfi_operand *operand) {
+    int64_t numel = 0;
+    nnfi_shape_numel(operand->ndim, operand->shape, &numel);
+    return (size_t)numel * nnf_dtype_size(operand->dtype);
+}
+
 bool nnfi_same_shape(const nnfi_operand *a, const nnfi_operand *b) {
     return a->ndim == b->ndim && !memcmp(a->shape, b->shape, sizeof *a->shape * (size_t)a->ndim);
 }
@@ -317,10 +323,8 @@ static nnf_status lay_out_inputs(nnfi_builder *b, nnfi_call_work *work, const nn
         if (work->inputs[i] < 0) continue;
         nnfi_operand wanted = work->operands[i];
         if (!step) {
-            int64_t numel = 0;
             wanted = b->schedule->values[work->inputs[i]].operand;
-            nnfi_shape_numel(wanted.ndim, wanted.shape, &numel);
-            wanted.bytes = (size_t)numel * nnf_dtype_size(wanted.dtype);
+            wanted.bytes = nnfi_plain_bytes(&wanted);
             wanted.layout = NULL;
         }
         bool fresh = step && (int)i == step->inplace && !dies(b, work, i);

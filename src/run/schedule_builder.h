@@ -28,6 +28,8 @@ typedef struct nnfi_call_work {
 /* Fills work->operands and input_pointers from the values as they are. */
 void nnfi_gather_operands(const nnfi_builder *b, const nnfi_call_work *work);
 nnf_status nnfi_new_value(nnfi_builder *b, int32_t *out, const nnfi_operand *operand);
+/* Bytes that a value of known shape takes where it is row-major. */
+size_t nnfi_plain_bytes(const nnfi_operand *operand);
 bool nnfi_same_shape(const nnfi_operand *a, const nnfi_operand *b);
 /* A form of a value in the layout of `wanted`, made where there is none yet; `fresh`: in memory of
  * its own, to be written. */

@@ -5,25 +5,16 @@
 #include "module/module_internal.h"
 #include "nnfuse/nn.h"
 
-static bool is_one_of(const nnf_module *module, const char *const *types) {
-    for (; *types; types++)
-        if (nnfi_is_a(module, *types)) return true;
-    return false;
-}
-
 /* The output is the input's numbers in their order, perhaps under another shape. */
 static bool is_reshape(const nnfi_call *call) {
-    static const char *const types[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze", NULL};
+    static const char *const types[] = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
     const nnf_module *module = call->module;
     if (call->n_outputs != 1) return false;
     if (call->n_inputs == 1 && nnfi_is_a(module, "Concat")) return true;
     if (nnf_module_get_type(module)->flags & NNF_TYPE_IDENTITY) return !nnf_module_training(module);
-    return is_one_of(module, types);
-}
-
-bool nnfi_may_be_view(const nnfi_call *call) {
-    static const char *const types[] = {"Transpose", "Split", NULL};
-    return is_reshape(call) || is_one_of(call->module, types);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (nnfi_is_a(module, types[i])) return true;
+    return false;
 }
 
 /* Shows the memory of `from`, a form of a value with that owner, as `to`: from so many bytes on. */
@@ -100,7 +91,7 @@ static bool parts_follow(const nnfi_builder *b, const nnfi_call_work *work, size
     const nnf_split_options *options = nnf_module_options(work->call->module);
     const nnfi_planned *values = b->schedule->values;
     const nnfi_operand *whole = &values[work->inputs[0]].operand;
-    int64_t axis = options->axis < 0 ? options->axis + whole->ndim : options->axis, numel = 0;
+    int64_t axis = options->axis < 0 ? options->axis + whole->ndim : options->axis;
     *bytes = 0;
     for (int64_t i = 0; i < axis; i++)
         if (whole->shape[i] != 1) return false;
@@ -109,8 +100,7 @@ static bool parts_follow(const nnfi_builder *b, const nnfi_call_work *work, size
             return false; /* unwanted, or a constant */
         *bytes += values[work->outputs[i]].operand.bytes;
     }
-    nnfi_shape_numel(whole->ndim, whole->shape, &numel);
-    return *bytes == (size_t)numel * nnf_dtype_size(whole->dtype);
+    return *bytes == nnfi_plain_bytes(whole);
 }
 
 static nnf_status split(nnfi_builder *b, const nnfi_call_work *work, bool *done) {
@@ -129,10 +119,27 @@ static nnf_status split(nnfi_builder *b, const nnfi_call_work *work, bool *done)
     return NNF_OK;
 }
 
+/* What else may be a view. */
+static const struct {
+    const char *type;
+    nnf_status (*view)(nnfi_builder *b, const nnfi_call_work *work, bool *done);
+} others[] = {{"Transpose", transpose}, {"Split", split}};
+enum { N_OTHERS = sizeof others / sizeof *others };
+
+static size_t find_other(const nnfi_call *call) {
+    size_t i = 0;
+    while (i < N_OTHERS && !nnfi_is_a(call->module, others[i].type))
+        i++;
+    return i;
+}
+
+bool nnfi_may_be_view(const nnfi_call *call) {
+    return is_reshape(call) || find_other(call) < N_OTHERS;
+}
+
 nnf_status nnfi_schedule_view(nnfi_builder *b, const nnfi_call_work *work, bool *done) {
     *done = is_reshape(work->call);
-    return *done                                        ? reshape(b, work)
-           : nnfi_is_a(work->call->module, "Transpose") ? transpose(b, work, done)
-           : nnfi_is_a(work->call->module, "Split")     ? split(b, work, done)
-                                                        : NNF_OK;
+    if (*done) return reshape(b, work);
+    size_t other = find_other(work->call);
+    return other < N_OTHERS ? others[other].view(b, work, done) : NNF_OK;
 }

@@ -30,6 +30,11 @@ static nnf_status keep(nnfi_job *job, dnnl_status_t status, nnfi_md *out) {
     return NNF_OK;
 }
 
+static void dims_of(dnnl_dims_t dims, const nnfi_operand *operand) {
+    for (int i = 0; i < operand->ndim; i++)
+        dims[i] = operand->shape[i];
+}
+
 static nnf_status check_room(const nnfi_job *job) {
     if (job->n_mds < sizeof job->mds / sizeof *job->mds) return NNF_OK;
     return nnfi_onednn_error(dnnl_out_of_memory, "a memory descriptor");
@@ -50,8 +55,7 @@ nnf_status nnfi_job_transposed_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md,
 nnf_status nnfi_job_reshaped_md(nnfi_job *job, nnfi_md *out, nnfi_const_md md,
                                 const nnfi_operand *operand) {
     dnnl_dims_t dims;
-    for (int i = 0; i < operand->ndim; i++)
-        dims[i] = operand->shape[i];
+    dims_of(dims, operand);
     NNFI_TRY(check_room(job));
     dnnl_status_t status = nnfi_md_reshaped(out, md, operand->ndim, dims);
     if (status == dnnl_success || status == dnnl_out_of_memory) return keep(job, status, out);
@@ -72,8 +76,7 @@ nnf_status nnfi_job_plain_md(nnfi_job *job, nnfi_md *out, int ndim, const int64_
 
 nnf_status nnfi_job_any_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *operand) {
     dnnl_dims_t dims;
-    for (int i = 0; i < operand->ndim; i++)
-        dims[i] = operand->shape[i];
+    dims_of(dims, operand);
     return nnfi_job_strided_md(job, out, operand->ndim, dims, NULL);
 }
 
@@ -103,8 +106,7 @@ nnf_status nnfi_job_ordered_md(nnfi_job *job, nnfi_md *out, const nnfi_operand *
     if (order == NNFI_ORDER_CHANNELS_LAST)
         return nnfi_job_channels_last_md(job, out, operand->ndim, operand->shape);
     dnnl_dims_t dims;
-    for (int i = 0; i < operand->ndim; i++)
-        dims[i] = operand->shape[i];
+    dims_of(dims, operand);
     NNFI_TRY(check_room(job));
     return keep(job, nnfi_md_new_blocked(out, operand->ndim, dims), out);
 }
