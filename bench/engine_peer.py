@@ -68,9 +68,10 @@ def pytorch(path, threads, shape):
     torch.set_num_threads(threads)
     # torchvision's network of the file's name; its tensors have the same names in the file.
     model = getattr(torchvision.models, pathlib.Path(path).stem)(weights=None).eval()
+    names = model.state_dict().keys()
     model.load_state_dict({
         tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        for tensor in onnx.load(path).graph.initializer if "." in tensor.name}, strict=False)
+        for tensor in onnx.load(path).graph.initializer if tensor.name in names}, strict=False)
 
     def run(x):
         with torch.no_grad():
