@@ -64,7 +64,7 @@ static void an_activation_after_an_add_alone_has_no_row(void **state) {
     assert_int_equal(list->n_chains, 0);
     assert_int_equal(list->n_left, 1);
     assert_string_equal(list->left[0].type, "ReLU");
-    assert_string_equal(reason_of(list, "relu"), "there is no row for the sequence 'Add, ReLU'");
+    assert_string_equal(reason_of(list, "relu"), "there is no fusion of 'Add, ReLU'");
     nnf_chain_list_release(list);
     nnf_module_release(graph);
 }
@@ -171,7 +171,7 @@ static void an_activation_after_a_full_chain_has_no_row(void **state) {
     nnf_chain_list *list = find(graph);
     assert_int_equal(list->n_chains, 1);
     assert_string_equal(reason_of(list, "sqrt"),
-                        "there is no row for the sequence 'Conv2d, BatchNorm2d, Sqrt'");
+                        "there is no fusion of 'Conv2d, BatchNorm2d, Sqrt'");
     assert_string_equal(reason_of(list, "first"), "its input 'x' is no layer's output");
     nnf_chain_list_release(list);
     nnf_module_release(graph);

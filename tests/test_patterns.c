@@ -123,6 +123,60 @@ static void a_lifted_layer_is_written_as_its_nodes(void **state) {
     nnf_module_release(built);
 }
 
+/* y = relu(x @ w + b), without b where `bias` is not. */
+static nnf_module *product_graph(int ndim, bool bias) {
+    nnf_module *graph = new_graph(), *matmul, *add;
+    nnf_value x = add_input(graph, ndim, (const int64_t[]){2, 5, 5}), w, b;
+    nnf_tensor *weight = random_tensor(NNF_F32, 2, (const int64_t[]){5, 3}, -1, 1, 6);
+    nnf_tensor *row = random_tensor(NNF_F32, 1, (const int64_t[]){3}, -1, 1, 7);
+    assert_ok(nnf_graph_add_constant(graph, &w, "w", weight));
+    assert_ok(nnf_graph_add_constant(graph, &b, "b", row));
+    assert_ok(nnf_matmul_new(&matmul));
+    assert_ok(nnf_module_set_parameter(matmul, "weight", weight));
+    assert_ok(nnf_binary_new(&add, NNF_ADD));
+    add_module(graph, "matmul", matmul);
+    add_module(graph, "add", add);
+    add_module(graph, "relu", new_relu());
+    nnf_value y = call2(graph, "matmul", x, w);
+    if (bias) y = call2(graph, "add", y, b);
+    assert_ok(nnf_graph_add_output(graph, call(graph, "relu", y)));
+    nnf_tensor_release(weight);
+    nnf_tensor_release(row);
+    nnf_module_eval(graph);
+    return graph;
+}
+
+/* A product with a constant is a linear layer, but for one that becomes a Gemm. */
+static void a_product_with_a_constant_is_linear(void **state) {
+    (void)state;
+    for (int ndim = 2; ndim <= 3; ndim++)
+        for (int bias = 0; bias < 2; bias++) {
+            nnf_module *graph = product_graph(ndim, bias > 0), *fused, *again;
+            nnf_tensor *x = random_tensor(NNF_F32, ndim, (const int64_t[]){2, 5, 5}, -2, 2, 5);
+            void *file;
+            size_t size;
+            assert_ok(nnf_module_copy(&fused, graph));
+            assert_int_equal(lifted(fused), ndim == 2 && bias ? 0 : 1);
+            assert_ok(nnf_fuse(fused, NULL, NULL));
+            assert_string_equal(calls_text(fused), "matmul:LinearReLU");
+            assert_ok(nnf_onnx_save_memory(fused, &file, &size, NULL));
+            assert_ok(nnf_onnx_load_memory(&again, file, size, NULL));
+            assert_int_equal(nnf_graph_n_calls(again), ndim == 3 && bias ? 3 : 2);
+            nnf_module_eval(again);
+            nnf_tensor *expected = run(graph, x), *y = run(fused, x), *z = run(again, x);
+            assert_tensors_close(y, expected, 1e-6);
+            assert_tensors_close(z, expected, 1e-6);
+            nnf_tensor_release(x);
+            nnf_tensor_release(y);
+            nnf_tensor_release(z);
+            nnf_tensor_release(expected);
+            nnf_free(file);
+            nnf_module_release(again);
+            nnf_module_release(fused);
+            nnf_module_release(graph);
+        }
+}
+
 static void only_a_graph_has_patterns(void **state) {
     (void)state;
     nnf_module *relu = new_relu();
@@ -135,6 +189,7 @@ int main(void) {
         cmocka_unit_test(sigmoid_and_mul_become_silu_and_fuse),
         cmocka_unit_test(what_only_looks_like_silu_stays),
         cmocka_unit_test(a_lifted_layer_is_written_as_its_nodes),
+        cmocka_unit_test(a_product_with_a_constant_is_linear),
         cmocka_unit_test(only_a_graph_has_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

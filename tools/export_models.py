@@ -25,9 +25,9 @@ SLOW_TO_INITIALIZE = {"googlenet", "inception_v3"}
 
 
 def fill_zeros(model):
-    """Gives matrices that begin as zeros, like the head of a ViT, something to answer."""
+    """Gives what begins as zeros, like the head of a ViT and biases, numbers as training would."""
     for parameter in model.parameters():
-        if parameter.ndim > 1 and not parameter.any():
+        if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)
 
 

@@ -189,7 +189,7 @@ static nnf_status no_row(const finder *find, size_t before, size_t call) {
         if (used + strlen(type) + 3 > sizeof types) break;
         used += strlen(strcat(strcat(types + used, type), ", "));
     }
-    return nnf_error(NNF_ERROR_NOT_FUSABLE, "there is no row for the sequence '%s%s'", types,
+    return nnf_error(NNF_ERROR_NOT_FUSABLE, "there is no fusion of '%s%s'", types,
                      type_of(find, call));
 }
 

@@ -60,6 +60,7 @@ static const pattern patterns[] = {
     {"Hardsigmoid", NNF_HARDSIGMOID, "Mul(" RELU6_OF_X_3 ", " SIXTH ")"},
     {"LeakyReLU", NNF_LEAKY_RELU, "PReLU(x, a)"},
     {"Linear", 0, "Add(MatMul(x, m), b)"},
+    {"Linear", 0, "MatMul(x, m)"},
     HALF_OF_X_TIMES("GELU", NNF_GELU, "Add(Erf(Mul(x, " SQRT_HALF ")), 1)"),
     HALF_OF_X_TIMES("GELU", NNF_GELU_TANH,
                     "Add(Tanh(Mul(Add(x, Mul(Pow(x, 3), 0.044715)), " SQRT_2_OF_PI ")), 1)"),
@@ -279,13 +280,16 @@ static bool match_term(match *m, const char *term, nnf_value value) {
 
 /* ---- What must hold beside ---- */
 
-/* A bias for each column of the matrix. For rank 2, which has Gemm, chains do better. */
+/* A bias for each column of the matrix, or none. For rank 2, which has Gemm, chains do better. */
 static bool is_linear(match *m) {
     const nnf_tensor *matrix = constant_of(m, m->letters[MATRIX]);
     const nnf_tensor *bias = constant_of(m, m->letters[BIAS]);
-    return rank_of(m, m->letters[X]) > 2 && nnf_tensor_ndim(bias) == 1 &&
-           nnf_tensor_numel(bias) == nnf_tensor_shape(matrix)[1] &&
-           nnf_tensor_dtype(bias) == nnf_tensor_dtype(matrix);
+    const size_t next = nnfi_plan_next(m->plan, m->calls[m->n_calls - 1]);
+    const bool gemm = bias || (next != NNFI_NO_CALL && nnfi_is_affine(m->plan, next));
+    return rank_of(m, m->letters[X]) > (gemm ? 2 : 1) &&
+           (!bias || (nnf_tensor_ndim(bias) == 1 &&
+                      nnf_tensor_numel(bias) == nnf_tensor_shape(matrix)[1] &&
+                      nnf_tensor_dtype(bias) == nnf_tensor_dtype(matrix)));
 }
 
 /* Constants must not enlarge what they are applied to. */
@@ -415,6 +419,7 @@ static nnf_status set_parameters(nnf_module *lifted, const match *m) {
     const nnfi_value *values = m->plan->graph->values;
     if (m->letters[MATRIX] == NNF_NO_VALUE) return NNF_OK;
     NNFI_TRY(nnf_module_set_parameter(lifted, "weight", values[m->letters[MATRIX]].constant));
+    if (m->letters[BIAS] == NNF_NO_VALUE) return NNF_OK;
     return nnf_module_set_parameter(lifted, "bias", values[m->letters[BIAS]].constant);
 }
 
