@@ -4,6 +4,7 @@
 
 #include "fuse/known_modules.h"
 #include "fuse/methods.h"
+#include "nn/nn_internal.h"
 #include "support/error.h"
 #include "support/memory.h"
 #include "support/text.h"
@@ -47,6 +48,36 @@ nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n) {
     return NNF_OK;
 }
 
+nnf_status nnfi_batch_add_calls(nnfi_batch *batch, nnfi_job **out, nnfi_plan *plan,
+                                const size_t *calls, size_t n) {
+    NNFI_TRY(nnfi_batch_add(batch, out, n));
+    nnfi_job *job = *out;
+    job->plan = plan;
+    for (size_t i = 0; i < n; i++) {
+        const nnfi_call *call = plan->graph->calls[calls[i]];
+        job->calls[i] = calls[i];
+        job->names[i] = call->path;
+        job->modules[i] = nnf_module_retain(call->module);
+        plan->taken[calls[i]] = true;
+    }
+    return NNF_OK;
+}
+
+/* What a lifted layer captures is its steps'. */
+nnf_status nnfi_batch_set_reads(nnfi_batch *batch, nnfi_job *job, const nnfi_call *call,
+                                nnf_value data) {
+    const bool steps = nnfi_is_lifted(call->module) && job->fused[job->base] != call->module;
+    const size_t n_captures = steps ? 0 : call->n_captures;
+    const size_t n = call->n_inputs + n_captures;
+    nnf_value *values = nnfi_pile_alloc(&batch->pile, n * sizeof *values, _Alignof(nnf_value));
+    if (!values) return nnfi_error_memory(n * sizeof *values, "a chain's inputs");
+    for (size_t i = 0; i < n; i++)
+        values[i] = i < call->n_inputs ? call->inputs[i] : call->captures[i - call->n_inputs];
+    values[0] = data;
+    job->reads = (nnfi_reads){values, values + call->n_inputs, call->n_inputs, n_captures};
+    return NNF_OK;
+}
+
 static void release_job(nnfi_job *job) {
     for (size_t i = 0; job->saved && i < job->n; i++)
         nnfi_saved_hooks_clear(&job->saved[i]);
@@ -59,6 +90,8 @@ static void release_job(nnfi_job *job) {
 
 void nnfi_batch_drop_last(nnfi_batch *batch) {
     nnfi_job *job = &batch->jobs[--batch->n_jobs];
+    for (size_t i = 0; i < job->n; i++)
+        job->plan->taken[job->calls[i]] = false;
     release_job(job);
     nnfi_pile_take_back(&batch->pile, (const void *)job->names);
 }

@@ -39,7 +39,13 @@ typedef struct nnfi_batch {
 nnf_status nnfi_batch_plan(nnfi_batch *batch, nnfi_plan **out, nnf_module *graph);
 /* A new job with room for n; the batch owns it. Jobs that were given out before may move. */
 nnf_status nnfi_batch_add(nnfi_batch *batch, nnfi_job **out, size_t n);
-/* Takes the last job back. */
+/* A new job of these calls of the plan's graph, which are taken from now on. */
+nnf_status nnfi_batch_add_calls(nnfi_batch *batch, nnfi_job **out, nnfi_plan *plan,
+                                const size_t *calls, size_t n);
+/* The job's new call reads what this one does, but `data` in the place of its data. */
+nnf_status nnfi_batch_set_reads(nnfi_batch *batch, nnfi_job *job, const nnfi_call *call,
+                                nnf_value data);
+/* Takes the last job, of calls, back. */
 void nnfi_batch_drop_last(nnfi_batch *batch);
 /* Fuses a job of a graph's calls by a row of the table, and checks it: job->fused. */
 nnf_status nnfi_job_fuse(nnfi_job *job, const nnfi_chain_row *row, bool is_qat);

@@ -46,25 +46,14 @@ static nnf_status keep_reason(finder *find, const size_t *calls, size_t n, nnf_s
 /* Makes a job of the calls; *made false, with the reason kept, where they cannot be fused. */
 static nnf_status try_chain(finder *find, const size_t *calls, size_t n, const nnfi_chain_row *row,
                             bool *made) {
-    nnfi_plan *plan = find->plan;
     nnfi_job *job;
-    NNFI_TRY(nnfi_batch_add(&find->batch, &job, n));
-    job->plan = plan;
+    NNFI_TRY(nnfi_batch_add_calls(&find->batch, &job, find->plan, calls, n));
     job->moves_hooks = true;
-    for (size_t i = 0; i < n; i++) {
-        job->calls[i] = calls[i];
-        job->names[i] = plan->graph->calls[calls[i]]->path;
-        job->modules[i] = nnf_module_retain(plan->graph->calls[calls[i]]->module);
-    }
     nnf_status status = nnfi_job_fuse(job, row, false);
     *made = status == NNF_OK;
-    if (!*made) {
-        nnfi_batch_drop_last(&find->batch);
-        return keep_reason(find, calls, n, status);
-    }
-    for (size_t i = 0; i < n; i++)
-        plan->taken[calls[i]] = true;
-    return NNF_OK;
+    if (*made) return NNF_OK;
+    nnfi_batch_drop_last(&find->batch);
+    return keep_reason(find, calls, n, status);
 }
 
 /* A longer row does not help where a call is many times longer than any network is deep. */

@@ -45,6 +45,16 @@ size_t nnfi_n_readers(const nnfi_plan *plan, size_t index, const int32_t **reade
     return plan->uses.first_reader[value + 1] - plan->uses.first_reader[value];
 }
 
+bool nnfi_owns_weight(const nnfi_plan *plan, size_t layer) {
+    const nnfi_call *call = plan->graph->calls[layer];
+    if (call->n_inputs < 2 || call->inputs[1] == NNF_NO_VALUE) return true;
+    const nnf_value weight = call->inputs[1];
+    const uint32_t end = plan->uses.first_reader[weight + 1];
+    for (uint32_t r = plan->uses.first_reader[weight]; r < end; r++)
+        if (plan->uses.readers[r] != (int32_t)layer) return false;
+    return !plan->graph->values[weight].is_output;
+}
+
 /* Whether a call is arithmetic, or a batch norm, over the channels of the layer in front. */
 static nnf_status check_after(nnfi_plan *plan, size_t layer, size_t next, int64_t channels) {
     nnf_module *after;

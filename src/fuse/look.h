@@ -16,6 +16,8 @@ bool nnfi_is_affine(const nnfi_plan *plan, size_t call);
 
 /* How many calls read what a call gives; 0 where that is an output of the graph too, or not all. */
 size_t nnfi_n_readers(const nnfi_plan *plan, size_t call, const int32_t **readers);
+/* Nothing else reads the weight of a layer: a file would have it twice when it changes. */
+bool nnfi_owns_weight(const nnfi_plan *plan, size_t layer);
 /* Whether a linear layer can add something to what it gives without one more node in a file: it has
  * a bias, is a Gemm (rank 2), or arithmetic over its channels follows. */
 bool nnfi_takes_bias(nnfi_plan *plan, size_t layer);

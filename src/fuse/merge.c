@@ -7,6 +7,7 @@
 #include "fuse/dense.h"
 #include "fuse/fusions.h"
 #include "fuse/look.h"
+#include "fuse/moves.h"
 #include "fuse/spread.h"
 #include "fuse/view.h"
 #include "nn/nn_internal.h"
@@ -189,22 +190,15 @@ static int ascending(const void *a, const void *b) {
  * the call `base`. */
 static nnf_status add_job(merger *m, nnf_module *fused, size_t base, double saved) {
     nnfi_job *job;
-    nnf_status status = nnfi_batch_add(m->batch, &job, m->n_calls);
+    qsort(m->calls, m->n_calls, sizeof *m->calls, ascending);
+    nnf_status status = nnfi_batch_add_calls(m->batch, &job, m->plan, m->calls, m->n_calls);
     if (status != NNF_OK) {
         nnf_module_release(fused);
         return status;
     }
-    qsort(m->calls, m->n_calls, sizeof *m->calls, ascending);
-    job->plan = m->plan;
     job->absorbs = true;
-    for (size_t i = 0; i < m->n_calls; i++) {
-        const nnfi_call *call = call_at(m, m->calls[i]);
-        job->names[i] = call->path;
-        job->calls[i] = m->calls[i];
-        job->modules[i] = nnf_module_retain(call->module);
-        m->plan->taken[m->calls[i]] = true;
-        if (m->calls[i] == base) job->base = i;
-    }
+    while (job->calls[job->base] != base)
+        job->base++;
     job->fused[job->base] = fused;
     for (size_t i = 0; i < job->n; i++)
         if (i != job->base) NNFI_TRY(nnfi_plan_identity(job->plan, &job->fused[i], true));
@@ -369,11 +363,21 @@ static nnf_status find_jobs(merger *m) {
     for (size_t call = m->plan->graph->n_calls; call-- > 0;) {
         if (!nnfi_mapping_skips(m->mapping, NNFI_FUSION_PARALLEL)) NNFI_TRY(try_sum(m, call));
         NNFI_TRY(nnfi_spread_call(&m->spread, call));
+        NNFI_TRY(nnfi_fold_behind_moves(&m->spread, call));
         if (nnfi_mapping_skips(m->mapping, NNFI_FUSION_SERIES)) continue;
         NNFI_TRY(try_blocks(m, call));
         NNFI_TRY(try_series(m, call));
     }
     return NNF_OK;
+}
+
+/* What was found from the end is told from the start. */
+static void put_in_order(nnf_found_chain *chains, size_t n) {
+    for (size_t i = 0; i < n / 2; i++) {
+        const nnf_found_chain swapped = chains[i];
+        chains[i] = chains[n - 1 - i];
+        chains[n - 1 - i] = swapped;
+    }
 }
 
 static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapping *mapping,
@@ -399,6 +403,7 @@ static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapp
         return do_round(graph, batch, mapping, may_change, list, n_jobs);
     }
     if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(batch, NULL);
+    put_in_order(found->chains + n_chains, found->n_chains - n_chains);
     if (*n_jobs > 0) found->n_left = n_left; /* the last round's reasons are those that hold */
     if (status != NNF_OK || *n_jobs > 0) nnfi_batch_clear(batch);
     if (status != NNF_OK && nnfi_graph_of(*graph)->n_values > n_values)

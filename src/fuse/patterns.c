@@ -442,15 +442,7 @@ static nnf_status make_lifted(nnf_module **out, const pattern *wanted,
 static nnf_status add_job(nnfi_batch *batch, const pattern *wanted, const match *m) {
     nnfi_lifted_options options = {0};
     nnfi_job *job;
-    NNFI_TRY(nnfi_batch_add(batch, &job, m->n_calls));
-    job->plan = m->plan;
-    for (size_t k = 0; k < job->n; k++) {
-        const nnfi_call *call = m->plan->graph->calls[m->calls[k]];
-        job->names[k] = call->path;
-        job->calls[k] = m->calls[k];
-        job->modules[k] = nnf_module_retain(call->module);
-        m->plan->taken[m->calls[k]] = true;
-    }
+    NNFI_TRY(nnfi_batch_add_calls(batch, &job, m->plan, m->calls, m->n_calls));
     set_options(&options, wanted, m);
     NNFI_TRY(add_reads(&job->reads, &options, &batch->pile, m));
     NNFI_TRY(make_lifted(&job->fused[0], wanted, &options, m, job));

@@ -29,22 +29,11 @@ static const nnfi_call *call_at(const source *s, size_t index) {
 
 /* ---- Looking ---- */
 
-/* Nothing else reads the weight of a layer: a file would have it twice. */
-static bool owns_weight(const nnfi_plan *plan, size_t layer) {
-    const nnfi_call *call = plan->graph->calls[layer];
-    if (call->n_inputs < 2 || call->inputs[1] == NNF_NO_VALUE) return true;
-    const nnf_value weight = call->inputs[1];
-    const uint32_t end = plan->uses.first_reader[weight + 1];
-    for (uint32_t r = plan->uses.first_reader[weight]; r < end; r++)
-        if (plan->uses.readers[r] != (int32_t)layer) return false;
-    return !plan->graph->values[weight].is_output;
-}
-
 static bool are_layers(const source *s) {
     for (size_t i = 0; i < s->n_readers; i++) {
         const size_t reader = (size_t)s->readers[i];
         if (!nnfi_is_linear(s->plan, reader) || !nnfi_is_free(s->plan, reader) ||
-            call_at(s, reader)->n_outputs != 1 || !owns_weight(s->plan, reader) ||
+            call_at(s, reader)->n_outputs != 1 || !nnfi_owns_weight(s->plan, reader) ||
             nnfi_data_of(s->plan, reader) != call_at(s, s->calls[0])->outputs[0] ||
             (i > 0 && s->readers[i] == s->readers[i - 1]))
             return false;
@@ -148,36 +137,6 @@ static nnf_status fold_layers(source *s) {
 
 /* ---- Jobs ---- */
 
-static nnf_status add_job(const source *s, nnfi_job **out, const size_t *calls, size_t n) {
-    nnfi_job *job;
-    NNFI_TRY(nnfi_batch_add(s->spread->batch, &job, n));
-    job->plan = s->plan;
-    for (size_t i = 0; i < n; i++) {
-        const nnfi_call *call = call_at(s, calls[i]);
-        job->calls[i] = calls[i];
-        job->names[i] = call->path;
-        job->modules[i] = nnf_module_retain(call->module);
-        s->plan->taken[calls[i]] = true;
-    }
-    *out = job;
-    return NNF_OK;
-}
-
-/* The new call reads what call number `index` does, but x in the place of its data. */
-static nnf_status set_reads(const source *s, nnfi_job *job, size_t index, nnf_value x) {
-    const nnfi_call *call = call_at(s, index);
-    const size_t n_captures = nnfi_is_lifted(call->module) ? 0 : call->n_captures;
-    const size_t n = call->n_inputs + n_captures;
-    nnf_value *values =
-        nnfi_pile_alloc(&s->spread->batch->pile, n * sizeof *values, _Alignof(nnf_value));
-    if (!values) return nnfi_error_memory(n * sizeof *values, "a chain's inputs");
-    for (size_t i = 0; i < n; i++)
-        values[i] = i < call->n_inputs ? call->inputs[i] : call->captures[i - call->n_inputs];
-    values[0] = x;
-    job->reads = (nnfi_reads){values, values + call->n_inputs, call->n_inputs, n_captures};
-    return NNF_OK;
-}
-
 /* A constant of ones like the norm's scale: the last one, where that does. */
 static nnf_status make_ones(const source *s, nnf_value *out) {
     nnf_value *ones = &s->spread->ones, scale = call_at(s, s->calls[0])->inputs[1];
@@ -211,9 +170,9 @@ static nnf_status strip_norm(source *s) {
     const nnfi_call *norm = call_at(s, s->calls[0]);
     nnf_value ones = NNF_NO_VALUE;
     nnfi_job *job;
-    NNFI_TRY(add_job(s, &job, s->calls, 1));
+    NNFI_TRY(nnfi_batch_add_calls(s->spread->batch, &job, s->plan, s->calls, 1));
     job->fused[0] = nnf_module_retain(norm->module);
-    NNFI_TRY(set_reads(s, job, s->calls[0], norm->inputs[0]));
+    NNFI_TRY(nnfi_batch_set_reads(s->spread->batch, job, norm, norm->inputs[0]));
     s->x = norm->outputs[0];
     if (s->spread->may_change) {
         nnfi_graph *graph = s->plan->graph;
@@ -247,13 +206,13 @@ static nnf_status add_layer(source *s, size_t index) {
     for (size_t i = s->n; i-- > 0 && index == 0 && !s->is_norm;)
         calls[n++] = s->calls[i];
     calls[n++] = (size_t)s->readers[index];
-    NNFI_TRY(add_job(s, &job, calls, n));
+    NNFI_TRY(nnfi_batch_add_calls(s->spread->batch, &job, s->plan, calls, n));
     job->base = n - 1;
     job->fused[job->base] = s->made[index];
     s->made[index] = NULL;
     for (size_t i = 0; i < job->base; i++)
         NNFI_TRY(nnfi_plan_identity(s->plan, &job->fused[i], true));
-    return set_reads(s, job, calls[job->base], s->x);
+    return nnfi_batch_set_reads(s->spread->batch, job, call_at(s, calls[job->base]), s->x);
 }
 
 /* Why a norm keeps its scale is told here, and why an affine map stays where chains are found.
