@@ -10,7 +10,7 @@ static int then_layer(instance *it) {
     }
     nnf_module *layer;
     int64_t dims[] = {batch_of(it), pick(&it->seed, 2, 6), pick(&it->seed, 1, 8)};
-    const int64_t out = pick(&it->seed, 2, 7); /* 1 would be the same along any axis */
+    const int64_t out = pick(&it->seed, 2, 7);             /* 1 would be the same along any axis */
     start(it, 3, dims, !it->miss && chance(&it->seed, 3)); /* a Reshape's size would not be known */
     assert_ok(nnf_linear_new(&layer, dims[2], out, true, NNF_F32));
     fill(layer, it->seed++);

@@ -108,6 +108,27 @@ static nnf_module *build_graph(void) {
     return graph;
 }
 
+/* What the file says of inputs, outputs and values between them follows, at its place. */
+static void a_converted_model_is_of_its_dtype(void **state) {
+    (void)state;
+    static const char *const names[] = {"chain.onnx", "chain_ir3.onnx"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        nnf_module *graph = load_model(names[i]);
+        assert_ok(nnf_module_to(graph, NNF_F64));
+        nnf_module *again = round_trip(graph);
+        assert_int_equal(nnf_graph_n_inputs(again), nnf_graph_n_inputs(graph));
+        for (size_t k = 0; k < nnf_graph_n_inputs(again); k++)
+            assert_int_equal(nnf_graph_value_info(again, nnf_graph_input(again, k))->dtype,
+                             NNF_F64);
+        for (size_t k = 0; k < nnf_graph_n_outputs(again); k++)
+            assert_int_equal(nnf_graph_value_info(again, nnf_graph_output(again, k))->dtype,
+                             NNF_F64);
+        assert_same_results(graph, again);
+        nnf_module_release(again);
+        nnf_module_release(graph);
+    }
+}
+
 static void a_graph_built_by_a_program_is_written(void **state) {
     (void)state;
     nnf_module *graph = build_graph();
@@ -191,6 +212,7 @@ static void weights_that_overflow_are_left_alone_or_not_saved(void **state) {
 TEST_MAIN(cmocka_unit_test(an_unchanged_model_is_the_same_file),
           cmocka_unit_test(a_changed_weight_is_written),
           cmocka_unit_test(changed_options_are_written),
+          cmocka_unit_test(a_converted_model_is_of_its_dtype),
           cmocka_unit_test(a_graph_built_by_a_program_is_written),
           cmocka_unit_test(what_ONNX_cannot_say_is_refused),
           cmocka_unit_test(external_data_is_copied_beside_a_file_elsewhere),

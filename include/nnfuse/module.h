@@ -205,7 +205,9 @@ NNF_API bool nnf_module_training(const nnf_module *module);
 NNF_API void nnf_module_train(nnf_module *root, bool training);          /* the whole tree */
 NNF_API void nnf_module_eval(nnf_module *root);                          /* the same with false */
 NNF_API void nnf_module_set_training(nnf_module *module, bool training); /* this module alone */
-/* Converts every floating-point parameter and buffer; tied ones stay tied. All or nothing. */
+/* Converts every floating-point parameter and buffer; tied ones stay tied. All or nothing. What a
+ * Graph says of its inputs and values follows, as in PyTorch's `to`: a layer that says a dtype of
+ * its own (Cast) still gives that. */
 NNF_API nnf_status nnf_module_to(nnf_module *root, nnf_dtype dtype);
 
 /* ---- Hooks ---- */

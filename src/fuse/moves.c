@@ -103,8 +103,7 @@ static nnf_status fold(nnf_module **made, const way *w) {
     nnf_status status = nnf_module_get_type(layer)->linear_map(layer, &map);
     if (status == NNF_OK)
         status = nnfi_view_make(&affine, graph, call_at(w, w->affine), map.out_channels, 0);
-    if (status == NNF_OK && fits(w, affine, &map))
-        status = nnfi_affine_after(made, layer, affine);
+    if (status == NNF_OK && fits(w, affine, &map)) status = nnfi_affine_after(made, layer, affine);
     const bool had_bias = nnf_module_tensor(layer, "bias") != NULL;
     if (*made && !had_bias && nnf_module_tensor(*made, "bias") &&
         !nnfi_takes_bias(w->plan, w->layer)) {
@@ -142,8 +141,7 @@ static nnf_status add_layer(nnfi_spread *spread, const way *w, nnf_module *made,
     const nnfi_call *call = call_at(w, w->layer);
     nnfi_job *job;
     nnf_status status = list(spread, w, made);
-    if (status == NNF_OK)
-        status = nnfi_batch_add_calls(spread->batch, &job, w->plan, &w->layer, 1);
+    if (status == NNF_OK) status = nnfi_batch_add_calls(spread->batch, &job, w->plan, &w->layer, 1);
     if (status != NNF_OK) {
         nnf_module_release(made);
         return status;

@@ -287,9 +287,9 @@ static bool is_linear(match *m) {
     const size_t next = nnfi_plan_next(m->plan, m->calls[m->n_calls - 1]);
     const bool gemm = bias || (next != NNFI_NO_CALL && nnfi_is_affine(m->plan, next));
     return rank_of(m, m->letters[X]) > (gemm ? 2 : 1) &&
-           (!bias || (nnf_tensor_ndim(bias) == 1 &&
-                      nnf_tensor_numel(bias) == nnf_tensor_shape(matrix)[1] &&
-                      nnf_tensor_dtype(bias) == nnf_tensor_dtype(matrix)));
+           (!bias ||
+            (nnf_tensor_ndim(bias) == 1 && nnf_tensor_numel(bias) == nnf_tensor_shape(matrix)[1] &&
+             nnf_tensor_dtype(bias) == nnf_tensor_dtype(matrix)));
 }
 
 /* Constants must not enlarge what they are applied to. */

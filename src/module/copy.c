@@ -181,9 +181,12 @@ static nnf_status convert_tensor(nnf_tensor **out, nnf_tensor *tensor, void *pay
 /* What a Graph says of its values' dtypes follows. */
 static void convert_infos(const nnf_module *module, nnf_dtype dtype) {
     nnfi_graph *graph = nnfi_graph_of(module);
-    for (size_t i = 0; graph && i < graph->n_values; i++)
-        if (nnf_dtype_is_float(nnfi_value_info(&graph->values[i])->dtype))
-            graph->values[i].info->dtype = dtype;
+    for (size_t i = 0; graph && i < graph->n_values; i++) {
+        nnfi_value *value = &graph->values[i];
+        if (!nnf_dtype_is_float(nnfi_value_info(value)->dtype)) continue;
+        value->is_reshaped = value->is_reshaped || value->info->dtype != dtype;
+        value->info->dtype = dtype;
+    }
 }
 
 nnf_status nnf_module_to(nnf_module *root, nnf_dtype dtype) {

@@ -113,16 +113,18 @@ static nnf_status add_new_inputs(const writer *w) {
     return NNF_OK;
 }
 
-static nnf_status add_new_outputs(const writer *w) {
+static nnf_status add_output(const writer *w, nnf_value value) {
     nnfi_write_plan *plan = w->plan;
-    for (size_t i = 0; i < plan->graph->n_outputs; i++) {
-        nnf_value value = plan->graph->outputs[i];
-        if (w->output_written[value]) continue;
-        if (!plan->infos) {
-            NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
-        }
-        NNFI_TRY(
-            add_value_info(w, GRAPH_OUTPUT, plan->graph->values[value].name, &plan->infos[value]));
+    if (!plan->infos) {
+        NNFI_TRY(nnf_graph_infer(plan->module, NULL, &plan->infos, &plan->n_infos));
+    }
+    return add_value_info(w, GRAPH_OUTPUT, plan->graph->values[value].name, &plan->infos[value]);
+}
+
+static nnf_status add_new_outputs(const writer *w) {
+    const nnfi_graph *graph = w->plan->graph;
+    for (size_t i = 0; i < graph->n_outputs; i++) {
+        if (!w->output_written[graph->outputs[i]]) NNFI_TRY(add_output(w, graph->outputs[i]));
     }
     return NNF_OK;
 }
@@ -168,7 +170,8 @@ static nnf_status value_info_name(nnfi_reader reader, nnfi_span *name) {
     }
 }
 
-/* Inputs (in IR 3 every initializer is one) and value_info go with what they are about. */
+/* Inputs (in IR 3 every initializer is one) and value_info go with what they are about; inputs and
+ * outputs that have another type now keep their places. */
 static nnf_status add_value_piece(const writer *w, size_t piece) {
     const nnfi_source *source = w->plan->source;
     nnfi_reader reader = nnfi_source_reader(source, piece, "graph.value_info", -1);
@@ -176,13 +179,19 @@ static nnf_status add_value_piece(const writer *w, size_t piece) {
     NNFI_TRY(value_info_name(reader, &name));
     const char *text = (const char *)reader.data + name.begin;
     size_t length = name.end - name.begin;
-    bool is_output = source->pieces[piece].number == GRAPH_OUTPUT;
-    if (!is_output && nnfi_map_get(&w->layout->stale, text, length, NULL)) return NNF_OK;
-    nnf_value value = nnfi_graph_find_name(w->plan->graph, text, length);
-    if (value != NNF_NO_VALUE) {
-        if (source->pieces[piece].number == GRAPH_INPUT) w->input_written[value] = true;
-        if (is_output) w->output_written[value] = true;
+    const uint32_t number = source->pieces[piece].number;
+    const nnf_value value = nnfi_graph_find_name(w->plan->graph, text, length);
+    const nnfi_value *known = value == NNF_NO_VALUE ? NULL : &w->plan->graph->values[value];
+    const bool changed = known && known->is_reshaped && !known->gone;
+    if (number == GRAPH_OUTPUT && known) w->output_written[value] = true;
+    if (number == GRAPH_OUTPUT && changed) return add_output(w, value);
+    if (number == GRAPH_INPUT && changed) {
+        w->input_written[value] = true;
+        return add_value_info(w, number, known->name, nnfi_value_info(known));
     }
+    if (number != GRAPH_OUTPUT && nnfi_map_get(&w->layout->stale, text, length, NULL))
+        return NNF_OK;
+    if (number == GRAPH_INPUT && known) w->input_written[value] = true;
     return add_piece(w, piece);
 }
 
