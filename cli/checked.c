@@ -21,7 +21,7 @@ static void add_row(text_table *table, const nnf_verify_row *row) {
     } else {
         table_add(table, "-");
     }
-    table_add(table, row->ok ? "ok" : "DIFFERS");
+    table_add(table, !row->ok ? "DIFFERS" : row->n_elements == 0 ? "empty" : "ok");
 }
 
 static void print_rows(FILE *file, const nnf_verify_report *report) {
@@ -62,10 +62,11 @@ static void print_by_chain(FILE *file, const nnf_verify_report *report) {
             "and constants\n",
             report->n_same, one ? "" : "s", one ? "its" : "their");
     else if (report->ok)
-        fprintf(file,
-                "  nothing to run: no chain is other nodes now; %zu node%s the same attributes and "
-                "constants\n",
-                report->n_same, one ? " has" : "s have");
+        fprintf(
+            file,
+            "  nothing had to be run: %zu node%s the same in both, attributes and constants, and "
+            "there are no others\n",
+            report->n_same, one ? " is" : "s are");
     else
         fputs("  nothing to compare: no chain was fused, and no node is in both models\n", file);
 }
@@ -106,6 +107,7 @@ static json_t *json_row(const nnf_verify_row *row) {
     json_object_set_new(object, "max_rel_difference",
                         numbers ? json_number(row->max_rel_difference) : json_null());
     json_object_set_new(object, "max_value", json_number(row->max_value));
+    json_object_set_new(object, "elements", json_integer(row->n_elements));
     json_object_set_new(object, "tolerance", json_number(row->tolerance));
     json_object_set_new(object, "nonfinite_match", json_boolean(row->nonfinite_match));
     json_object_set_new(object, "argmax", json_integer(row->n_argmax));

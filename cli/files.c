@@ -85,7 +85,7 @@ nnf_status file_read(void **data, size_t *size, const char *path) {
 }
 
 static nnf_status cannot_write(const char *path) {
-    return nnf_error(NNF_ERROR_WRITE, "cannot write %s: %s", path, strerror(errno));
+    return nnf_error(NNF_ERROR_WRITE, "cannot write '%s': %s", path, strerror(errno));
 }
 
 /* The permissions that a file gets: those of the one that it replaces, or what the umask leaves of

@@ -293,7 +293,7 @@ typedef struct cleaning {
 
 static void list_cleanings(cleaning *out, const nnf_clean_report *report) {
     const cleaning list[N_CLEANINGS] = {
-        {"constant", "made initializers", "constants", report->n_constants},
+        {"constant", "now initializers", "constants", report->n_constants},
         {"node", "computed ahead", "computed", report->n_computed},
         {"node", "that did nothing removed", "removed", report->n_removed},
         {"node", "merged with an equal one", "merged", report->n_merged},

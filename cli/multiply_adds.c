@@ -43,11 +43,9 @@ static const struct {
     const char *type;
     double (*count)(const nnf_module *module, const nnf_type_info *in, const nnf_type_info *out);
 } rows[] = {
-    {"Conv1d", conv},          {"Conv2d", conv},
-    {"Conv3d", conv},          {"ConvTranspose1d", conv},
-    {"ConvTranspose2d", conv}, {"ConvTranspose3d", conv},
-    {"Linear", matmul},        {"MatMul", matmul},
-    {"Gemm", gemm},
+    {"Conv1d", conv},          {"Conv2d", conv},          {"Conv3d", conv},
+    {"ConvTranspose1d", conv}, {"ConvTranspose2d", conv}, {"ConvTranspose3d", conv},
+    {"Linear", matmul},        {"MatMul", matmul},        {"Gemm", gemm},
 };
 
 /* ---- The graph ---- */

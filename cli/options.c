@@ -69,7 +69,7 @@ static const option options[] = {
      "value (default: float32 and float64 1e-4, float16 1e-2, bfloat16 5e-2)"},
     {"int-max", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(int_max), 1, 0,
      "random integer inputs are 0 to N (default: 1)"},
-    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(seed), 1, 0,
+    {"seed", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(seed), 0, 0,
      "the seed of random inputs (default: 1)"},
     {"threads", 0, "N", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, COUNT, AT(threads), 1,
      NNF_MAX_THREADS, "threads to run on (default: OMP_NUM_THREADS, or the cores)"},

@@ -57,6 +57,6 @@ int check_place(const char *path, const cli_settings *settings, const nnf_module
     }
     /* A rename would replace a file that its owner has write-protected. */
     if (strcmp(path, "-") != 0 && access(path, F_OK) == 0 && access(path, W_OK) != 0)
-        return fail(STATUS_OUTPUT, "cannot write %s: %s", path, strerror(errno));
+        return fail(STATUS_OUTPUT, "cannot write '%s': %s", path, strerror(errno));
     return STATUS_DONE;
 }

@@ -224,6 +224,10 @@ static int count_right(const run_job *job, int64_t *n_right) {
     int64_t classes = nnf_tensor_shape(scores)[1];
     *n_right = 0;
     for (int64_t i = 0; status == STATUS_DONE && i < n; i++) {
+        if (labels[i] < 0 || labels[i] >= (double)classes)
+            status =
+                fail(STATUS_INPUT, "%s: label number %lld is %g, and the classes are 0 to %lld",
+                     job->settings->labels, (long long)i, labels[i], (long long)classes - 1);
         *n_right += (double)argmax(values + i * classes, classes) == labels[i];
     }
     nnf_tensor_release(copy);

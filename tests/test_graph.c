@@ -231,7 +231,7 @@ static void inputs_that_do_not_fit_are_named(void **state) {
                  NNF_ERROR_DTYPE, "'x'", "float32 [n]", "float16 [2]");
     assert_error(nnf_module_forward(graph, (nnf_tensor *[]){x, NULL}, 2, out, 2), NNF_ERROR_INVALID,
                  "'second' is not given");
-    assert_error(nnf_module_forward(graph, &x, 1, out, 2), NNF_ERROR_INVALID, "2 inputs, not 1");
+    assert_error(nnf_module_forward(graph, &x, 1, out, 2), NNF_ERROR_INVALID, "2 inputs, but 1");
     nnf_tensor_release(x);
     nnf_tensor_release(matrix);
     nnf_tensor_release(other);

@@ -59,7 +59,7 @@ static void a_model_equals_itself(void **state) {
     assert_int_equal(report.n_rows, 1);
     assert_string_equal(report.rows[0].name, "y");
     assert_true(report.rows[0].max_abs_difference == 0.0);
-    assert_string_equal(report.inputs, "x: float32 [1, 3], N(0,1), seed 1");
+    assert_string_equal(report.inputs, "x: float32 [1, 3], N(0,1), seed 0");
     nnf_verify_report_clear(&report);
     nnf_module_release(a);
 }

@@ -10,6 +10,32 @@ static void check(nnf_status status) {
     exit(1);
 }
 
+/* Runs the model on random inputs of the shapes that it takes; how many inputs and outputs it has
+ * is the model's. */
+static void run(nnf_module *model) {
+    const size_t n_inputs = nnf_graph_n_inputs(model), n_outputs = nnf_graph_n_outputs(model);
+    nnf_tensor **inputs = calloc(n_inputs + 1, sizeof *inputs);
+    nnf_tensor **outputs = calloc(n_outputs + 1, sizeof *outputs);
+    if (!inputs || !outputs) exit(1);
+    check(nnf_make_inputs(inputs, model, NULL));
+    check(nnf_module_forward(model, inputs, n_inputs, outputs, n_outputs));
+    for (size_t i = 0; i < n_outputs; i++) {
+        const char *name = nnf_graph_value_name(model, nnf_graph_output(model, i));
+        const void *data = NULL;
+        check(nnf_tensor_data(outputs[i], &data));
+        printf("%s: %s, %lld numbers", name, nnf_dtype_name(nnf_tensor_dtype(outputs[i])),
+               (long long)nnf_tensor_numel(outputs[i]));
+        if (nnf_tensor_dtype(outputs[i]) == NNF_F32 && nnf_tensor_numel(outputs[i]) > 0)
+            printf(", the first is %g", (double)((const float *)data)[0]);
+        putchar('\n');
+        nnf_tensor_release(outputs[i]);
+    }
+    for (size_t i = 0; i < n_inputs; i++)
+        nnf_tensor_release(inputs[i]);
+    free(inputs);
+    free(outputs);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: embed MODEL.onnx\n");
@@ -32,15 +58,7 @@ int main(int argc, char **argv) {
     int status = difference.ok ? 0 : 1;
     nnf_verify_report_clear(&difference);
 
-    nnf_tensor *input = NULL, *output = NULL;
-    check(nnf_make_inputs(&input, fused, NULL)); /* a model with one input and one output */
-    check(nnf_module_forward(fused, &input, 1, &output, 1));
-    const void *scores = NULL;
-    check(nnf_tensor_data(output, &scores));
-    printf("first score: %g\n", (double)((const float *)scores)[0]);
-
-    nnf_tensor_release(input);
-    nnf_tensor_release(output);
+    run(fused);
     nnf_module_release(fused);
     nnf_module_release(model);
     return status;

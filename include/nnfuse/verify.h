@@ -33,10 +33,11 @@ typedef struct nnf_verify_options {
     const nnf_named_shape *shapes;
     size_t n_shapes;
     int64_t int_max;  /* 0: 1 */
-    uint64_t seed;    /* 0: 1 */
+    uint64_t seed;    /* of the random inputs */
     double tolerance; /* relative to the output's largest value; 0: by dtype, f32 and f64 1e-4,
                          f16 1e-2, bf16 5e-2, all others must be equal */
-    /* The right answers: an integer tensor [N], for a first output [N, classes]; may be NULL. */
+    /* The right answers: an integer tensor [N] of numbers below `classes`, for a first output [N,
+     * classes]; may be NULL. With them, a model that cannot be run whole is an error. */
     const nnf_tensor *labels;
     int threads; /* as a session's; two sessions share them */
 } nnf_verify_options;
@@ -50,6 +51,7 @@ typedef struct nnf_verify_row {
     double max_value;          /* the largest finite |value| of a's output */
     double max_rel_difference; /* max_abs_difference / max_value; absolute where max_value is 0 */
     double tolerance;          /* that it is held against */
+    int64_t n_elements;               /* that were compared: 0 where both are empty */
     int64_t n_argmax, n_argmax_equal; /* rows along the last axis (floats of rank 2 and 3), and how
                                          many agree on where the largest value is */
     bool nonfinite_match;             /* NaN and infinities stand in the same places */
@@ -61,13 +63,13 @@ typedef struct nnf_verify_report {
     bool ok;       /* everything that was compared is; false where nothing could be */
     bool by_chain; /* nnfuse cannot run all of the model: each fused chain was checked by itself */
     char *why_by_chain; /* the sentence, or NULL */
-    char *inputs; /* what it was checked on: "image: float32 [1, 3, 32, 32], N(0,1), seed 1" */
+    char *inputs; /* what it was checked on: "image: float32 [1, 3, 32, 32], N(0,1), seed 0" */
     size_t n_rows;
     nnf_verify_row *rows;
     size_t n_same;      /* by chain: nodes beside the chains that are the same in both models */
     size_t n_unchecked; /* by chain: chains that no input is known for which both take */
     int64_t n_labels, n_right_a, n_right_b; /* labels given, and how often each model says them;
-                                               n_labels 0: not asked, or checked by chain */
+                                               n_labels 0: not asked */
 } nnf_verify_report;
 NNF_API void nnf_verify_report_clear(nnf_verify_report *report);
 
@@ -78,7 +80,7 @@ NNF_API void nnf_verify_report_clear(nnf_verify_report *report);
  * constants of nodes that both have on the same values are compared; what nnfuse cannot run must
  * have the same attributes byte for byte. NNF_ERROR_INVALID where a or b is no Graph, where their
  * inputs or outputs have different names (but for inputs with a default, which one of them need not
- * have), or where an input's shape is not known. */
+ * have), where an input's shape is not known, a label is no class, or an option makes no sense. */
 NNF_API nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
                               const nnf_verify_options *options);
 

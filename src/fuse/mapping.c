@@ -233,7 +233,7 @@ nnf_status nnf_get_fuser_method(nnf_fuser_method *method, void **payload, const 
     for (size_t i = 0; i < n; i++)
         nnfi_text_add(&text, "%s%s", i ? ", " : "", types[i]);
     nnf_status status =
-        nnf_error(NNF_ERROR_NOT_FOUND, "there is no fuser method for the sequence '%s'",
+        nnf_error(NNF_ERROR_NOT_FOUND, "no fusion takes these layers in this order: '%s'",
                   text.data && !text.failed ? text.data : "");
     nnfi_text_clear(&text);
     return status;

@@ -17,6 +17,7 @@ typedef struct nnfi_value {
     bool is_hidden;           /* a subgraph gives its name too: nothing may give it, as ONNX has one
                                  name once, in front of the node that the subgraph is in */
     bool is_reshaped;         /* it has another type than the file says */
+    bool is_foreign;          /* an input of a type that no tensor of nnfuse has */
     bool gone;                /* nobody gives or reads it any more; its number is not used again,
                                  its name may be */
 } nnfi_value;

@@ -55,6 +55,7 @@ static bool copy_values(nnfi_graph *to, const nnfi_graph *from) {
         value->is_output = model->is_output;
         value->is_hidden = model->is_hidden;
         value->is_reshaped = model->is_reshaped;
+        value->is_foreign = model->is_foreign;
         value->gone = model->gone;
     }
     return true;
@@ -297,7 +298,7 @@ static nnf_status graph_forward(nnf_session *session, nnf_module *module, nnf_te
                                 size_t n_inputs, nnf_tensor **outputs, size_t n_outputs) {
     NNFI_TRY(nnfi_graph_check_inputs(module, inputs, n_inputs));
     if (n_outputs != nnf_graph_n_outputs(module))
-        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu outputs, not %zu",
+        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu outputs, but there is room for %zu",
                          nnf_graph_n_outputs(module), n_outputs);
     graph_run run;
     NNFI_TRY(run_init(&run, module));

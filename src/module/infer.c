@@ -46,6 +46,9 @@ static nnf_status misfit(const nnf_module *module, const nnfi_value *input, cons
 static nnf_status check_input(const nnf_module *module, const nnfi_value *input,
                               const nnf_tensor *given, int64_t *sizes) {
     const nnf_type_info *info = nnfi_value_info(input);
+    if (input->is_foreign)
+        return nnf_error(NNF_ERROR_UNSUPPORTED,
+                         "the input '%s' is of a type that nnfuse has no values of", input->name);
     if (info->dtype != NNF_DTYPE_UNKNOWN && info->dtype != nnf_tensor_dtype(given))
         return misfit(module, input, given, NNF_ERROR_DTYPE);
     if (info->ndim >= 0 && info->ndim != nnf_tensor_ndim(given))
@@ -71,7 +74,7 @@ nnf_status nnfi_graph_check_inputs(const nnf_module *module, nnf_tensor *const *
                                    size_t n_inputs) {
     const nnfi_graph *graph = nnfi_graph_of(module);
     if (n_inputs != graph->n_inputs)
-        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu inputs, not %zu", graph->n_inputs,
+        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu inputs, but %zu are given", graph->n_inputs,
                          n_inputs);
     int64_t *sizes = nnfi_alloc(graph->n_symbols * sizeof *sizes);
     if (!sizes) return nnfi_error_memory(graph->n_symbols * sizeof *sizes, "a graph's symbols");

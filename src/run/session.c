@@ -32,6 +32,8 @@ static nnf_status choose_kernels(const nnfi_kernel_set **out, nnf_kernels kernel
                 wish);
     }
     if (kernels == NNF_KERNELS_REFERENCE) return NNF_OK;
+    if (kernels != NNF_KERNELS_DEFAULT && kernels != NNF_KERNELS_ONEDNN)
+        return nnf_error(NNF_ERROR_INVALID, "there are no kernels of number %d", (int)kernels);
     *out = nnfi_onednn();
     if (*out || kernels == NNF_KERNELS_DEFAULT) return NNF_OK;
     return nnf_error(NNF_ERROR_UNSUPPORTED, "this library was built without oneDNN");

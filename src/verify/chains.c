@@ -315,8 +315,11 @@ nnf_status nnfi_verify_chains(nnf_verify_report *report, const nnf_module *a, co
     /* A graph with nodes that nnfuse does not know may well infer in part or not at all. */
     if (nnf_graph_infer(a, NULL, &s.infos, &s.n_infos) != NNF_OK) s.infos = NULL;
     report->ok = true;
-    report->inputs = nnfi_format("a random input for each fused chain, N(0,1), seed %llu",
-                                 (unsigned long long)options->seed);
+    report->inputs = nnfi_format("a random input for each fused chain, N(0,1), seed %llu%s",
+                                 (unsigned long long)options->seed,
+                                 options->n_inputs + options->n_shapes > 0
+                                     ? ": what was given for the model's inputs was not used"
+                                     : "");
     nnf_status status = report->inputs != NULL ? nnfi_producers_new(&s.producers, s.graph_b)
                                                : nnfi_error_memory(0, "the report");
     if (status == NNF_OK) status = check_calls(report, &s);

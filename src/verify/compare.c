@@ -47,6 +47,7 @@ static bool same_nonfinite(double a, double b) {
 
 static void compare_elements(nnf_verify_row *row, const pair *values) {
     bool exact = !nnf_dtype_is_float(values->dtype);
+    row->n_elements = values->n;
     row->nonfinite_match = true;
     for (int64_t i = 0; i < values->n; i++) {
         double a = nnfi_load_f64(values->dtype, values->a, i);

@@ -23,8 +23,13 @@ static nnf_status check_lists(const nnf_verify_options *options) {
 nnf_status nnfi_verify_options(nnf_verify_options *out, const nnf_verify_options *options) {
     *out = (nnf_verify_options){0};
     if (options != NULL) *out = *options;
-    if (out->int_max <= 0) out->int_max = 1;
-    if (out->seed == 0) out->seed = 1;
+    if (!(out->tolerance >= 0.0) || isinf(out->tolerance))
+        return nnf_error(NNF_ERROR_INVALID, "a tolerance is a number from 0 on, not %g",
+                         out->tolerance);
+    if (out->int_max < 0)
+        return nnf_error(NNF_ERROR_INVALID, "int_max is at least 0, not %lld",
+                         (long long)out->int_max);
+    if (out->int_max == 0) out->int_max = 1;
     return check_lists(out);
 }
 
@@ -272,7 +277,8 @@ static nnf_status error_unknown_dim(const resolver *r, size_t input, int d) {
     if (declared.data && size.data && example.data)
         status = nnf_error(NNF_ERROR_INVALID,
                            "the input '%s' has the shape %s: the size of %s is not known; give the "
-                           "input's shape, as in --shape %s with numbers",
+                           "input's shape (--shape, or shapes in the options), as in %s with "
+                           "numbers",
                            input_name(r->graph, input), declared.data, size.data, example.data);
     nnfi_text_clear(&declared);
     nnfi_text_clear(&size);
@@ -293,7 +299,7 @@ static nnf_status settle_shape(const resolver *r, size_t input, int *ndim, int64
     if (info == NULL || info->ndim < 0) {
         return nnf_error(NNF_ERROR_INVALID,
                          "the file does not say how many dimensions the input '%s' has; give its "
-                         "shape (--shape)",
+                         "shape (--shape, or shapes in the options)",
                          name);
     }
     *ndim = info->ndim;

@@ -197,8 +197,13 @@ static nnf_status count_right(int64_t *n_right, const nnf_tensor *scores,
     NNFI_TRY(nnf_tensor_data(labels, &right));
     *n_right = 0;
     for (int64_t i = 0; i < shape[0]; i++) {
+        const int64_t label = nnfi_load_i64(nnf_tensor_dtype(labels), right, i);
+        if (label < 0 || label >= shape[1])
+            return nnf_error(NNF_ERROR_INVALID,
+                             "label number %lld is %lld, and the classes are 0 to %lld",
+                             (long long)i, (long long)label, (long long)shape[1] - 1);
         int64_t answer = nnfi_argmax(nnf_tensor_dtype(scores), data, i * shape[1], shape[1]);
-        *n_right += answer == nnfi_load_i64(nnf_tensor_dtype(labels), right, i);
+        *n_right += answer == label;
     }
     return NNF_OK;
 }
@@ -230,9 +235,11 @@ static nnf_status compare_outputs(nnf_verify_report *report, const nnf_module *a
  * found before anything is computed. */
 static nnf_status check_runnable(const nnf_module *graph) {
     for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
-        if (!nnfi_is_a(nnf_graph_call_module(graph, i), "Opaque")) continue;
-        return nnf_error(NNF_ERROR_UNSUPPORTED, "nnfuse cannot run the node '%s'",
-                         nnf_graph_call_path(graph, i));
+        const nnf_module *module = nnf_graph_call_module(graph, i);
+        if (!nnfi_is_a(module, "Opaque")) continue;
+        const nnf_opaque_options *node = nnf_module_options(module);
+        return nnf_error(NNF_ERROR_UNSUPPORTED, "nnfuse cannot run the node '%s' (%s)",
+                         nnf_graph_call_path(graph, i), node->op_type ? node->op_type : "");
     }
     return NNF_OK;
 }
@@ -269,7 +276,9 @@ nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
     NNFI_TRY(nnfi_verify_options(&options, given_options));
     nnf_verify_report result = {0};
     nnf_status status = verify_whole(&result, a, b, &options);
-    if (status == NNF_ERROR_UNSUPPORTED) {
+    if (status == NNF_ERROR_UNSUPPORTED && options.labels != NULL)
+        status = nnfi_error_prefix(status, "the right answers cannot be counted: ");
+    else if (status == NNF_ERROR_UNSUPPORTED) {
         nnf_verify_report_clear(&result);
         result.by_chain = true;
         result.why_by_chain = nnfi_strdup(nnf_error_message());

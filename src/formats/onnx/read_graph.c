@@ -181,6 +181,7 @@ static nnf_status read_input(const graph_reader *r, size_t piece, int64_t index)
         NNFI_TRY(nnfi_add_named_value(&value, graph, &reader, name));
     }
     NNFI_TRY(nnfi_value_set_info(&graph->values[value], &info));
+    graph->values[value].is_foreign = info.dtype == NNF_DTYPE_UNKNOWN;
     return list_input(graph, value);
 }
 

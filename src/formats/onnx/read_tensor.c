@@ -188,7 +188,7 @@ nnf_status nnfi_tensor_proto_external(nnfi_bytes **bytes, size_t *offset, size_t
         return tensor_error(proto, "external data has", range.length, needs, "bytes");
     }
     if (needs > has || range.offset < 0) {
-        return tensor_error(proto, "the external data file has from its offset on", has, needs,
+        return tensor_error(proto, "the external data file has, behind its offset,", has, needs,
                             "bytes");
     }
     *offset = (size_t)range.offset;

@@ -1,5 +1,6 @@
 #include "formats/onnx/source.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -274,6 +275,7 @@ nnf_status nnfi_source_new(nnfi_source **out, nnfi_bytes *bytes, const char *nam
 /* Symbolic links are followed: where they lead must be inside the folder too. */
 static nnf_status check_inside(const char *folder, const char *path, const char *location) {
     char *real_folder = realpath(folder, NULL), *real_path = realpath(path, NULL);
+    const int why = errno;
     bool inside = real_folder && real_path;
     if (inside) {
         size_t length = strlen(real_folder);
@@ -284,7 +286,8 @@ static nnf_status check_inside(const char *folder, const char *path, const char 
     free(real_folder);
     free(real_path);
     if (missing) {
-        return nnf_error(NNF_ERROR_READ, "the external data file '%s' cannot be opened", location);
+        return nnf_error(NNF_ERROR_READ, "cannot open '%s', which holds weights of the model: %s",
+                         path, strerror(why));
     }
     if (inside) return NNF_OK;
     return nnf_error(NNF_ERROR_FORMAT,
@@ -295,8 +298,8 @@ static nnf_status check_inside(const char *folder, const char *path, const char 
 static nnf_status open_external(nnfi_source *source, nnfi_bytes **out, const char *location) {
     if (!source->folder) {
         return nnf_error(NNF_ERROR_FORMAT,
-                         "the model has external data ('%s'), but no folder was given to read it "
-                         "from",
+                         "the model's weights are in another file, '%s', and it is not known in "
+                         "which folder: read the model by its file's name, or give base_dir",
                          location);
     }
     if (!nnfi_path_is_inside(location)) {
