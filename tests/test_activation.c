@@ -108,6 +108,27 @@ static void shrink_of_nan_is_0(void **state) {
     nnf_module_release(shrink);
 }
 
+static void integers_are_clipped_too(void **state) {
+    (void)state;
+    static const int64_t numbers[] = {-5, 3, 10, 6}, expected[] = {0, 3, 6, 6};
+    const int64_t n = 4;
+    const nnf_activation_options clip = {.kind = NNF_CLIP, .alpha = -0.5, .beta = 6.5};
+    nnf_module *modules[2];
+    assert_ok(nnf_activation_new_with(&modules[0], &clip));
+    assert_ok(nnf_activation_new(&modules[1], NNF_RELU6));
+    for (int i = 0; i < 2; i++) {
+        nnf_tensor *x, *y;
+        const void *data;
+        assert_ok(nnf_tensor_from_data(&x, NNF_I64, 1, &n, numbers));
+        assert_ok(nnf_module_forward(modules[i], &x, 1, &y, 1));
+        assert_ok(nnf_tensor_data(y, &data));
+        assert_memory_equal(data, expected, sizeof expected);
+        nnf_tensor_release(x);
+        nnf_tensor_release(y);
+        nnf_module_release(modules[i]);
+    }
+}
+
 static void shapes_and_symbols_pass_through(void **state) {
     (void)state;
     nnf_module *relu = activation(NNF_RELU), *clip = activation(NNF_CLIP);
@@ -145,5 +166,6 @@ TEST_MAIN(cmocka_unit_test(float32_is_pytorchs_to_1e_6),
           cmocka_unit_test(sixteen_bit_floats_are_rounded_once),
           cmocka_unit_test(clip_takes_its_bounds_as_inputs),
           cmocka_unit_test(a_long_tensor_is_computed_in_blocks),
-          cmocka_unit_test(shrink_of_nan_is_0), cmocka_unit_test(shapes_and_symbols_pass_through),
+          cmocka_unit_test(shrink_of_nan_is_0), cmocka_unit_test(integers_are_clipped_too),
+          cmocka_unit_test(shapes_and_symbols_pass_through),
           cmocka_unit_test(what_they_cannot_take_is_refused))

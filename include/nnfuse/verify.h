@@ -17,7 +17,7 @@ typedef struct nnf_named_tensor {
 /* The shape of an input by name. */
 typedef struct nnf_named_shape {
     const char *name;
-    int ndim;
+    int ndim; /* 0 to NNF_MAX_DIMS */
     int64_t shape[NNF_MAX_DIMS];
 } nnf_named_shape;
 

@@ -58,15 +58,15 @@ static uint64_t hash_call(const nnfi_clean_call *call) {
 
 void nnfi_clean_merge(nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
     const nnfi_call *this_call = call->call;
+    size_t first = nnfi_clean_find_equal(&cleaner->calls, hash_call(call), equal_calls,
+                                         &(nnfi_clean_wanted){cleaner, call->index});
+    if (first == call->index) return;
     for (size_t k = 0; k < this_call->n_outputs; k++) {
         nnf_value output = this_call->outputs[k];
         if (output != NNF_NO_VALUE &&
             (cleaner->values[output].captured || cleaner->graph->values[output].is_output))
             return;
     }
-    size_t first = nnfi_clean_find_equal(&cleaner->calls, hash_call(call), equal_calls,
-                                         &(nnfi_clean_wanted){cleaner, call->index});
-    if (first == call->index) return;
     for (size_t k = 0; k < this_call->n_outputs; k++) {
         nnf_value output = this_call->outputs[k];
         if (output == NNF_NO_VALUE) continue;

@@ -109,6 +109,16 @@ void nnfi_batch_clear(nnfi_batch *batch) {
     *batch = (nnfi_batch){0};
 }
 
+nnf_status nnfi_job_check_place(const nnfi_job *job) {
+    for (size_t i = 0; i < job->n; i++)
+        if (nnfi_plan_last_call(job->plan, job->modules[i]) == job->calls[i] &&
+            nnfi_plan_call_before(job->plan, job->calls[i]) == NNFI_NO_CALL)
+            return NNF_OK;
+    return nnf_error(NNF_ERROR_NOT_FUSABLE,
+                     "each of these modules is called elsewhere too, so that the fused one could "
+                     "take the place of none");
+}
+
 static nnf_status fuse_and_check(nnfi_job *job, nnf_module *const *views, const nnfi_chain_row *row,
                                  bool is_qat) {
     NNFI_TRY(nnfi_call_method(&job->fused[0], views, job->n, is_qat, row));
@@ -123,6 +133,7 @@ static nnf_status fuse_and_check(nnfi_job *job, nnf_module *const *views, const 
 }
 
 nnf_status nnfi_job_fuse(nnfi_job *job, const nnfi_chain_row *row, bool is_qat) {
+    NNFI_TRY(nnfi_job_check_place(job));
     if (!row->folds) return fuse_and_check(job, job->modules, row, is_qat);
     nnf_module **views = nnfi_calloc(job->n, sizeof *views);
     if (!views) return nnfi_error_memory(job->n * sizeof *views, "a chain");
@@ -149,12 +160,15 @@ void nnfi_batch_restore_hooks(nnfi_batch *batch) {
 }
 
 /* Notes which modules keep their place because other calls need them: when all jobs are there, and
- * before any of them is in. */
+ * before any of them is in. One at least does not (nnfi_job_check_place). */
 static void note_those_that_stay(nnfi_batch *batch) {
     for (size_t j = 0; j < batch->n_jobs; j++) {
         nnfi_job *job = &batch->jobs[j];
         for (size_t i = 0; job->plan && i < job->n; i++)
             job->stays[i] = nnfi_plan_stays(job->plan, job->modules[i]);
+        job->place = job->base;
+        for (size_t i = 0; i < job->n && job->stays[job->place]; i++)
+            job->place = i;
     }
 }
 
@@ -202,7 +216,7 @@ typedef struct surgery {
 
 static nnf_status add_replacement(surgery *to, nnfi_pile *pile, nnfi_job *job) {
     nnfi_call *const *calls = job->plan->graph->calls;
-    const nnfi_call *base = calls[job->calls[job->base]], *last = calls[job->calls[job->n - 1]];
+    const nnfi_call *place = calls[job->calls[job->place]], *last = calls[job->calls[job->n - 1]];
     nnfi_reads *reads = &job->reads;
     nnfi_replacement *replacement = &to->replacements[to->n];
     if (!reads->inputs)
@@ -211,7 +225,7 @@ static nnf_status add_replacement(surgery *to, nnfi_pile *pile, nnfi_job *job) {
     *replacement = (nnfi_replacement){
         .gone = job->calls,
         .n_gone = job->n,
-        .path = base->path,
+        .path = place->path,
         .inputs = reads->inputs,
         .n_inputs = reads->n_inputs,
         .outputs = job->gives == NNF_NO_VALUE ? last->outputs : &job->gives,
@@ -263,10 +277,15 @@ static void unset_job(const nnfi_batch *batch, const nnfi_job *job, size_t n) {
         if (!job->stays[n]) (void)set_module(batch, job, n, job->modules[n]);
 }
 
+/* The fused module and the Identity of its place are exchanged where that is not the base's. */
+static nnf_module *comes_at(const nnfi_job *job, size_t i) {
+    return job->fused[i == job->place ? job->base : i == job->base ? job->place : i];
+}
+
 static nnf_status set_job(const nnfi_batch *batch, const nnfi_job *job) {
     for (size_t i = 0; i < job->n; i++) {
-        if (i != job->base && job->stays[i]) continue;
-        nnf_status status = set_module(batch, job, i, job->fused[i]);
+        if (job->stays[i]) continue;
+        nnf_status status = set_module(batch, job, i, comes_at(job, i));
         if (status == NNF_OK) continue;
         unset_job(batch, job, i);
         return status;

@@ -14,7 +14,8 @@ typedef struct nnfi_job {
     const char **names;   /* [n] borrowed, as paths from the batch's root */
     nnf_module **modules; /* [n] references: they leave the tree when the job goes in */
     nnf_module **fused;   /* [n] references; NULL until they are made */
-    size_t base;          /* the place of the fused one; Identity comes in the others */
+    size_t base;          /* the fused one; the others are Identity */
+    size_t place;         /* where it goes in the tree: that of the base, if that does not stay */
     size_t *calls;        /* [n] of a graph; see plan */
     bool *stays;          /* [n]: keeps its place, because other calls in the graph need it */
     nnfi_plan *plan;      /* the graph whose calls are replaced; NULL in a plain tree */
@@ -47,6 +48,8 @@ nnf_status nnfi_batch_set_reads(nnfi_batch *batch, nnfi_job *job, const nnfi_cal
                                 nnf_value data);
 /* Takes the last job, of calls, back. */
 void nnfi_batch_drop_last(nnfi_batch *batch);
+/* Whether one of the job's modules is called there alone, so that its place becomes free. */
+nnf_status nnfi_job_check_place(const nnfi_job *job);
 /* Fuses a job of a graph's calls by a row of the table, and checks it: job->fused. */
 nnf_status nnfi_job_fuse(nnfi_job *job, const nnfi_chain_row *row, bool is_qat);
 /* Notes where the hooks of the job's modules are, and puts all that were noted back. */

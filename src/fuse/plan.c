@@ -339,8 +339,9 @@ static nnf_status check_padded_pool(const nnfi_plan *plan, const nnfi_call *pad,
  * than a MatMul and its Add go. `n_folded`: the affine maps that do. */
 static nnf_status check_matmul(nnfi_plan *plan, const nnfi_call *base, nnf_module *fused,
                                size_t n_folded) {
-    const char *made = nnf_module_type_name(nnfi_fused_base(fused));
-    if (n_folded > 1 || !strcmp(made, nnf_module_type_name(base->module))) return NNF_OK;
+    if (n_folded > 1 || !nnfi_is_a(base->module, "MatMul") ||
+        !nnfi_is_a(nnfi_fused_base(fused), "Linear"))
+        return NNF_OK;
     NNFI_TRY(nnfi_plan_infer(plan));
     int ndim = nnfi_known_get(&plan->infos, base->inputs[0])->ndim;
     if (ndim == 2) return NNF_OK;

@@ -119,6 +119,17 @@ bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_ten
     return bound == (index == 1 ? options->alpha : options->beta);
 }
 
+/* y, between bounds that are inputs or else numbers; those that are not finite are none. */
+static nnf_status clamp_integers(nnf_session *session, nnf_tensor *y, const nnf_tensor *low,
+                                 const nnf_tensor *high, double least, double most) {
+    if (low)
+        NNFI_TRY(nnfi_binary_run(session, NNF_MAX, y, low, y));
+    else if (isfinite(least))
+        NNFI_TRY(nnfi_binary_number(session, NNF_MAX, y, ceil(least), y));
+    if (high) return nnfi_binary_run(session, NNF_MIN, y, high, y);
+    return isfinite(most) ? nnfi_binary_number(session, NNF_MIN, y, floor(most), y) : NNF_OK;
+}
+
 /* Of integers: what little there is for them comes down to arithmetic with a constant. */
 static nnf_status forward_integers(nnf_session *session, const nnf_module *module,
                                    nnf_tensor *const *inputs, size_t n_inputs, nnf_tensor *y) {
@@ -139,8 +150,10 @@ static nnf_status forward_integers(nnf_session *session, const nnf_module *modul
         return nnfi_binary_number(session, NNF_MAX, y, nnf_tensor_dtype(x) == NNF_U8 ? 0 : -1, y);
     case NNF_CLIP:
         NNFI_TRY(nnfi_copy_elements(y, x));
-        if (low) NNFI_TRY(nnfi_binary_run(session, NNF_MAX, y, low, y));
-        return high ? nnfi_binary_run(session, NNF_MIN, y, high, y) : NNF_OK;
+        return clamp_integers(session, y, low, high, options->alpha, options->beta);
+    case NNF_RELU6: /* a Clip from 0 to 6 */
+        NNFI_TRY(nnfi_copy_elements(y, x));
+        return clamp_integers(session, y, NULL, NULL, 0, 6);
     default:
         return nnf_error(NNF_ERROR_DTYPE, "%s takes floating-point tensors, not %s",
                          nnf_module_type_name(module), nnf_dtype_name(nnf_tensor_dtype(x)));

@@ -174,13 +174,14 @@ static nnf_status infer_resize(const nnf_module *module, const nnf_type_info *co
 static double source_place(const nnf_resize_options *options, double i, double n, double size,
                            double scale, double roi_start, double roi_end) {
     double length = scale * n; /* of the output, before it was cut to a whole number */
+    if (fabs(length - size) <= 1e-12 * size) length = size; /* a scale from sizes is rounded */
     switch (options->coordinates) {
     case NNF_RESIZE_ASYMMETRIC:
         return i / scale;
     case NNF_RESIZE_ALIGN_CORNERS:
         return length == 1 ? 0 : i * (n - 1) / (length - 1);
     case NNF_RESIZE_PYTORCH_HALF_PIXEL:
-        return length == 1 ? -0.5 : (i + 0.5) / scale - 0.5;
+        return length == 1 ? 0 : (i + 0.5) / scale - 0.5;
     case NNF_RESIZE_HALF_PIXEL_SYMMETRIC:
         return n / 2 * (1 - size / length) + (i + 0.5) / scale - 0.5;
     case NNF_RESIZE_CROP:
@@ -227,8 +228,9 @@ static void taps_clear(taps *t) {
     nnfi_free(t->outside);
 }
 
+/* An element of the axis, whatever a NaN or an infinity in a roi made of its place. */
 static int64_t held(double at, int64_t n) {
-    return at < 0 ? 0 : at > (double)(n - 1) ? n - 1 : (int64_t)at;
+    return !(at >= 0) ? 0 : at > (double)(n - 1) ? n - 1 : (int64_t)at;
 }
 
 /* Weights of one output element, made to add up to 1 where that is not so of itself. */
@@ -250,7 +252,7 @@ static nnf_status taps_make(taps *out, const nnf_resize_options *options, int64_
                             double scale, double roi_start, double roi_end) {
     bool nearest = options->mode == NNF_RESIZE_NEAREST;
     double reach = options->mode == NNF_RESIZE_CUBIC ? 2 : 1;
-    double shrink = options->antialias && scale < 1 ? scale : 1;
+    double shrink = options->antialias && scale < 1 && size > 0 ? scale : 1;
     int64_t below = nearest ? 0 : -(int64_t)(floor(-reach / shrink) + 1);
     *out = (taps){.n = nearest ? 1 : 2 * below + 2};
     size_t count = (size_t)(size * out->n) + 1;

@@ -16,6 +16,10 @@ static nnf_status check_lists(const nnf_verify_options *options) {
     for (size_t i = 0; i < options->n_shapes; i++) {
         if (!options->shapes || !options->shapes[i].name)
             return nnf_error(NNF_ERROR_INVALID, "shape %zu that is given has no name", i);
+        const int ndim = options->shapes[i].ndim;
+        if (ndim < 0 || ndim > NNF_MAX_DIMS)
+            return nnf_error(NNF_ERROR_INVALID, "the shape of '%s' has %d dimensions, not 0 to %d",
+                             options->shapes[i].name, ndim, NNF_MAX_DIMS);
     }
     return NNF_OK;
 }
@@ -68,14 +72,19 @@ static void fill_normal(nnf_dtype dtype, void *data, int64_t n, uint64_t random)
     }
 }
 
-static void fill_integers(nnf_dtype dtype, void *data, int64_t n, uint64_t random,
-                          int64_t int_max) {
+/* The largest of the random integers of a dtype. */
+static int64_t largest_of(nnf_dtype dtype, int64_t int_max) {
     int64_t largest = dtype == NNF_BOOL  ? 1
                       : dtype == NNF_I8  ? INT8_MAX
                       : dtype == NNF_U8  ? UINT8_MAX
                       : dtype == NNF_I32 ? INT32_MAX
                                          : INT64_MAX - 1;
-    if (int_max < largest) largest = int_max;
+    return int_max < largest ? int_max : largest;
+}
+
+static void fill_integers(nnf_dtype dtype, void *data, int64_t n, uint64_t random,
+                          int64_t int_max) {
+    const int64_t largest = largest_of(dtype, int_max);
     for (int64_t i = 0; i < n; i++) {
         uint64_t value = random_next(&random) % ((uint64_t)largest + 1);
         nnfi_store_i64(dtype, data, i, (int64_t)value);
@@ -420,7 +429,7 @@ char *nnfi_inputs_text(const nnf_module *graph, nnf_tensor *const *inputs,
             nnfi_text_add(&text, "N(0,1), seed %llu", (unsigned long long)options->seed);
         } else {
             nnfi_text_add(&text, "integers 0 to %lld, seed %llu",
-                          (long long)(dtype == NNF_BOOL ? 1 : options->int_max),
+                          (long long)largest_of(dtype, options->int_max),
                           (unsigned long long)options->seed);
         }
     }

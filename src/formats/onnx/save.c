@@ -168,7 +168,7 @@ size_t nnf_pending_file_n_kept(const nnf_pending_file *pending) {
 
 const char *nnf_pending_file_kept(const nnf_pending_file *pending, size_t index,
                                   size_t *n_tensors) {
-    if (!pending) return NULL;
+    if (!pending || index >= pending->kept.n) return NULL;
     const nnfi_kept_file *file = &pending->kept.items[index];
     if (n_tensors) *n_tensors = file->n_tensors;
     return file->location;

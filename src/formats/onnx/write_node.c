@@ -125,12 +125,12 @@ static nnf_status encode_clip(nnfi_text *to, nnfi_write_plan *plan, const nnfi_l
     nnfi_text rest = {0}; /* it has no attributes */
     NNFI_TRY(write_attributes(&rest, plan, leaf, op, clip));
     NNFI_TRY(input_info(plan, &info, leaf));
-    if (leaf->n_inputs > 1) {
+    if (leaf->n_inputs > 1 && *leaf->inputs[1]) {
         inputs[1] = leaf->inputs[1];
     } else {
         NNFI_TRY(add_constant(plan, &inputs[1], leaf, "min", info.dtype, 0, NULL, clip->alpha));
     }
-    if (leaf->n_inputs > 2) {
+    if (leaf->n_inputs > 2 && *leaf->inputs[2]) {
         inputs[2] = leaf->inputs[2];
     } else {
         NNFI_TRY(add_constant(plan, &inputs[2], leaf, "max", info.dtype, 0, NULL, clip->beta));
