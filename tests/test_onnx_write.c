@@ -1,6 +1,7 @@
 /* Graphs as models: original bytes where nothing changed, and graphs that no file produced. */
 #include <unistd.h>
 
+#include "graph_support.h"
 #include "onnx_support.h"
 
 static void an_unchanged_model_is_the_same_file(void **state) {
@@ -157,6 +158,21 @@ static void what_ONNX_cannot_say_is_refused(void **state) {
     nnf_module_release(graph);
 }
 
+static void an_input_without_a_batch_axis_is_refused(void **state) {
+    (void)state;
+    nnf_module *graph = new_graph(), *pool;
+    const int64_t size[] = {1, 1};
+    nnf_value x = add_input(graph, 3, (const int64_t[]){2, 3, 4});
+    void *bytes = NULL;
+    size_t length = 0;
+    assert_ok(nnf_adaptive_avgpool_new(&pool, 2, size));
+    add_module(graph, "pool", pool);
+    assert_ok(nnf_graph_add_output(graph, call(graph, "pool", x)));
+    assert_error(nnf_onnx_save_memory(graph, &bytes, &length, NULL), NNF_ERROR_UNSUPPORTED, "'pool'",
+                 "no batch axis");
+    nnf_module_release(graph);
+}
+
 static void external_data_is_copied_beside_a_file_elsewhere(void **state) {
     (void)state;
     char folder[] = "onnx-write-test-XXXXXX", path[64], data[64];
@@ -215,5 +231,6 @@ TEST_MAIN(cmocka_unit_test(an_unchanged_model_is_the_same_file),
           cmocka_unit_test(a_converted_model_is_of_its_dtype),
           cmocka_unit_test(a_graph_built_by_a_program_is_written),
           cmocka_unit_test(what_ONNX_cannot_say_is_refused),
+          cmocka_unit_test(an_input_without_a_batch_axis_is_refused),
           cmocka_unit_test(external_data_is_copied_beside_a_file_elsewhere),
           cmocka_unit_test(weights_that_overflow_are_left_alone_or_not_saved))

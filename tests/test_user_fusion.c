@@ -136,6 +136,66 @@ static void it_is_found_in_a_graph_by_the_users_row(void **state) {
     nnf_mapping_release(mapping);
 }
 
+static nnf_status fuse_in_sequence(nnf_module **fused, nnf_module *const *modules, size_t n,
+                                   bool is_qat, void *payload) {
+    (void)is_qat, (void)payload;
+    return nnf_sequential_new(fused, modules, n);
+}
+
+static nnf_mapping *mapping_of_two(const char *first, const char *second) {
+    nnf_mapping *mapping;
+    const char *const types[] = {first, second};
+    assert_ok(nnf_mapping_new(&mapping));
+    assert_ok(nnf_mapping_add(mapping, types, 2, fuse_in_sequence, NULL));
+    return mapping;
+}
+
+static void a_users_method_may_make_anything_of_any_rank(void **state) {
+    (void)state;
+    nnf_mapping *mapping = mapping_of_two("Conv2d", "ReLU");
+    nnf_module *graph = new_graph();
+    nnf_value x = add_input(graph, 4, (const int64_t[]){2, 3, 5, 6});
+    add_module(graph, "conv", new_conv(2, false, 3, 4, 1));
+    add_module(graph, "relu", new_relu());
+    assert_ok(nnf_graph_add_output(graph, call(graph, "relu", call(graph, "conv", x))));
+    nnf_module_eval(graph);
+    assert_ok(nnf_fuse(graph, mapping, NULL));
+    assert_string_equal(calls_text(graph), "conv:Sequential");
+    nnf_module_release(graph);
+    nnf_mapping_release(mapping);
+}
+
+/* The ReLU that another call needs stays where it is; the fused module goes where the Linear was.
+ */
+static void a_base_that_is_called_elsewhere_keeps_its_place(void **state) {
+    (void)state;
+    nnf_mapping *mapping = mapping_of_two("ReLU", "Linear");
+    nnf_module *graph = new_graph(), *linear, *copy;
+    nnf_value x = add_input(graph, 2, (const int64_t[]){5, 3});
+    assert_ok(nnf_linear_new(&linear, 3, 3, true, NNF_F32));
+    fill(linear, 3);
+    add_module(graph, "relu", new_relu());
+    add_module(graph, "fc", linear);
+    x = call(graph, "fc", call(graph, "relu", x));
+    assert_ok(nnf_graph_add_output(graph, call(graph, "relu", x)));
+    nnf_module_eval(graph);
+    assert_ok(nnf_module_copy(&copy, graph));
+    nnf_chain chain = CHAIN("relu", "fc");
+    const nnf_fuse_options options = {.additional = mapping, .inplace = true};
+    nnf_module *same = NULL;
+    assert_ok(nnf_fuse_modules(&same, graph, &chain, 1, &options));
+    assert_string_equal(calls_text(graph), "fc:Sequential relu:ReLU");
+    assert_string_equal(type_at(graph, "relu"), "ReLU");
+    assert_string_equal(type_at(graph, "fc"), "Sequential");
+    nnf_tensor *input = random_tensor(NNF_F32, 2, (const int64_t[]){5, 3}, -1, 1, 4);
+    assert_same_function(copy, graph, input, 1e-6);
+    nnf_tensor_release(input);
+    nnf_module_release(copy);
+    nnf_module_release(same);
+    nnf_module_release(graph);
+    nnf_mapping_release(mapping);
+}
+
 static void a_user_type_has_no_container_for_training(void **state) {
     (void)state;
     nnf_mapping *mapping = new_mapping();
@@ -151,4 +211,6 @@ static void a_user_type_has_no_container_for_training(void **state) {
 
 TEST_MAIN(cmocka_unit_test(a_type_of_the_users_own_folds_in_a_tree),
           cmocka_unit_test(it_is_found_in_a_graph_by_the_users_row),
+          cmocka_unit_test(a_users_method_may_make_anything_of_any_rank),
+          cmocka_unit_test(a_base_that_is_called_elsewhere_keeps_its_place),
           cmocka_unit_test(a_user_type_has_no_container_for_training))

@@ -334,6 +334,21 @@ static nnf_status encode_by_table(nnfi_text *to, nnfi_write_plan *plan, const nn
     return NNF_OK;
 }
 
+/* ONNX's layers with windows have a batch axis always; PyTorch's take an input without one too,
+ * which only a program's own graph can have. */
+static nnf_status check_batch_axis(nnfi_write_plan *plan, const nnfi_leaf *leaf, const char *type) {
+    static const char *const families[] = {"Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool"};
+    nnf_type_info info;
+    bool has_windows = false;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        has_windows = has_windows || strncmp(type, families[i], strlen(families[i])) == 0;
+    if (!has_windows || plan->source) return NNF_OK;
+    const int spatial = type[strlen(type) - 2] - '0'; /* ...2d */
+    if (input_info(plan, &info, leaf) == NNF_ERROR_MEMORY) return NNF_ERROR_MEMORY;
+    return info.ndim == spatial + 1 ? cannot(leaf, "its input has no batch axis, as ONNX wants it")
+                                    : NNF_OK;
+}
+
 nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_leaf *leaf) {
     const char *type = nnfi_known_type(leaf->module);
     if (strcmp(type, nnf_module_type_name(leaf->module)) != 0) {
@@ -342,6 +357,7 @@ nnf_status nnfi_leaf_encode(nnfi_text *to, nnfi_write_plan *plan, const nnfi_lea
     if (leaf->n_inputs == 0 && strcmp(type, "Constant") != 0) {
         return cannot(leaf, "it has no input");
     }
+    NNFI_TRY(check_batch_axis(plan, leaf, type));
     for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
         if (strcmp(special[i].type, type) == 0 && plan->opset >= special[i].first_opset) {
             return special[i].encode(to, plan, leaf);
