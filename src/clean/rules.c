@@ -109,26 +109,14 @@ static nnf_value where_shape_stays(const nnfi_cleaner *cleaner, const nnfi_clean
     return same_shape(nnfi_known_get(&cleaner->infos, first), call->output) ? first : NNF_NO_VALUE;
 }
 
-/* The axes of a Transpose over `ndim` of them; false where they are no permutation. */
-static bool permutation(int *axes, const nnf_module *module, int ndim) {
-    const nnf_transpose_options *transpose = nnf_module_options(module);
-    if (transpose->n >= 0 && transpose->n != ndim) return false;
-    for (int i = 0; i < ndim; i++) {
-        int64_t axis = transpose->n < 0 ? ndim - 1 - i : transpose->perm[i];
-        if (axis < 0 || axis >= ndim) return false;
-        axes[i] = (int)axis;
-    }
-    return true;
-}
-
 /* Axes in their order; or two that undo each other. */
 static nnf_value where_order_stays(const nnfi_cleaner *cleaner, const nnfi_clean_call *call) {
     int ndim = call->infos[0]->ndim, axes[NNF_MAX_DIMS], first_axes[NNF_MAX_DIMS];
     nnf_value first;
     bool stays = true, undone = true;
-    if (ndim < 0 || !permutation(axes, call->call->module, ndim)) return NNF_NO_VALUE;
+    if (ndim < 0 || !nnfi_permutation(call->call->module, ndim, axes)) return NNF_NO_VALUE;
     const nnfi_call *other = before(cleaner, call, &first);
-    if (!other || !permutation(first_axes, other->module, ndim)) undone = false;
+    if (!other || !nnfi_permutation(other->module, ndim, first_axes)) undone = false;
     for (int i = 0; i < ndim; i++) {
         stays = stays && axes[i] == i;
         undone = undone && first_axes[axes[i]] == i;
@@ -206,7 +194,7 @@ static nnf_status view_transposed(nnf_tensor **out, const nnfi_clean_call *call,
                                   const nnf_tensor *x) {
     int ndim = nnf_tensor_ndim(x), axes[NNF_MAX_DIMS];
     int64_t shape[NNF_MAX_DIMS], strides[NNF_MAX_DIMS];
-    if (!permutation(axes, call->call->module, ndim)) return NNF_OK;
+    if (!nnfi_permutation(call->call->module, ndim, axes)) return NNF_OK;
     for (int i = 0; i < ndim; i++) {
         shape[i] = nnf_tensor_shape(x)[axes[i]];
         strides[i] = nnf_tensor_strides(x)[axes[i]];

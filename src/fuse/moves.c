@@ -66,13 +66,6 @@ static bool is_skipped(const nnf_mapping *mapping, const nnf_module *affine) {
     return nnfi_mapping_skips(mapping, is_norm ? NNFI_FUSION_BATCHNORM : NNFI_FUSION_SCALE);
 }
 
-/* Where a Transpose has that axis from. */
-static int axis_before(const nnf_module *transpose, int ndim, int axis) {
-    const nnf_transpose_options *options = nnf_module_options(transpose);
-    if (options->n < 0) return ndim - 1 - axis;
-    return (int)(options->perm[axis] < 0 ? options->perm[axis] + ndim : options->perm[axis]);
-}
-
 /* Whether the affine map runs over what the layer has its channels in. */
 static bool fits(const way *w, const nnf_module *affine, const nnf_linear_map *map) {
     const bool is_scale = nnf_module_get_type(affine) == &nnfi_scale_type;
@@ -86,8 +79,9 @@ static bool fits(const way *w, const nnf_module *affine, const nnf_linear_map *m
     if (axis < 0 || axis >= ndim) return false;
     for (size_t i = 0; i < w->n; i++) {
         const nnf_module *move = call_at(w, w->moves[i])->module;
-        if (!nnfi_is_a(move, "Transpose")) return false;
-        axis = axis_before(move, ndim, axis);
+        int axes[NNF_MAX_DIMS];
+        if (!nnfi_is_a(move, "Transpose") || !nnfi_permutation(move, ndim, axes)) return false;
+        axis = axes[axis];
     }
     return axis == (map->channel_axis < 0 ? ndim + map->channel_axis : map->channel_axis);
 }

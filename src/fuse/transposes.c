@@ -22,6 +22,7 @@ typedef struct finder {
     size_t *n_back;                      /* [n_calls]: Transposes behind it that would go */
     nnf_value *instead;                  /* [n_values]: read instead of it; itself: nothing is */
     nnf_value **inputs; /* [n_calls]: what a region's call reads, NULL: no change */
+    nnf_transpose_options reversed[NNF_MAX_DIMS + 1]; /* by rank: of a Transpose that says none */
     bool *call_gone, *value_gone;
 } finder;
 
@@ -34,14 +35,19 @@ static bool is_plain(const nnfi_call *call) {
            !nnf_module_n_forward_pre_hooks(module);
 }
 
-/* The order of a Transpose that says it, and is given what it puts in order; or NULL. */
-static const nnf_transpose_options *order_of(const nnfi_call *call) {
+/* The order of a Transpose that is given what it puts in order; or NULL. */
+static const nnf_transpose_options *order_of(finder *find, const nnfi_call *call) {
     if (!nnfi_is_a(call->module, "Transpose") || !is_plain(call) || call->n_inputs != 1 ||
         call->inputs[0] == NNF_NO_VALUE)
         return NULL;
     const nnf_transpose_options *order = nnf_module_options(call->module);
     bool seen[NNF_MAX_DIMS] = {false};
     if (order->n > NNF_MAX_DIMS) return NULL;
+    if (order->n < 0) {
+        if (nnfi_plan_infer(&find->plan) != NNF_OK) return NULL;
+        const int ndim = nnfi_known_get(&find->plan.infos, call->inputs[0])->ndim;
+        return ndim > 0 ? &find->reversed[ndim] : NULL;
+    }
     for (int i = 0; i < order->n; i++) {
         if (order->perm[i] < 0 || order->perm[i] >= order->n || seen[order->perm[i]]) return NULL;
         seen[order->perm[i]] = true;
@@ -128,7 +134,7 @@ static bool takes_input(finder *find, size_t root, const nnfi_call *call, size_t
     const nnfi_call *producer = producer_of(find, value, &before);
     if (!producer) return false;
     if (find->region[before] != NO_REGION) return true;
-    const nnf_transpose_options *order = order_of(producer);
+    const nnf_transpose_options *order = order_of(find, producer);
     if (!order) return false;
     if (!find->order[root]) find->order[root] = order;
     return same_order(find->order[root], order);
@@ -151,7 +157,7 @@ static bool gives_output(finder *find, size_t root, const nnfi_call *call) {
     for (int64_t r = uses->first_reader[value]; r < uses->first_reader[value + 1]; r++) {
         const size_t reader = (size_t)uses->readers[r];
         if (find->region[reader] != NO_REGION) continue;
-        const nnf_transpose_options *order = order_of(find->graph->calls[reader]);
+        const nnf_transpose_options *order = order_of(find, find->graph->calls[reader]);
         if (!order || !puts_back(find->order[root], order)) return false;
         const nnf_value back = find->graph->calls[reader]->outputs[0];
         n_named += find->graph->values[back].is_output;
@@ -190,7 +196,7 @@ static bool follows_another(finder *find, const nnfi_call *call) {
         size_t back, before;
         const nnfi_call *transpose =
             call->inputs[k] == NNF_NO_VALUE ? NULL : producer_of(find, call->inputs[k], &back);
-        if (!transpose || !order_of(transpose) || find->region[back] != NO_REGION ||
+        if (!transpose || !order_of(find, transpose) || find->region[back] != NO_REGION ||
             !producer_of(find, transpose->inputs[0], &before))
             continue;
         if (find->region[before] != NO_REGION && !find->fails[region_of(find, before)]) return true;
@@ -325,7 +331,7 @@ static void change_axis(const nnfi_call *call, const nnf_transpose_options *orde
 static void find_unread(finder *find, bool *read) {
     for (size_t c = find->graph->n_calls; c-- > 0;) {
         const nnfi_call *call = find->graph->calls[c];
-        const bool turned = order_of(call) && !find->graph->values[call->outputs[0]].is_output;
+        const bool turned = order_of(find, call) && !find->graph->values[call->outputs[0]].is_output;
         if (turned && !read[call->outputs[0]] && !find->call_gone[c] &&
             find->plan.uses.first_reader[call->outputs[0]] <
                 find->plan.uses.first_reader[call->outputs[0] + 1]) {
@@ -417,16 +423,12 @@ static nnf_status finder_open(finder *find, nnf_module *graph) {
         return nnfi_error_memory(n * sizeof *find->inputs, "the Transposes of a graph");
     for (size_t v = 0; v < find->n_values; v++)
         find->instead[v] = (nnf_value)v;
-    return NNF_OK;
-}
-
-/* Marks the values gone that were added before something failed. */
-static void take_back(finder *find) {
-    for (size_t v = find->n_values; v < find->graph->n_values; v++) {
-        nnf_tensor_release(find->graph->values[v].constant);
-        find->graph->values[v].constant = NULL;
-        find->graph->values[v].gone = true;
+    for (int ndim = 0; ndim <= NNF_MAX_DIMS; ndim++) {
+        find->reversed[ndim].n = ndim;
+        for (int i = 0; i < ndim; i++)
+            find->reversed[ndim].perm[i] = ndim - 1 - i;
     }
+    return NNF_OK;
 }
 
 /* One round; *changed whether there was anything. */
@@ -441,7 +443,8 @@ static nnf_status cancel(nnf_module *graph, bool *changed) {
             *changed = changes(&find, c);
         if (*changed) status = prepare(&find);
         if (*changed && status == NNF_OK) status = commit(&find);
-        if (status != NNF_OK) take_back(&find);
+        if (status != NNF_OK && find.graph && find.graph->n_values > find.n_values)
+            nnfi_graph_drop_values(find.graph, find.n_values);
     }
     finder_clear(&find);
     return status;
@@ -450,7 +453,7 @@ static nnf_status cancel(nnf_module *graph, bool *changed) {
 /* Most graphs have none, and are left at once. */
 static bool has_transposes(const nnfi_graph *graph) {
     for (size_t c = 0; c < graph->n_calls; c++)
-        if (order_of(graph->calls[c])) return true;
+        if (nnfi_is_a(graph->calls[c]->module, "Transpose")) return true;
     return false;
 }
 

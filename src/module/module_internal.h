@@ -98,6 +98,12 @@ bool nnfi_is_a(const nnf_module *module, const char *name);
  * own type only has the name of one of the library's. */
 const char *nnfi_known_type(const nnf_module *module);
 
+/* ---- Transposes ---- */
+
+/* Of a Transpose of `ndim` axes: axis i of what it gives is axes[i] of what it reads. False where
+ * what it says is no permutation of that many. */
+bool nnfi_permutation(const nnf_module *transpose, int ndim, int *axes);
+
 /* ---- Residuals ---- */
 
 /* Whether a module in a chain takes a second input that comes from elsewhere: Add, its residual. */

@@ -44,9 +44,7 @@ static nnf_status transpose_axes(const nnf_module *module, int ndim, int *axes) 
     const nnf_transpose_options *options = nnf_module_options(module);
     nnfi_ints perm;
     bool known;
-    for (int i = 0; i < ndim; i++)
-        axes[i] = ndim - 1 - i;
-    if (options->n < 0) return NNF_OK;
+    if (nnfi_permutation(module, ndim, axes)) return NNF_OK;
     if (options->n != ndim)
         return nnf_error(NNF_ERROR_SHAPE,
                          "Transpose has a permutation of %d axes, but its input has %d dimensions",

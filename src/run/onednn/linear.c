@@ -113,9 +113,9 @@ static nnf_status product_md(nnfi_job *job, nnfi_md *out) {
     int perm[NNF_MAX_DIMS], last = y->ndim - 1;
     dnnl_dims_t dims, strides;
     int64_t stride = 1;
-    if (!y->reader || !nnfi_is_a(y->reader, "Transpose")) return padded_md(job, out, y, y->ndim);
-    nnfi_transpose_perm(y->reader, y->ndim, perm);
-    if (perm[last] != last) return padded_md(job, out, y, y->ndim);
+    if (!y->reader || !nnfi_is_a(y->reader, "Transpose") ||
+        !nnfi_permutation(y->reader, y->ndim, perm) || perm[last] != last)
+        return padded_md(job, out, y, y->ndim);
     for (int i = last; i >= 0; i--) {
         dims[perm[i]] = y->shape[perm[i]];
         strides[perm[i]] = stride;

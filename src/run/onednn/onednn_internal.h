@@ -78,8 +78,6 @@ nnf_status nnfi_onednn_transpose(nnfi_job *job);
 
 /* Whether the output can be the input's memory; sets its layout then. */
 nnf_status nnfi_onednn_view(nnfi_job *job, bool *views);
-/* Axis i of the output is the input's axis perm[i]. */
-void nnfi_transpose_perm(const nnf_module *transpose, int ndim, int *perm);
 
 /* A pooling over all spatial axes of input 0; the output may be without them. */
 nnf_status nnfi_onednn_pool_all(nnfi_job *job, dnnl_alg_kind_t algorithm);

@@ -2,20 +2,12 @@
  * memory in another layout, where there is one; a Transpose may be a reorder instead. */
 #include "run/onednn/step.h"
 
-void nnfi_transpose_perm(const nnf_module *transpose, int ndim, int *perm) {
-    const nnf_transpose_options *options = nnf_module_options(transpose);
-    for (int i = 0; i < ndim; i++) {
-        int64_t axis = options->n < 0 ? ndim - 1 - i : options->perm[i];
-        perm[i] = (int)(axis < 0 ? axis + ndim : axis);
-    }
-}
-
-/* The input's memory with its axes in the output's order. */
+/* The input's memory with its axes in the output's order; NULL: the Transpose has none. */
 static nnf_status transposed(nnfi_job *job, nnfi_md *out) {
     const nnfi_operand *x = job->inputs[0];
     nnfi_md src;
     int perm[NNF_MAX_DIMS];
-    nnfi_transpose_perm(job->module, x->ndim, perm);
+    if (!nnfi_permutation(job->module, x->ndim, perm)) return NNF_OK;
     NNFI_TRY(nnfi_job_operand_md(job, &src, x));
     return nnfi_job_transposed_md(job, out, src, x->ndim, perm);
 }
