@@ -112,10 +112,11 @@ static void summarize(summary *out, const double *values, int64_t n) {
     out->mean = finite > 0 ? out->mean / (double)finite : 0.0;
 }
 
+/* -1 where all are NaN. */
 static int64_t argmax(const double *values, int64_t n) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++) {
-        if (values[i] > values[best] || isnan(values[best])) best = i;
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isnan(values[i]) && (best < 0 || values[i] > values[best])) best = i;
     }
     return best;
 }
@@ -142,7 +143,12 @@ static void print_answers(const double *values, const nnf_tensor *tensor) {
     if (n == 0) return;
     printf("      largest at");
     for (int64_t i = 0; i < n && i < MOST_ANSWERS; i++) {
-        printf("%s %lld", i > 0 ? "," : "", (long long)argmax(values + i * classes, classes));
+        const int64_t best = argmax(values + i * classes, classes);
+        fputs(i > 0 ? ", " : " ", stdout);
+        if (best < 0)
+            fputs("none", stdout);
+        else
+            printf("%lld", (long long)best);
     }
     puts(n > MOST_ANSWERS ? ", ..." : "");
 }
@@ -161,7 +167,8 @@ static json_t *json_output(const char *name, const nnf_tensor *tensor, const sum
     int64_t n = n_answers(tensor), classes = n > 0 ? nnf_tensor_shape(tensor)[1] : 0;
     json_t *answers = json_array();
     for (int64_t i = 0; i < n; i++) {
-        json_array_append_new(answers, json_integer(argmax(values + i * classes, classes)));
+        const int64_t best = argmax(values + i * classes, classes);
+        json_array_append_new(answers, best < 0 ? json_null() : json_integer(best));
     }
     json_object_set_new(object, "argmax", answers);
     return object;
@@ -210,29 +217,10 @@ static int tell_output(const run_job *job, size_t index, json_t *array) {
 /* How many rows of the first output have their largest value where the label says. */
 static int count_right(const run_job *job, int64_t *n_right) {
     const nnf_tensor *scores = job->n_outputs > 0 ? job->outputs[0] : NULL;
-    int64_t n = nnf_tensor_numel(job->bindings.labels);
-    if (scores == NULL || nnf_tensor_ndim(scores) != 2 || n_answers(scores) != n) {
-        char type[TYPE_TEXT];
-        return fail(STATUS_INPUT, "%s: %lld labels do not go with the first output, %s",
-                    job->settings->labels, (long long)n,
-                    scores != NULL ? tensor_text(type, scores) : "which is missing");
-    }
-    nnf_tensor *copy = NULL, *labels_copy = NULL;
-    const double *values = NULL, *labels = NULL;
-    int status = doubles(&copy, &values, scores);
-    if (status == STATUS_DONE) status = doubles(&labels_copy, &labels, job->bindings.labels);
-    int64_t classes = nnf_tensor_shape(scores)[1];
-    *n_right = 0;
-    for (int64_t i = 0; status == STATUS_DONE && i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= (double)classes)
-            status =
-                fail(STATUS_INPUT, "%s: label number %lld is %g, and the classes are 0 to %lld",
-                     job->settings->labels, (long long)i, labels[i], (long long)classes - 1);
-        *n_right += (double)argmax(values + i * classes, classes) == labels[i];
-    }
-    nnf_tensor_release(copy);
-    nnf_tensor_release(labels_copy);
-    return status;
+    if (scores == NULL)
+        return fail(STATUS_INPUT, "%s: the model has no output", job->settings->labels);
+    if (nnf_count_right(n_right, scores, job->bindings.labels) == NNF_OK) return STATUS_DONE;
+    return fail(STATUS_INPUT, "%s: %s", job->settings->labels, nnf_error_message());
 }
 
 /* ---- Telling ---- */

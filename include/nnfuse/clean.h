@@ -25,7 +25,7 @@ typedef struct nnf_clean_report {
  * type or of a type that nnfuse does not know stay; so do fused ones. The modules of calls that go
  * stay in the tree, uncalled. The time is linear in the size of the graph.
  *
- * `report` may be NULL; else it is overwritten. All or nothing: after an error, nothing has
+ * `report` may be NULL. All or nothing: after an error, nothing has
  * changed. NNF_ERROR_INVALID where `graph` is no Graph, NNF_ERROR_MEMORY. */
 NNF_API nnf_status nnf_clean(nnf_module *graph, nnf_clean_report *report);
 

@@ -45,7 +45,7 @@ NNF_API const nnf_fusion *nnf_fusions(size_t *n);
 /* Leaves a kind of fusion out wherever the mapping is given. NNF_ERROR_NOT_FOUND names all. */
 NNF_API nnf_status nnf_mapping_skip(nnf_mapping *mapping, const char *fusion);
 
-/* What fusing did beside fusing. Zero it first. */
+/* What fusing did beside fusing. */
 typedef struct nnf_fuse_report {
     size_t n_fused;         /* chains */
     size_t n_hooks_dropped; /* hooks that stood on modules between the first and the last */

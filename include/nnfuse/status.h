@@ -41,7 +41,10 @@ typedef enum nnf_status {
 /* What NULL does, everywhere: _retain, _release and other functions that only free take it and do
  * nothing; a getter gives NULL, 0, false or NNF_NO_VALUE for an object that is NULL or of another
  * kind; a function that returns nnf_status gives NNF_ERROR_INVALID for an object, options or a list
- * that it needs. `out` is never NULL, unless the function says so. */
+ * that it needs. `out` is never NULL, unless the function says so.
+ *
+ * A report is written over, whatever was in it, and is empty after an error: _clear it after each
+ * call. */
 
 /* The name of a status, e.g. "NNF_ERROR_SHAPE"; "unknown" for a number that is none. */
 NNF_API const char *nnf_status_name(nnf_status status);

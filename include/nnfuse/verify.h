@@ -89,6 +89,12 @@ NNF_API nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_modu
 NNF_API nnf_status nnf_make_inputs(nnf_tensor **inputs, const nnf_module *graph,
                                    const nnf_verify_options *options);
 
+/* How many rows of `scores` [N, classes] have their largest value where `labels` [N] say. A row of
+ * NaN alone is not right. NNF_ERROR_SHAPE where they do not go together, NNF_ERROR_INVALID where a
+ * label is no class. */
+NNF_API nnf_status nnf_count_right(int64_t *n_right, const nnf_tensor *scores,
+                                   const nnf_tensor *labels);
+
 #ifdef __cplusplus
 }
 #endif

@@ -346,6 +346,7 @@ static nnf_status visit(nnfi_cleaner *cleaner, size_t index) {
 }
 
 nnf_status nnf_clean(nnf_module *module, nnf_clean_report *report) {
+    if (report) *report = (nnf_clean_report){0};
     if (!nnf_module_is_graph(module))
         return nnf_error(NNF_ERROR_INVALID, "a Graph can be cleaned, not a %s",
                          module ? nnf_module_type_name(module) : "null pointer");

@@ -334,7 +334,6 @@ nnf_status nnfi_batch_commit(nnfi_batch *batch, nnf_fuse_report *report) {
         for (size_t p = 0; p < batch->n_plans; p++)
             commit_surgery(&surgeries[p]);
         if (report) {
-            nnf_fuse_report_clear(report);
             *report = made;
             made = (nnf_fuse_report){0};
         }

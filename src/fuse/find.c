@@ -330,6 +330,7 @@ nnf_status nnf_find_chains(nnf_chain_list **out, const nnf_module *graph,
 
 nnf_status nnf_fuse_found(nnf_chain_list **found, nnf_module *graph, const nnf_mapping *additional,
                           nnf_fuse_report *report) {
+    if (report) *report = (nnf_fuse_report){0};
     NNFI_TRY(check_graph(graph));
     if (!nnfi_mapping_skips(additional, NNFI_FUSION_TRANSPOSE))
         NNFI_TRY(nnfi_cancel_transposes(graph));

@@ -171,6 +171,7 @@ static nnf_status add_chain(nnfi_batch *batch, nnfi_request *request, const nnf_
 
 static nnf_status fuse(nnf_module **out, nnf_module *model, const nnf_chain *chains,
                        size_t n_chains, const nnf_fuse_options *options, bool is_qat) {
+    if (options && options->report) *options->report = (nnf_fuse_report){0};
     if (!out || !model || (!chains && n_chains))
         return nnf_error(NNF_ERROR_INVALID,
                          "fusing needs a model, chains and a place for the result");

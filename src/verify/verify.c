@@ -176,9 +176,9 @@ static void release_at(values *set, size_t index) {
     set->tensors[index] = NULL;
 }
 
-/* Counts the rows of [N, classes] whose largest value stands where the label says. */
-static nnf_status count_right(int64_t *n_right, const nnf_tensor *scores,
-                              const nnf_tensor *labels) {
+nnf_status nnf_count_right(int64_t *n_right, const nnf_tensor *scores, const nnf_tensor *labels) {
+    if (!n_right || !scores || !labels)
+        return nnf_error(NNF_ERROR_INVALID, "scores and labels are needed");
     const int64_t *shape = nnf_tensor_shape(scores);
     bool fits = nnf_tensor_ndim(scores) == 2 && nnf_tensor_ndim(labels) == 1 &&
                 !nnf_dtype_is_float(nnf_tensor_dtype(labels)) &&
@@ -219,8 +219,8 @@ static nnf_status compare_outputs(nnf_verify_report *report, const nnf_module *a
         nnf_tensor *from_a = of_a->tensors[i], *from_b = of_b->tensors[at];
         if (i == 0 && options->labels != NULL) {
             report->n_labels = nnf_tensor_numel(options->labels);
-            NNFI_TRY(count_right(&report->n_right_a, from_a, options->labels));
-            NNFI_TRY(count_right(&report->n_right_b, from_b, options->labels));
+            NNFI_TRY(nnf_count_right(&report->n_right_a, from_a, options->labels));
+            NNFI_TRY(nnf_count_right(&report->n_right_b, from_b, options->labels));
         }
         nnf_verify_row *row = nnfi_report_add(report);
         if (row == NULL) return NNF_ERROR_MEMORY;
@@ -267,6 +267,7 @@ static nnf_status verify_whole(nnf_verify_report *report, nnf_module *a, nnf_mod
 
 nnf_status nnf_verify(nnf_verify_report *report, nnf_module *a, nnf_module *b,
                       const nnf_verify_options *given_options) {
+    if (report != NULL) *report = (nnf_verify_report){0};
     if (report == NULL || a == NULL || b == NULL || !nnf_module_is_graph(a) ||
         !nnf_module_is_graph(b)) {
         return nnf_error(NNF_ERROR_INVALID, "nnf_verify takes two Graphs");
