@@ -164,9 +164,9 @@ static bool bounds_below_by_0(const nnfi_cleaner *cleaner, const nnfi_clean_call
     if (clip->kind != NNF_CLIP) return true; /* ReLU, ReLU6 */
     if (!input_info(call, 1)) return clip->alpha >= 0;
     const nnf_tensor *lower = cleaner->values[call->inputs[1]].constant;
-    double raw; /* room for an element of any dtype */
-    return lower && nnf_tensor_numel(lower) == 1 && nnf_tensor_read(lower, 0, 1, &raw) == NNF_OK &&
-           nnfi_load_f64(nnf_tensor_dtype(lower), &raw, 0) >= 0;
+    double number;
+    return lower && nnf_tensor_numel(lower) == 1 &&
+           nnfi_tensor_number(&number, lower, 0) == NNF_OK && number >= 0;
 }
 
 /* A ReLU in front changes nothing of what is bounded below by 0 or more. */

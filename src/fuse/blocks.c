@@ -25,11 +25,8 @@ static bool add_pixel(nnfi_blocks *blocks, const nnfi_plan *plan, size_t slice, 
     const nnf_tensor *lists[NNFI_CUT_LISTS] = {NULL};
     nnfi_cuts cuts = {0};
     int64_t offset[NNF_MAX_DIMS], place = 0;
-    for (size_t k = 1; k < call->n_inputs && k <= NNFI_CUT_LISTS; k++) {
-        const nnfi_value *list =
-            call->inputs[k] == NNF_NO_VALUE ? NULL : &plan->graph->values[call->inputs[k]];
-        lists[k - 1] = list && !list->is_input ? list->constant : NULL;
-    }
+    for (size_t k = 1; k < call->n_inputs && k <= NNFI_CUT_LISTS; k++)
+        lists[k - 1] = nnfi_constant_of(plan->graph, call->inputs[k]);
     if (call->inputs[0] != x || !nnfi_add_cuts(&cuts, lists, spatial + 2) || cuts.n != spatial)
         return false;
     for (int i = 0; i < spatial; i++) {

@@ -98,11 +98,8 @@ static nnf_status read_weight(nnfi_dense *dense, const nnf_linear_map *map, nnf_
 }
 
 static nnf_status read_bias(nnfi_dense *dense, const nnf_tensor *bias) {
-    for (int64_t o = 0; o < dense->out; o++) {
-        double raw = 0.0; /* room for an element of any float dtype */
-        NNFI_TRY(nnf_tensor_read(bias, o, 1, &raw));
-        dense->bias[o] = nnfi_load_f64(nnf_tensor_dtype(bias), &raw, 0);
-    }
+    for (int64_t o = 0; o < dense->out; o++)
+        NNFI_TRY(nnfi_tensor_number(&dense->bias[o], bias, o));
     return NNF_OK;
 }
 

@@ -116,20 +116,16 @@ static size_t operands_of(const char *term, const char *operands[NNFI_LIFTED_INP
 /* ---- Constants ---- */
 
 static const nnf_tensor *constant_of(const match *m, nnf_value value) {
-    if (value == NNF_NO_VALUE) return NULL;
-    const nnfi_value *known = &m->plan->graph->values[value];
-    return known->is_input ? NULL : known->constant;
+    return nnfi_constant_of(m->plan->graph, value);
 }
 
 /* The one number that a constant holds. */
 static bool read_number(match *m, nnf_value value, double *out) {
     const nnf_tensor *constant = constant_of(m, value);
-    uint64_t element = 0; /* of any dtype */
     if (!constant || nnf_tensor_numel(constant) != 1 || nnf_tensor_dtype(constant) == NNF_BOOL ||
-        nnf_tensor_read(constant, 0, 1, &element) != NNF_OK)
+        nnfi_tensor_number(out, constant, 0) != NNF_OK)
         return false;
     if (nnf_tensor_ndim(constant) > m->most_ndim) m->most_ndim = nnf_tensor_ndim(constant);
-    *out = nnfi_load_f64(nnf_tensor_dtype(constant), &element, 0);
     return true;
 }
 

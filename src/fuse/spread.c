@@ -57,10 +57,8 @@ static bool trace_affines(source *s) {
 /* Whether all elements are `number`. */
 static bool is_all(const nnf_tensor *tensor, double number) {
     for (int64_t i = 0; i < nnf_tensor_numel(tensor); i++) {
-        double raw = 0; /* room for an element of any float dtype */
-        if (nnf_tensor_read(tensor, i, 1, &raw) != NNF_OK ||
-            nnfi_load_f64(nnf_tensor_dtype(tensor), &raw, 0) != number)
-            return false;
+        double element;
+        if (nnfi_tensor_number(&element, tensor, i) != NNF_OK || element != number) return false;
     }
     return true;
 }

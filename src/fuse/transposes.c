@@ -76,15 +76,10 @@ static bool does_without(const finder *find, size_t index) {
 
 /* ---- Values ---- */
 
-static const nnf_tensor *constant_of(const finder *find, nnf_value value) {
-    const nnfi_value *known = &find->graph->values[value];
-    return known->is_input ? NULL : known->constant;
-}
-
 /* The call that gives the value; NULL where none does, or it is a constant. */
 static const nnfi_call *producer_of(const finder *find, nnf_value value, size_t *index) {
     const int32_t producer = find->plan.uses.producer[value];
-    if (producer < 0 || constant_of(find, value)) return NULL;
+    if (producer < 0 || nnfi_constant_of(find->graph, value)) return NULL;
     *index = (size_t)producer;
     return find->graph->calls[producer];
 }
@@ -130,7 +125,7 @@ static void find_regions(finder *find) {
 static bool takes_input(finder *find, size_t root, const nnfi_call *call, size_t k) {
     const nnf_value value = call->inputs[k];
     size_t before;
-    if (value == NNF_NO_VALUE || constant_of(find, value)) return true;
+    if (value == NNF_NO_VALUE || nnfi_constant_of(find->graph, value)) return true;
     const nnfi_call *producer = producer_of(find, value, &before);
     if (!producer) return false;
     if (find->region[before] != NO_REGION) return true;
@@ -182,7 +177,7 @@ static bool constants_fit(const finder *find, const nnf_transpose_options *order
         return false;
     for (size_t k = 0; k < call->n_inputs; k++) {
         const nnf_tensor *constant =
-            call->inputs[k] == NNF_NO_VALUE ? NULL : constant_of(find, call->inputs[k]);
+            call->inputs[k] == NNF_NO_VALUE ? NULL : nnfi_constant_of(find->graph, call->inputs[k]);
         if (!constant) continue;
         const int ndim = nnf_tensor_ndim(constant);
         if (ndim > order->n || (is_concat(call) && ndim != order->n)) return false;
@@ -269,7 +264,7 @@ static nnf_status read_instead(finder *find, size_t index, size_t k) {
     size_t before;
     find->inputs[index][k] = value;
     if (value == NNF_NO_VALUE) return NNF_OK;
-    const nnf_tensor *constant = constant_of(find, value);
+    const nnf_tensor *constant = nnfi_constant_of(find->graph, value);
     if (constant && nnf_tensor_numel(constant) == 1 && !is_concat(call)) return NNF_OK;
     if (constant) {
         nnf_tensor *turned;
@@ -331,7 +326,8 @@ static void change_axis(const nnfi_call *call, const nnf_transpose_options *orde
 static void find_unread(finder *find, bool *read) {
     for (size_t c = find->graph->n_calls; c-- > 0;) {
         const nnfi_call *call = find->graph->calls[c];
-        const bool turned = order_of(find, call) && !find->graph->values[call->outputs[0]].is_output;
+        const bool turned =
+            order_of(find, call) && !find->graph->values[call->outputs[0]].is_output;
         if (turned && !read[call->outputs[0]] && !find->call_gone[c] &&
             find->plan.uses.first_reader[call->outputs[0]] <
                 find->plan.uses.first_reader[call->outputs[0] + 1]) {

@@ -63,9 +63,7 @@ const nnf_module_type nnfi_scale_type = {
 /* ---- Looking ---- */
 
 static nnf_tensor *constant_input(const nnfi_graph *graph, const nnfi_call *call, size_t index) {
-    if (index >= call->n_inputs || call->inputs[index] == NNF_NO_VALUE) return NULL;
-    const nnfi_value *value = &graph->values[call->inputs[index]];
-    return value->is_input ? NULL : value->constant;
+    return index < call->n_inputs ? nnfi_constant_of(graph, call->inputs[index]) : NULL;
 }
 
 /* Whether the constant runs along at most one axis. */
@@ -146,9 +144,9 @@ static nnf_status set_part(nnf_module *module, const char *name, double (*f)(dou
     nnf_status status = nnf_tensor_mut_data(made, &to);
     int64_t step = nnf_tensor_numel(constant) > 1;
     for (int64_t i = 0; status == NNF_OK && i < channels; i++) {
-        double raw = 0.0; /* room for an element of any float dtype */
-        status = nnf_tensor_read(constant, i * step, 1, &raw);
-        nnfi_store_f64(NNF_F64, to, i, f(nnfi_load_f64(nnf_tensor_dtype(constant), &raw, 0)));
+        double number = 0.0;
+        status = nnfi_tensor_number(&number, constant, i * step);
+        nnfi_store_f64(NNF_F64, to, i, f(number));
     }
     if (status == NNF_OK) status = nnf_module_set_parameter(module, name, made);
     nnf_tensor_release(made);
@@ -228,12 +226,9 @@ static nnf_status make_pad(nnf_module **out, const nnfi_graph *graph, const nnfi
     nnf_pad_options options = *(const nnf_pad_options *)nnf_module_options(call->module);
     const nnf_tensor *pads = constant_input(graph, call, 1);
     const nnf_tensor *value = constant_input(graph, call, 2);
-    double raw = 0.0; /* room for an element of any dtype */
     if (pads) NNFI_TRY(read_pads(&options, pads, constant_input(graph, call, 3), ndim));
-    if (value && nnf_tensor_numel(value) == 1) {
-        NNFI_TRY(nnf_tensor_read(value, 0, 1, &raw));
-        options.value = nnfi_load_f64(nnf_tensor_dtype(value), &raw, 0);
-    }
+    if (value && nnf_tensor_numel(value) == 1)
+        NNFI_TRY(nnfi_tensor_number(&options.value, value, 0));
     return nnf_module_new(out, nnf_module_get_type(call->module), &options);
 }
 

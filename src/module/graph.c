@@ -89,6 +89,11 @@ const nnf_type_info *nnfi_value_info(const nnfi_value *value) {
     return value->info ? value->info : &unknown;
 }
 
+nnf_tensor *nnfi_constant_of(const nnfi_graph *graph, nnf_value value) {
+    if (value == NNF_NO_VALUE || graph->values[value].is_input) return NULL;
+    return graph->values[value].constant;
+}
+
 nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info) {
     bool says_nothing = info->dtype == NNF_DTYPE_UNKNOWN && info->ndim < 0 && info->n_values < 0;
     nnf_type_info *copy = NULL;

@@ -74,6 +74,9 @@ nnf_status nnfi_graph_infer_run(const nnf_module *graph, const nnf_type_info *in
 /* What the file said of a value, never NULL; and setting it, which copies. Most values of a file
  * have nothing said of them, and an info is larger than all the rest of a value. */
 const nnf_type_info *nnfi_value_info(const nnfi_value *value);
+/* The constant that a value is whoever runs the graph: no default of an input. NULL: none, or no
+ * value. */
+nnf_tensor *nnfi_constant_of(const nnfi_graph *graph, nnf_value value);
 nnf_status nnfi_value_set_info(nnfi_value *value, const nnf_type_info *info);
 /* The value gets another shape: what the file said of it goes. */
 void nnfi_value_reshape(nnfi_value *value);

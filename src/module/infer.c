@@ -74,8 +74,8 @@ nnf_status nnfi_graph_check_inputs(const nnf_module *module, nnf_tensor *const *
                                    size_t n_inputs) {
     const nnfi_graph *graph = nnfi_graph_of(module);
     if (n_inputs != graph->n_inputs)
-        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu inputs, but %zu are given", graph->n_inputs,
-                         n_inputs);
+        return nnf_error(NNF_ERROR_INVALID, "the graph has %zu inputs, but %zu are given",
+                         graph->n_inputs, n_inputs);
     int64_t *sizes = nnfi_alloc(graph->n_symbols * sizeof *sizes);
     if (!sizes) return nnfi_error_memory(graph->n_symbols * sizeof *sizes, "a graph's symbols");
     for (size_t i = 0; i < graph->n_symbols; i++)

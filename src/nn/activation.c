@@ -113,10 +113,9 @@ bool nnfi_activation_knows(const nnf_module *module, size_t index, const nnf_ten
     if (!nnfi_is_a(module, "Clip") || index < 1 || index > 2 || nnf_tensor_numel(constant) != 1)
         return false;
     const nnf_activation_options *options = nnf_module_options(module);
-    uint64_t element = 0; /* of any float dtype */
-    if (nnf_tensor_read(constant, 0, 1, &element) != NNF_OK) return false;
-    double bound = nnfi_load_f64(nnf_tensor_dtype(constant), &element, 0);
-    return bound == (index == 1 ? options->alpha : options->beta);
+    double bound;
+    return nnfi_tensor_number(&bound, constant, 0) == NNF_OK &&
+           bound == (index == 1 ? options->alpha : options->beta);
 }
 
 /* y, between bounds that are inputs or else numbers; those that are not finite are none. */

@@ -328,6 +328,13 @@ nnf_status nnf_tensor_read(const nnf_tensor *tensor, int64_t first, int64_t coun
     return read_elements(tensor, first, count, out);
 }
 
+nnf_status nnfi_tensor_number(double *out, const nnf_tensor *tensor, int64_t index) {
+    uint64_t element = 0; /* room for one of any dtype */
+    NNFI_TRY(nnf_tensor_read(tensor, index, 1, &element));
+    *out = nnfi_load_f64(tensor->dtype, &element, 0);
+    return NNF_OK;
+}
+
 /* A new contiguous storage with the tensor's elements. */
 static nnf_status copy_elements(nnfi_storage **out, const nnf_tensor *tensor) {
     nnfi_storage *storage;

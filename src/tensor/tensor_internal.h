@@ -28,6 +28,8 @@ void nnfi_tensor_set_origin(nnf_tensor *tensor, nnfi_origin origin);
 bool nnfi_tensor_same(const nnf_tensor *a, const nnf_tensor *b);
 /* Makes two tensors of one dtype and shape, whose elements are equal, count as the same. */
 void nnfi_tensor_set_same(nnf_tensor *tensor, nnf_tensor *equal);
+/* Element number `index` (row-major) as a double. */
+nnf_status nnfi_tensor_number(double *out, const nnf_tensor *tensor, int64_t index);
 /* nnfi_storage_check_late for a borrowed tensor. */
 void nnfi_tensor_check_late(nnf_tensor *tensor);
 

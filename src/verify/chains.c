@@ -41,8 +41,8 @@ static bool is_fused_or_linear(const nnf_module *module) {
     return type->linear_map != NULL || (type->flags & NNF_TYPE_FUSED) != 0;
 }
 
-/* The constant that an input of a call is; NULL where it is none. */
-static nnf_tensor *constant_input(const nnfi_graph *graph, const nnfi_call *call, size_t index) {
+/* The constant, or the default, that an input of a call is; NULL where it is none. */
+static nnf_tensor *constant_at(const nnfi_graph *graph, const nnfi_call *call, size_t index) {
     nnf_value value = call->inputs[index];
     return value == NNF_NO_VALUE ? NULL : graph->values[value].constant;
 }
@@ -54,7 +54,7 @@ static size_t data_input(const nnfi_graph *graph, const nnfi_call *call, const c
     bool adds = residual != NULL && nnfi_takes_residual(call->module);
     for (size_t i = 0; i < call->n_inputs; i++) {
         nnf_value value = call->inputs[i];
-        if (value == NNF_NO_VALUE || constant_input(graph, call, i) != NULL) continue;
+        if (value == NNF_NO_VALUE || constant_at(graph, call, i) != NULL) continue;
         if (adds && strcmp(graph->values[value].name, residual) == 0) {
             adds = false;
             continue;
@@ -188,8 +188,8 @@ static nnf_status run_link(nnf_tensor **out, const nnfi_graph *graph, const link
     for (size_t i = 0; i < call->n_inputs && status == NNF_OK; i++) {
         if (i == l->data) {
             inputs[i] = data;
-        } else if (call->inputs[i] == NNF_NO_VALUE || constant_input(graph, call, i) != NULL) {
-            inputs[i] = constant_input(graph, call, i);
+        } else if (call->inputs[i] == NNF_NO_VALUE || constant_at(graph, call, i) != NULL) {
+            inputs[i] = constant_at(graph, call, i);
         } else {
             if (*residual == NULL)
                 status = nnfi_random_tensor(

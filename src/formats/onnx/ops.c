@@ -13,11 +13,8 @@ enum { N_TABLES = sizeof tables / sizeof *tables };
 
 bool nnfi_constant_number(const nnfi_node_call *call, size_t index, double *value) {
     nnf_tensor *tensor = index < call->n_inputs ? call->constants[index] : NULL;
-    uint64_t element = 0;
-    if (!tensor || nnf_tensor_numel(tensor) != 1) return false;
-    if (nnf_tensor_read(tensor, 0, 1, &element) != NNF_OK) return false;
-    *value = nnfi_load_f64(nnf_tensor_dtype(tensor), &element, 0);
-    return true;
+    return tensor && nnf_tensor_numel(tensor) == 1 &&
+           nnfi_tensor_number(value, tensor, 0) == NNF_OK;
 }
 
 static bool serves(const nnfi_onnx_op *op, int64_t opset) {
