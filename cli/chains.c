@@ -79,6 +79,8 @@ static char *put_name(char *to, const chain_text *text, const char *name, const 
 
 int chain_parse(nnf_found_chain *out, char **words, const char *text) {
     chain_text t = split_parent(text);
+    if (t.parent_length == 0 && strstr(text, ".{") != NULL)
+        return fail(STATUS_USAGE, "--chain: '%s' has no brace at its end", text);
     const char *end = t.list + t.list_length;
     size_t n = 1, at = 0;
     for (const char *c = t.list; c < end; c++)

@@ -340,6 +340,10 @@ static void print_counts(FILE *file, const fuse_job *job) {
     table_add(&table, "%s", number_text(after, counts.parameters));
     fputc('\n', file);
     table_print(file, &table);
+    if (counts.parameters > job->before.parameters && job->n_chains > 0)
+        fputs("  more than before: layers that shared weights, and had other things folded into\n"
+              "  these, have their own now ('nnfuse fuse --list' says what --skip can leave out)\n",
+              file);
 }
 
 static void print_end(FILE *file, const fuse_job *job, int status) {

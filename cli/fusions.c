@@ -36,6 +36,7 @@ static int check_name(const char *name, size_t length) {
         if (is_name(name, length, fusions[i].name)) return STATUS_DONE;
         names[i] = fusions[i].name;
     }
+    if (length == 0) return fail(STATUS_USAGE, "a kind of fusion has no name between the commas");
     snprintf(text, sizeof text, "%.*s", (int)length, name);
     const char *near = nearest(text, names, n);
     return fail(STATUS_USAGE, "there is no fusion '%s'; %s%s%s", text,

@@ -223,7 +223,8 @@ nnf_status npy_parse(nnf_tensor **out, void *data, size_t size, const char *name
         free(data);
         return status;
     }
-    if (h.fortran_order && h.ndim > 1 && nnf_tensor_numel(tensor) > 0) status = to_c_order(&tensor, &h);
+    if (h.fortran_order && h.ndim > 1 && nnf_tensor_numel(tensor) > 0)
+        status = to_c_order(&tensor, &h);
     if (status != NNF_OK) {
         nnf_tensor_release(tensor);
         return status;

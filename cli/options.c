@@ -25,7 +25,8 @@ static const option options[] = {
     {"chain", 0, "A,B,C", FOR_FUSE, LIST, AT(chains), 0, 0,
      "fuse the modules of these names, and no others, also written as\n"
      "'layer1.{conv, bn}'; may be repeated\n"
-     "(default: every chain that 'nnfuse inspect' lists)"},
+     "(default: every chain that 'nnfuse inspect' lists; layers in\n"
+     "a row, branches, and what several layers read have no name)"},
     {"list", 0, NULL, FOR_FUSE, FLAG, AT(list), 0, 0,
      "list the kinds of fusion and when each is exact"},
     {"only", 0, "NAME,...", FOR_FUSING, LIST, AT(only), 0, 0,
@@ -41,15 +42,17 @@ static const option options[] = {
     {"no-verify", 0, NULL, FOR_FUSE, FLAG, AT(no_verify), 0, 0, "write without checking"},
     {"external-data", 0, NULL, FOR_FUSE, FLAG, AT(external_data), 0, 0,
      "write all weights beside the model, into OUT.data, as a model\n"
-     "of more than 2 GB must (default: as MODEL has them, and those of\n"
-     "a data file in the same folder that do not change stay there)"},
+     "of more than 2 GB must; into OUT.1.data where an OUT that is\n"
+     "there reads OUT.data, which stays good until OUT is replaced\n"
+     "(default: as MODEL has them, and those of a data file in the\n"
+     "same folder that do not change stay there)"},
     {"input", 'i', "[NAME=]X.npy", FOR_FUSE | FOR_RUN | FOR_VERIFY, LIST, AT(inputs), 0, 0,
      "a numpy file for the model's input NAME; - is standard input;\n"
      "may be repeated (default: random numbers, N(0,1))"},
     {"output", 'o', "[NAME=]Y.npy", FOR_RUN, LIST, AT(outputs), 0, 0,
      "write the model's output NAME there; may be repeated\n"
      "(default: print a summary of every output)"},
-    {"shape", 0, "NAME=1,3,224", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, LIST, AT(shapes), 0,
+    {"shape", 0, "[NAME=]1,3,32", FOR_FUSE | FOR_RUN | FOR_VERIFY | FOR_BENCH, LIST, AT(shapes), 0,
      0,
      "the shape of a random input; may be repeated\n"
      "(default: the file's, with 1 for an unknown first dimension)"},

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "model.h"
@@ -40,7 +41,11 @@ static int set_path(run_job *job, size_t index, const char *path) {
 static int check_stdout(const run_job *job, const char *path) {
     const cli_settings *settings = job->settings;
     const char *told = settings->json ? "--json" : settings->labels != NULL ? "--labels" : NULL;
-    if (told == NULL || strcmp(path, "-") != 0) return STATUS_DONE;
+    if (strcmp(path, "-") != 0) return STATUS_DONE;
+    if (told == NULL && isatty(STDOUT_FILENO))
+        return fail(STATUS_USAGE, "standard output is a terminal, and an array is no text; name a "
+                                  "file with -o");
+    if (told == NULL) return STATUS_DONE;
     return fail(STATUS_USAGE,
                 "an output and what %s prints cannot both go to standard output; name a file with "
                 "-o",

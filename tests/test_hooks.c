@@ -170,12 +170,6 @@ static void a_copy_has_hooks_of_its_own(void **state) {
     assert_order(module, "b");
     assert_order(copy, "ab");
     nnf_module_release(copy);
-    assert_ok(nnfi_module_without_hooks(&copy, module, true, false));
-    assert_order(copy, "b");
-    nnf_module_release(copy);
-    assert_ok(nnfi_module_without_hooks(&copy, module, false, true));
-    assert_order(copy, "");
-    nnf_module_release(copy);
     nnf_hook_release(a);
     nnf_hook_release(b);
     nnf_module_release(module);

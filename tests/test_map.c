@@ -19,7 +19,6 @@ static void an_empty_map_holds_nothing(void **state) {
     (void)state;
     nnfi_map map = {0};
     assert_false(nnfi_map_get(&map, "a", 1, NULL));
-    assert_false(nnfi_map_remove(&map, "a", 1));
     nnfi_map_clear(&map);
 }
 
@@ -40,33 +39,6 @@ static void what_is_put_is_found_and_replaced(void **state) {
     assert_false(nnfi_map_get(&map, "k5000", 5, &value));
     nnfi_map_clear(&map);
     assert_int_equal(map.n_keys, 0);
-}
-
-static void removing_leaves_the_others(void **state) {
-    (void)state;
-    make_keys();
-    nnfi_map map = {0};
-    for (int i = 0; i < KEYS; i++)
-        assert_true(nnfi_map_put(&map, keys[i], strlen(keys[i]), i));
-    for (int i = 0; i < KEYS; i += 3)
-        assert_true(nnfi_map_remove(&map, keys[i], strlen(keys[i])));
-    for (int i = 0; i < KEYS; i++)
-        assert_int_equal(nnfi_map_get(&map, keys[i], strlen(keys[i]), NULL), i % 3 != 0);
-    nnfi_map_clear(&map);
-}
-
-static void putting_and_removing_for_ever_needs_no_more_room(void **state) {
-    (void)state;
-    make_keys();
-    nnfi_map map = {0};
-    for (int i = 0; i < 20 * KEYS; i++) {
-        const char *key = keys[i % KEYS];
-        assert_true(nnfi_map_put(&map, key, strlen(key), i));
-        assert_true(nnfi_map_remove(&map, key, strlen(key)));
-    }
-    assert_int_equal(map.n_keys, 0);
-    assert_true(map.n_slots <= 64);
-    nnfi_map_clear(&map);
 }
 
 static void keys_are_bytes_of_a_length(void **state) {
@@ -90,8 +62,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_map_holds_nothing),
         cmocka_unit_test(what_is_put_is_found_and_replaced),
-        cmocka_unit_test(removing_leaves_the_others),
-        cmocka_unit_test(putting_and_removing_for_ever_needs_no_more_room),
         cmocka_unit_test(keys_are_bytes_of_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

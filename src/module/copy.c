@@ -20,8 +20,8 @@ static nnf_status copy_children(nnf_module *to, const nnf_module *from) {
     return NNF_OK;
 }
 
-/* A new module that shares everything with `from`; with copies of the hooks that are asked for. */
-static nnf_status copy_module(nnf_module **out, const nnf_module *from, bool pre, bool forward) {
+/* A new module that shares everything with `from`; with copies of its hooks, or without. */
+static nnf_status copy_module(nnf_module **out, const nnf_module *from, bool hooks) {
     nnf_module *to;
     NNFI_TRY(nnf_module_new(&to, from->type, nnfi_options_of(from)));
     to->training = from->training;
@@ -30,7 +30,7 @@ static nnf_status copy_module(nnf_module **out, const nnf_module *from, bool pre
     nnf_status status = copy_tensors(to, from);
     if (status == NNF_OK) status = copy_children(to, from);
     if (status == NNF_OK) status = nnfi_parametrized_copy(to, from);
-    if (status == NNF_OK) status = nnfi_hooks_copy(to, from, pre, forward);
+    if (status == NNF_OK && hooks) status = nnfi_hooks_copy(to, from);
     if (status != NNF_OK) {
         nnf_module_release(to);
         return status;
@@ -40,12 +40,7 @@ static nnf_status copy_module(nnf_module **out, const nnf_module *from, bool pre
 }
 
 nnf_status nnfi_module_shallow_copy(nnf_module **out, const nnf_module *module) {
-    return copy_module(out, module, false, false);
-}
-
-nnf_status nnfi_module_without_hooks(nnf_module **out, const nnf_module *module, bool drop_pre,
-                                     bool drop_forward) {
-    return copy_module(out, module, !drop_pre, !drop_forward);
+    return copy_module(out, module, false);
 }
 
 /* ---- All tensors of many modules ---- */
@@ -147,7 +142,7 @@ static void relink(const nnfi_walk *originals, nnf_module *const *copies) {
 
 static nnf_status copy_modules(nnf_module **copies, const nnfi_walk *originals) {
     for (size_t i = 0; i < originals->n; i++)
-        NNFI_TRY(copy_module(&copies[i], originals->visits[i].module, true, true));
+        NNFI_TRY(copy_module(&copies[i], originals->visits[i].module, true));
     relink(originals, copies);
     return nnfi_map_tensors(copies, originals->n, copy_tensor, NULL);
 }

@@ -103,10 +103,9 @@ static nnf_status copy_list(nnf_module *to, const nnfi_hooks *from) {
     return NNF_OK;
 }
 
-nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from, bool pre, bool forward) {
-    if (pre) NNFI_TRY(copy_list(to, &nnfi_more_of(from)->pre_hooks));
-    if (forward) NNFI_TRY(copy_list(to, &nnfi_more_of(from)->forward_hooks));
-    return NNF_OK;
+nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from) {
+    NNFI_TRY(copy_list(to, &nnfi_more_of(from)->pre_hooks));
+    return copy_list(to, &nnfi_more_of(from)->forward_hooks);
 }
 
 nnf_status nnfi_module_reserve_hooks(nnf_module *to, size_t n_pre, size_t n_forward) {

@@ -41,11 +41,6 @@ nnf_status nnfi_append_child(nnf_module *module, const char *name, nnf_module *c
  * path's parent exists; where the path does too, no memory is needed. */
 nnf_status nnfi_module_put(nnf_module *root, const char *path, nnf_module *module);
 
-/* A shallow copy without its pre-forward hooks, or without its forward hooks, is what stands in a
- * fused container; the others stay on it (seed: they run there too). */
-nnf_status nnfi_module_without_hooks(nnf_module **out, const nnf_module *module, bool drop_pre,
-                                     bool drop_forward);
-
 /* Moves all pre-forward (or forward) hooks behind those of `to`, in order; handles stay good.
  * Needs no memory where nnfi_module_reserve_hooks made room for as many more before. */
 void nnfi_module_move_pre_hooks(nnf_module *to, nnf_module *from);

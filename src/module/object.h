@@ -128,7 +128,7 @@ const nnfi_more *nnfi_more_of(const nnf_module *module);
 nnfi_more *nnfi_more_new(nnf_module *module);
 
 void nnfi_hooks_clear(nnfi_hooks *hooks);
-nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from, bool pre, bool forward);
+nnf_status nnfi_hooks_copy(nnf_module *to, const nnf_module *from);
 
 const nnfi_parametrized *nnfi_find_parametrized(const nnf_module *module, const char *name);
 nnf_status nnfi_parametrized_copy(nnf_module *to, const nnf_module *from);

@@ -144,7 +144,8 @@ static nnf_status cannot_run(nnf_session *session, const nnf_module *module) {
     if (nnfi_is_a(module, "Opaque") && node->op_type) {
         nnfi_text_add(&what, "operator %s%s%s", node->domain, *node->domain ? "." : "",
                       node->op_type);
-        why = ": nnfuse does not compute this operator, or not with these attributes and inputs";
+        why = ": nnfuse does not compute that, or not with these attributes and inputs "
+              "(docs/operators.md)";
     } else {
         nnfi_text_add(&what, "%s", type);
     }

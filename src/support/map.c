@@ -6,13 +6,11 @@
 #include "support/memory.h"
 
 typedef struct nnfi_map_slot {
-    const char *key; /* NULL: never used; `removed`: used once, so that probing goes on past it */
+    const char *key; /* NULL: not used */
     uint32_t length; /* of the key, which is less than 4 GB */
     uint32_t hash;
     int64_t value;
 } nnfi_map_slot;
-
-static const char removed[] = "";
 
 static uint32_t hash_of(const char *key, size_t length) {
     return (uint32_t)nnfi_hash(0, key, length);
@@ -24,8 +22,7 @@ static nnfi_map_slot *find(const nnfi_map *map, const char *key, size_t length, 
     size_t mask = map->n_slots - 1;
     for (size_t i = (size_t)hash & mask; map->slots[i].key; i = (i + 1) & mask) {
         nnfi_map_slot *slot = &map->slots[i];
-        if (slot->key != removed && slot->hash == hash && slot->length == length &&
-            memcmp(slot->key, key, length) == 0)
+        if (slot->hash == hash && slot->length == length && memcmp(slot->key, key, length) == 0)
             return slot;
     }
     return NULL;
@@ -41,7 +38,7 @@ static void place(nnfi_map_slot *slots, size_t n_slots, nnfi_map_slot slot) {
 
 /* Room for one more key, with at least a quarter of the slots left unused. */
 static bool grow(nnfi_map *map) {
-    if (map->n_used + 1 <= map->n_slots / 4 * 3) return true;
+    if (map->n_keys + 1 <= map->n_slots / 4 * 3) return true;
     if (map->n_keys > SIZE_MAX / 4) return false;
     size_t n_slots = 16;
     while (n_slots / 2 < map->n_keys + 1)
@@ -49,9 +46,9 @@ static bool grow(nnfi_map *map) {
     nnfi_map_slot *slots = nnfi_calloc(n_slots, sizeof *slots);
     if (!slots) return false;
     for (size_t i = 0; i < map->n_slots; i++)
-        if (map->slots[i].key && map->slots[i].key != removed) place(slots, n_slots, map->slots[i]);
+        if (map->slots[i].key) place(slots, n_slots, map->slots[i]);
     nnfi_free(map->slots);
-    *map = (nnfi_map){slots, n_slots, map->n_keys, map->n_keys};
+    *map = (nnfi_map){slots, n_slots, map->n_keys};
     return true;
 }
 
@@ -64,7 +61,6 @@ void nnfi_map_clear(nnfi_map *map) {
 static bool insert(nnfi_map *map, const char *key, size_t length, uint32_t hash, int64_t value) {
     if (length > UINT32_MAX || !grow(map)) return false;
     place(map->slots, map->n_slots, (nnfi_map_slot){key, (uint32_t)length, hash, value});
-    map->n_used++;
     map->n_keys++;
     return true;
 }
@@ -90,12 +86,4 @@ bool nnfi_map_get(const nnfi_map *map, const char *key, size_t length, int64_t *
     const nnfi_map_slot *slot = find(map, key, length, hash_of(key, length));
     if (slot && value) *value = slot->value;
     return slot != NULL;
-}
-
-bool nnfi_map_remove(nnfi_map *map, const char *key, size_t length) {
-    nnfi_map_slot *slot = find(map, key, length, hash_of(key, length));
-    if (!slot) return false;
-    slot->key = removed;
-    map->n_keys--;
-    return true;
 }

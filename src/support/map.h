@@ -1,5 +1,5 @@
 /* A hash map from strings to numbers (indices, usually). Keys are not copied: they must outlive
- * the map, or stay until they are removed. */
+ * the map. */
 #ifndef NNFI_MAP_H
 #define NNFI_MAP_H
 
@@ -8,7 +8,6 @@
 typedef struct nnfi_map {
     struct nnfi_map_slot *slots; /* open addressing, linear probing */
     size_t n_slots;              /* a power of two, or 0 */
-    size_t n_used;               /* with removed ones */
     size_t n_keys;
 } nnfi_map;
 
@@ -21,6 +20,5 @@ bool nnfi_map_put(nnfi_map *map, const char *key, size_t length, int64_t value);
 bool nnfi_map_add(nnfi_map *map, const char *key, size_t length, int64_t value, int64_t *known);
 /* True and *value (may be NULL) where the key is there. */
 bool nnfi_map_get(const nnfi_map *map, const char *key, size_t length, int64_t *value);
-bool nnfi_map_remove(nnfi_map *map, const char *key, size_t length);
 
 #endif

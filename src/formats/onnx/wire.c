@@ -60,10 +60,6 @@ static inline nnf_status read_varint(nnfi_reader *reader, uint64_t *value) {
     return NNF_OK;
 }
 
-nnf_status nnfi_reader_varint(nnfi_reader *reader, uint64_t *value) {
-    return read_varint(reader, value);
-}
-
 static nnf_status read_fixed(nnfi_reader *reader, size_t size, uint64_t *value) {
     if (reader->end - reader->at < size) {
         return nnfi_reader_error(reader, reader->at, "the message ends inside a number");
@@ -185,20 +181,6 @@ float nnfi_wire_float(uint64_t bits) {
     float value;
     memcpy(&value, &low, sizeof value);
     return value;
-}
-
-double nnfi_wire_double(uint64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-size_t nnfi_varint_size(uint64_t value) {
-    size_t size = 1;
-    for (; value >= 0x80; value >>= 7) {
-        size++;
-    }
-    return size;
 }
 
 size_t nnfi_varint_put(uint8_t *to, uint64_t value) {

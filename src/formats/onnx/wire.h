@@ -44,8 +44,6 @@ nnf_status nnfi_reader_error(const nnfi_reader *reader, size_t at, const char *f
 
 /* The next field; *more is false, and nothing read, at the message's end. */
 nnf_status nnfi_reader_next(nnfi_reader *reader, nnfi_field *field, bool *more);
-/* A varint on its own (packed fields). */
-nnf_status nnfi_reader_varint(nnfi_reader *reader, uint64_t *value);
 /* NNF_ERROR_FORMAT unless the field has this wire type. */
 nnf_status nnfi_reader_expect(const nnfi_reader *reader, const nnfi_field *field, uint32_t type);
 
@@ -55,11 +53,9 @@ nnf_status nnfi_reader_numbers(const nnfi_reader *reader, const nnfi_field *fiel
                                nnf_status (*take)(void *payload, uint64_t bits), void *payload);
 
 float nnfi_wire_float(uint64_t bits);
-double nnfi_wire_double(uint64_t bits);
 
 /* ---- Writing: a text serves as a buffer of bytes ---- */
 
-size_t nnfi_varint_size(uint64_t value);
 size_t nnfi_varint_put(uint8_t *to, uint64_t value); /* at most 10 bytes; how many they are */
 void nnfi_put_varint(nnfi_text *to, uint64_t value);
 void nnfi_put_tag(nnfi_text *to, uint32_t number, uint32_t type);
