@@ -84,7 +84,8 @@ class Engine:
 def ncnn_files(model):
     """ncnn's own format, which pnnx converts the file to, beside it."""
     folder = model.parent / "ncnn"
-    if (folder / f"{model.stem}.ncnn.bin").exists():
+    made = folder / f"{model.stem}.ncnn.bin"
+    if made.exists() and made.stat().st_mtime > model.stat().st_mtime:
         return folder / model.stem
     folder.mkdir(exist_ok=True)
     pnnx = pathlib.Path(sys.executable).parent / "pnnx"

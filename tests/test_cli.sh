@@ -23,7 +23,7 @@ expect 0 "" "$NNFUSE" fuse "$model" -no dry.onnx
 expect 1 "no option '-x'" "$NNFUSE" fuse "$model" -nxq
 expect 0 "7 chains would be fused" "$NNFUSE" fuse "$model" -n --only scale,batchnorm
 expect 1 "there is no fusion 'linear'" "$NNFUSE" fuse "$model" -n --only relu,linear
-expect 1 "there is no fusion ''" "$NNFUSE" fuse "$model" -n --skip relu,
+expect 1 "a kind of fusion has no name between the commas" "$NNFUSE" fuse "$model" -n --skip relu,
 expect 1 "takes no value" "$NNFUSE" fuse "$model" --json=1
 expect 1 "a number above 0" "$NNFUSE" fuse "$model" --tolerance=-1
 expect 1 "an integer from 1" "$NNFUSE" run "$model" --threads 0

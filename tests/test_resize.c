@@ -95,6 +95,59 @@ static void a_policy_passes_over_axes_without_elements(void **state) {
     nnf_module_release(module);
 }
 
-TEST_MAIN(cmocka_unit_test(nothing_is_made_of_nothing), cmocka_unit_test(sizes_have_a_bound),
+/* 49 * (1 / 49) is not 1. ONNX: the middle of the roi, or element 0. */
+static void an_output_of_one_element_is_known_by_its_size(void **state) {
+    (void)state;
+    static const struct {
+        nnf_resize_coordinates coordinates;
+        float expected;
+    } rows[] = {
+        {NNF_RESIZE_CROP, 24}, {NNF_RESIZE_PYTORCH_HALF_PIXEL, 0}, {NNF_RESIZE_ALIGN_CORNERS, 0}};
+    const int64_t n = 49, one = 1, none = 0, two = 2;
+    float numbers[49];
+    for (int i = 0; i < 49; i++)
+        numbers[i] = (float)i;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        nnf_module *module =
+            new_module("Resize", &(nnf_resize_options){.mode = NNF_RESIZE_LINEAR,
+                                                       .coordinates = rows[i].coordinates,
+                                                       .n_axes = -1,
+                                                       .n_scales = -1});
+        nnf_tensor *inputs[4] = {floats(1, &n, numbers), floats(1, &two, (const float[]){0, 1}),
+                                 floats(1, &none, numbers), NULL},
+                   *y;
+        const void *data;
+        assert_ok(nnf_tensor_from_data(&inputs[3], NNF_I64, 1, &one, &one));
+        assert_ok(nnf_module_forward(module, inputs, 4, &y, 1));
+        assert_ok(nnf_tensor_data(y, &data));
+        assert_true(*(const float *)data == rows[i].expected);
+        for (int k = 0; k < 4; k++)
+            nnf_tensor_release(inputs[k]);
+        nnf_tensor_release(y);
+        nnf_module_release(module);
+    }
+}
+
+static void a_roi_of_nan_reads_nothing_outside(void **state) {
+    (void)state;
+    const int64_t n = 5, two = 2, three = 3, none = 0, one = 1;
+    nnf_module *module = new_module(
+        "Resize",
+        &(nnf_resize_options){.coordinates = NNF_RESIZE_CROP, .n_axes = -1, .n_scales = -1});
+    nnf_tensor *inputs[4] = {floats(1, &n, (const float[]){1, 2, 3, 4, 5}),
+                             floats(1, &two, (const float[]){NAN, INFINITY}),
+                             floats(1, &none, (const float[]){0}), NULL},
+               *y;
+    assert_ok(nnf_tensor_from_data(&inputs[3], NNF_I64, 1, &one, &three));
+    assert_ok(nnf_module_forward(module, inputs, 4, &y, 1));
+    for (int k = 0; k < 4; k++)
+        nnf_tensor_release(inputs[k]);
+    nnf_tensor_release(y);
+    nnf_module_release(module);
+}
+
+TEST_MAIN(cmocka_unit_test(an_output_of_one_element_is_known_by_its_size),
+          cmocka_unit_test(a_roi_of_nan_reads_nothing_outside),
+          cmocka_unit_test(nothing_is_made_of_nothing), cmocka_unit_test(sizes_have_a_bound),
           cmocka_unit_test(scales_have_a_bound),
           cmocka_unit_test(a_policy_passes_over_axes_without_elements))

@@ -472,22 +472,30 @@ static nnf_status settle(nnfi_builder *b) {
     return NNF_OK;
 }
 
-static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
+static nnf_status make_room(nnfi_builder *b) {
     nnfi_schedule *schedule = b->schedule;
+    const size_t n_values = b->graph->n_values, n_calls = b->graph->n_calls;
     schedule->inputs = nnfi_calloc(schedule->n_inputs + 1, sizeof *schedule->inputs);
-    schedule->values = nnfi_calloc(b->graph->n_values + 1, sizeof *schedule->values);
+    schedule->values = nnfi_calloc(n_values + 1, sizeof *schedule->values);
     schedule->output_values = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->output_values);
     schedule->outputs = nnfi_calloc(schedule->n_outputs + 1, sizeof *schedule->outputs);
-    b->constants = nnfi_calloc(b->graph->n_values + 1, sizeof(nnf_tensor *));
-    b->skipped = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->skipped);
-    b->joined = nnfi_calloc(b->graph->n_calls + 1, sizeof *b->joined);
-    nnf_type_info *given = nnfi_calloc(schedule->n_inputs + 1, sizeof *given);
-    nnf_status status = NNF_OK;
+    b->constants = nnfi_calloc(n_values + 1, sizeof(nnf_tensor *));
+    b->skipped = nnfi_calloc(n_calls + 1, sizeof *b->skipped);
+    b->joined = nnfi_calloc(n_calls + 1, sizeof *b->joined);
     if (!schedule->inputs || !schedule->values || !schedule->output_values || !schedule->outputs ||
-        !b->constants || !b->skipped || !b->joined || !given)
-        status =
-            nnfi_error_memory(b->graph->n_values * sizeof *schedule->values, "the values of a run");
-    for (size_t i = 0; !status && i < schedule->n_inputs; i++) {
+        !b->constants || !b->skipped || !b->joined)
+        return nnfi_error_memory(n_values * sizeof *schedule->values, "the values of a run");
+    schedule->n_values = schedule->values_capacity = n_values;
+    return NNF_OK;
+}
+
+/* The types of all values, from those of the inputs. */
+static nnf_status infer(nnfi_builder *b, nnf_tensor *const *inputs) {
+    nnfi_schedule *schedule = b->schedule;
+    const size_t n = schedule->n_inputs;
+    nnf_type_info *given = nnfi_calloc(n + 1, sizeof *given);
+    if (!given) return nnfi_error_memory((n + 1) * sizeof *given, "the inputs of a run");
+    for (size_t i = 0; i < n; i++) {
         nnf_type_info_init(&given[i]);
         given[i].dtype = nnf_tensor_dtype(inputs[i]);
         given[i].ndim = nnf_tensor_ndim(inputs[i]);
@@ -495,23 +503,33 @@ static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
             given[i].shape[d] = (nnf_dim){nnf_tensor_shape(inputs[i])[d], 0};
         nnfi_operand_of(&schedule->inputs[i], &given[i]);
     }
+    nnf_status status = nnfi_graph_infer_run(schedule->graph, given, &b->infos, &b->n_infos);
+    nnfi_free(given);
+    return status;
+}
+
+static void place_inputs(nnfi_builder *b) {
+    for (size_t i = 0; i < b->schedule->n_inputs; i++) {
+        nnfi_planned *value = &b->schedule->values[b->graph->inputs[i]];
+        value->place = NNFI_PLACE_INPUT;
+        value->index = i;
+    }
+}
+
+/* b->refusal: why the graph runs call by call. */
+static nnf_status build(nnfi_builder *b, nnf_tensor *const *inputs) {
+    nnfi_schedule *schedule = b->schedule;
+    NNFI_TRY(make_room(b));
     for (size_t c = 0; c < b->graph->n_calls; c++)
         if (nnf_module_is_graph(b->graph->calls[c]->module)) b->refusal = "a graph in the graph";
-    if (!status && !b->refusal)
-        status = nnfi_graph_infer_run(schedule->graph, given, &b->infos, &b->n_infos);
-    nnfi_free(given);
-    if (status || b->refusal) return status;
-    schedule->n_values = schedule->values_capacity = b->graph->n_values;
+    if (b->refusal) return NNF_OK;
+    NNFI_TRY(infer(b, inputs));
     find_constants(b);
     count_reads(b);
     check_all(b);
     NNFI_TRY(nnfi_refuse_moving_constants(b));
     if (b->refusal) return NNF_OK;
-    for (size_t i = 0; i < schedule->n_inputs; i++) {
-        nnfi_planned *value = &schedule->values[b->graph->inputs[i]];
-        value->place = NNFI_PLACE_INPUT;
-        value->index = i;
-    }
+    place_inputs(b);
     NNFI_TRY(place_constants(b));
     NNFI_TRY(each_call(b, false, survey_call));
     NNFI_TRY(each_call(b, true, nnfi_plan_join));

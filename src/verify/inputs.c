@@ -409,6 +409,22 @@ done:
     return status;
 }
 
+/* "given", and what of it no network was trained on: kernels may treat NaN in ways of their own. */
+static void add_given(nnfi_text *text, nnf_tensor *tensor) {
+    const nnf_dtype dtype = nnf_tensor_dtype(tensor);
+    int64_t n_nonfinite = 0;
+    nnf_tensor *plain = NULL;
+    const void *data;
+    nnfi_text_add(text, "given");
+    if (!nnf_dtype_is_float(dtype) || nnf_tensor_contiguous(&plain, tensor) != NNF_OK) return;
+    if (nnf_tensor_data(plain, &data) == NNF_OK)
+        for (int64_t i = 0; i < nnf_tensor_numel(plain); i++)
+            n_nonfinite += !isfinite(nnfi_load_f64(dtype, data, i));
+    nnf_tensor_release(plain);
+    if (n_nonfinite > 0)
+        nnfi_text_add(text, ", %lld of it NaN or infinite", (long long)n_nonfinite);
+}
+
 char *nnfi_inputs_text(const nnf_module *graph, nnf_tensor *const *inputs,
                        const nnf_verify_options *options) {
     nnfi_text text = {0};
@@ -422,7 +438,7 @@ char *nnfi_inputs_text(const nnf_module *graph, nnf_tensor *const *inputs,
                       nnfi_shape_text(shape, sizeof shape, nnf_tensor_ndim(inputs[i]),
                                       nnf_tensor_shape(inputs[i])));
         if (given_tensor(options, name) != NULL) {
-            nnfi_text_add(&text, "given");
+            add_given(&text, inputs[i]);
         } else if (nnf_graph_value_constant(graph, nnf_graph_input(graph, i)) != NULL) {
             nnfi_text_add(&text, "the file's default");
         } else if (nnf_dtype_is_float(dtype)) {
