@@ -168,8 +168,8 @@ static void an_input_without_a_batch_axis_is_refused(void **state) {
     assert_ok(nnf_adaptive_avgpool_new(&pool, 2, size));
     add_module(graph, "pool", pool);
     assert_ok(nnf_graph_add_output(graph, call(graph, "pool", x)));
-    assert_error(nnf_onnx_save_memory(graph, &bytes, &length, NULL), NNF_ERROR_UNSUPPORTED, "'pool'",
-                 "no batch axis");
+    assert_error(nnf_onnx_save_memory(graph, &bytes, &length, NULL), NNF_ERROR_UNSUPPORTED,
+                 "'pool'", "no batch axis");
     nnf_module_release(graph);
 }
 

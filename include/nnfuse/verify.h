@@ -51,7 +51,7 @@ typedef struct nnf_verify_row {
     double max_value;          /* the largest finite |value| of a's output */
     double max_rel_difference; /* max_abs_difference / max_value; absolute where max_value is 0 */
     double tolerance;          /* that it is held against */
-    int64_t n_elements;               /* that were compared: 0 where both are empty */
+    int64_t n_elements;        /* that were compared: 0 where both are empty */
     int64_t n_argmax, n_argmax_equal; /* rows along the last axis (floats of rank 2 and 3), and how
                                          many agree on where the largest value is */
     bool nonfinite_match;             /* NaN and infinities stand in the same places */

@@ -1,5 +1,5 @@
-/* The plan of a file while it is made: leaves first (write_plan_leaves.c), then the initializers that
- * they need (write_plan_initializers.c). */
+/* The plan of a file while it is made: leaves first (write_plan_leaves.c), then the initializers
+ * that they need (write_plan_initializers.c). */
 #ifndef NNFI_ONNX_WRITE_PLANNER_H
 #define NNFI_ONNX_WRITE_PLANNER_H
 
