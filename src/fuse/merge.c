@@ -372,11 +372,11 @@ static nnf_status find_jobs(merger *m) {
 }
 
 /* What was found from the end is told from the start. */
-static void put_in_order(nnf_found_chain *chains, size_t n) {
-    for (size_t i = 0; i < n / 2; i++) {
-        const nnf_found_chain swapped = chains[i];
-        chains[i] = chains[n - 1 - i];
-        chains[n - 1 - i] = swapped;
+static void put_in_order(nnf_chain_list *found, size_t first) {
+    for (size_t i = first, end = found->n_chains; i + 1 < end; i++) {
+        const nnf_found_chain swapped = found->chains[i];
+        found->chains[i] = found->chains[--end];
+        found->chains[end] = swapped;
     }
 }
 
@@ -403,7 +403,7 @@ static nnf_status do_round(nnf_module **graph, nnfi_batch *batch, const nnf_mapp
         return do_round(graph, batch, mapping, may_change, list, n_jobs);
     }
     if (status == NNF_OK && *n_jobs > 0) status = nnfi_batch_commit(batch, NULL);
-    put_in_order(found->chains + n_chains, found->n_chains - n_chains);
+    put_in_order(found, n_chains);
     if (*n_jobs > 0) found->n_left = n_left; /* the last round's reasons are those that hold */
     if (status != NNF_OK || *n_jobs > 0) nnfi_batch_clear(batch);
     if (status != NNF_OK && nnfi_graph_of(*graph)->n_values > n_values)
