@@ -397,6 +397,7 @@ static void a_graph_is_asked_for(nnf_module *module) {
         nnf_onnx_save_memory(module, &bytes, &size, NULL),
         nnf_onnx_save_pending(&pending, module, "test_null.onnx", NULL),
         nnf_verify(&report, module, graph, NULL),
+        nnf_count_right(NULL, NULL, NULL),
         nnf_verify(&report, graph, module, NULL),
         nnf_make_inputs(inputs, module, NULL),
     };
