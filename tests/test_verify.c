@@ -146,6 +146,31 @@ static void labels_are_counted_for_both(void **state) {
     nnf_module_release(b);
 }
 
+/* Scores and labels may be views: here the scores are turned, and every second label counts. */
+static void right_answers_of_views_are_counted(void **state) {
+    (void)state;
+    static const float turned[6] = {1, 0, 2, 9, 3, 1}; /* of {1, 2, 3}, {0, 9, 1} */
+    static const uint8_t numbers[3] = {2, 7, 1};
+    static const int64_t shape[2] = {2, 3}, strides[2] = {1, 2};
+    nnf_tensor *whole, *all, *scores, *labels;
+    int64_t n_right = -1;
+    assert_ok(nnf_tensor_from_data(&whole, NNF_F32, 2, (const int64_t[]){3, 2}, turned));
+    assert_ok(nnf_tensor_from_data(&all, NNF_U8, 1, (const int64_t[]){3}, numbers));
+    assert_ok(nnf_tensor_view(&scores, whole, 2, shape, strides, 0));
+    assert_ok(nnf_tensor_view(&labels, all, 1, shape, strides + 1, 0));
+    assert_ok(nnf_count_right(&n_right, scores, labels));
+    assert_int_equal(n_right, 2);
+    assert_error(nnf_count_right(&n_right, scores, all), NNF_ERROR_SHAPE, "labels");
+    nnf_tensor_release(labels);
+    assert_ok(nnf_tensor_view(&labels, all, 1, shape, NULL, 0));
+    assert_error(nnf_count_right(&n_right, scores, labels), NNF_ERROR_INVALID,
+                 "label number 1 is 7", "0 to 2");
+    nnf_tensor_release(labels);
+    nnf_tensor_release(scores);
+    nnf_tensor_release(whole);
+    nnf_tensor_release(all);
+}
+
 static void shapes_come_from_the_options(void **state) {
     (void)state;
     nnf_module *a = make_graph(1, false);
@@ -448,6 +473,7 @@ TEST_MAIN(cmocka_unit_test(a_model_equals_itself),
           cmocka_unit_test(an_output_of_zeros_compares_absolutely),
           cmocka_unit_test(nan_and_infinities_match_in_place),
           cmocka_unit_test(labels_are_counted_for_both),
+          cmocka_unit_test(right_answers_of_views_are_counted),
           cmocka_unit_test(shapes_come_from_the_options),
           cmocka_unit_test(what_goes_wrong_in_either_model_is_told),
           cmocka_unit_test(unknown_dimensions_are_named),

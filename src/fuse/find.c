@@ -29,12 +29,6 @@ static const char *type_of(const finder *find, size_t call) {
     return nnfi_known_type(find->plan->graph->calls[call]->module);
 }
 
-/* What a reader knows a module by: of a node that nnfuse does not know, its operator. */
-static const char *told_type(const nnf_module *module) {
-    const nnf_opaque_options *node = nnf_module_options(module);
-    return nnfi_is_a(module, "Opaque") && node->op_type ? node->op_type : nnfi_known_type(module);
-}
-
 /* The error of a failed attempt becomes the reason of those calls that have none yet. Memory that
  * is short ends the search; everything else only ends the attempt. */
 static nnf_status keep_reason(finder *find, const size_t *calls, size_t n, nnf_status status) {
@@ -180,12 +174,12 @@ static nnf_status no_row(const finder *find, size_t before, size_t call) {
     const nnfi_job *taken = job ? &find->batch.jobs[job - 1] : NULL;
     for (size_t i = 0; i < (taken ? taken->n : 1); i++) {
         const nnf_module *module = taken ? taken->modules[i] : graph->calls[before]->module;
-        const char *type = told_type(module);
+        const char *type = nnfi_told_type(module);
         if (used + strlen(type) + 3 > sizeof types) break;
         used += strlen(strcat(strcat(types + used, type), ", "));
     }
     return nnf_error(NNF_ERROR_NOT_FUSABLE, "there is no fusion of '%s%s'", types,
-                     told_type(graph->calls[call]->module));
+                     nnfi_told_type(graph->calls[call]->module));
 }
 
 /* Whether the tables have a sequence in which the call's type follows what led to `before`. */

@@ -92,6 +92,8 @@ bool nnfi_is_a(const nnf_module *module, const char *name);
 /* The name by which tables know a module: its type's, but one that is in no table where a program's
  * own type only has the name of one of the library's. */
 const char *nnfi_known_type(const nnf_module *module);
+/* What a reader knows a module by: of a node that nnfuse does not know, its operator. */
+const char *nnfi_told_type(const nnf_module *module);
 
 /* ---- Transposes ---- */
 

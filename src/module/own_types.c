@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "module/object.h"
+#include "nnfuse/nn.h"
 
 static bool holds(const nnfi_type_family *family, const nnf_module_type *type) {
     const uintptr_t at = (uintptr_t)type, first = (uintptr_t)family->first;
@@ -42,4 +43,9 @@ const char *nnfi_known_type(const nnf_module *module) {
     const nnf_module_type *type = module->type;
     if (is_own(type) || !nnfi_find_in(nnfi_built_in_types, type->name)) return type->name;
     return "(a type of the program's own)";
+}
+
+const char *nnfi_told_type(const nnf_module *module) {
+    const nnf_opaque_options *node = nnf_module_options(module);
+    return nnfi_is_a(module, "Opaque") && node->op_type ? node->op_type : nnfi_known_type(module);
 }

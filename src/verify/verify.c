@@ -176,22 +176,24 @@ static void release_at(values *set, size_t index) {
     set->tensors[index] = NULL;
 }
 
-nnf_status nnf_count_right(int64_t *n_right, const nnf_tensor *scores, const nnf_tensor *labels) {
-    if (!n_right || !scores || !labels)
-        return nnf_error(NNF_ERROR_INVALID, "scores and labels are needed");
+static nnf_status check_labels(const nnf_tensor *scores, const nnf_tensor *labels) {
     const int64_t *shape = nnf_tensor_shape(scores);
-    bool fits = nnf_tensor_ndim(scores) == 2 && nnf_tensor_ndim(labels) == 1 &&
-                !nnf_dtype_is_float(nnf_tensor_dtype(labels)) &&
-                nnf_tensor_shape(labels)[0] == shape[0];
-    if (!fits) {
-        char scores_text[NNFI_SHAPE_TEXT], labels_text[NNFI_SHAPE_TEXT];
-        return nnf_error(
-            NNF_ERROR_SHAPE, "labels are integers [N] for an output [N, classes], not %s %s for %s",
-            nnf_dtype_name(nnf_tensor_dtype(labels)),
-            nnfi_shape_text(labels_text, sizeof labels_text, nnf_tensor_ndim(labels),
-                            nnf_tensor_shape(labels)),
-            nnfi_shape_text(scores_text, sizeof scores_text, nnf_tensor_ndim(scores), shape));
-    }
+    if (nnf_tensor_ndim(scores) == 2 && nnf_tensor_ndim(labels) == 1 &&
+        !nnf_dtype_is_float(nnf_tensor_dtype(labels)) && nnf_tensor_shape(labels)[0] == shape[0])
+        return NNF_OK;
+    char scores_text[NNFI_SHAPE_TEXT], labels_text[NNFI_SHAPE_TEXT];
+    return nnf_error(
+        NNF_ERROR_SHAPE, "labels are integers [N] for an output [N, classes], not %s %s for %s",
+        nnf_dtype_name(nnf_tensor_dtype(labels)),
+        nnfi_shape_text(labels_text, sizeof labels_text, nnf_tensor_ndim(labels),
+                        nnf_tensor_shape(labels)),
+        nnfi_shape_text(scores_text, sizeof scores_text, nnf_tensor_ndim(scores), shape));
+}
+
+/* Both are contiguous. */
+static nnf_status count_right(int64_t *n_right, const nnf_tensor *scores,
+                              const nnf_tensor *labels) {
+    const int64_t *shape = nnf_tensor_shape(scores);
     const void *data = NULL, *right = NULL;
     NNFI_TRY(nnf_tensor_data(scores, &data));
     NNFI_TRY(nnf_tensor_data(labels, &right));
@@ -206,6 +208,21 @@ nnf_status nnf_count_right(int64_t *n_right, const nnf_tensor *scores, const nnf
         *n_right += answer == label;
     }
     return NNF_OK;
+}
+
+nnf_status nnf_count_right(int64_t *n_right, const nnf_tensor *scores, const nnf_tensor *labels) {
+    nnf_tensor *plain[2] = {NULL, NULL};
+    if (!n_right || !scores || !labels)
+        return nnf_error(NNF_ERROR_INVALID, "scores and labels are needed");
+    NNFI_TRY(check_labels(scores, labels));
+    /* views have strides; what is contiguous is only retained */
+    nnf_status status = nnf_tensor_contiguous(&plain[0], (nnf_tensor *)(uintptr_t)scores);
+    if (status == NNF_OK)
+        status = nnf_tensor_contiguous(&plain[1], (nnf_tensor *)(uintptr_t)labels);
+    if (status == NNF_OK) status = count_right(n_right, plain[0], plain[1]);
+    nnf_tensor_release(plain[0]);
+    nnf_tensor_release(plain[1]);
+    return status;
 }
 
 /* Compares each output of a with the one that b calls the same; each goes as soon as it is done. */
@@ -237,9 +254,8 @@ static nnf_status check_runnable(const nnf_module *graph) {
     for (size_t i = 0; i < nnf_graph_n_calls(graph); i++) {
         const nnf_module *module = nnf_graph_call_module(graph, i);
         if (!nnfi_is_a(module, "Opaque")) continue;
-        const nnf_opaque_options *node = nnf_module_options(module);
         return nnf_error(NNF_ERROR_UNSUPPORTED, "nnfuse cannot run the node '%s' (%s)",
-                         nnf_graph_call_path(graph, i), node->op_type ? node->op_type : "");
+                         nnf_graph_call_path(graph, i), nnfi_told_type(module));
     }
     return NNF_OK;
 }
