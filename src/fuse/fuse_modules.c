@@ -126,8 +126,10 @@ static nnf_status fuse_known(nnfi_job *job, const nnfi_request *request) {
 static nnf_status fuse_by_caller(nnfi_job *job, const nnfi_request *request) {
     const nnf_fuse_options *options = request->options;
     size_t n = job->n;
-    if (job->plan) NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
-    if (job->plan) NNFI_TRY(nnfi_job_check_place(job));
+    if (job->plan) {
+        NNFI_TRY(nnfi_plan_trace(job->plan, job->modules, job->n, job->calls));
+        NNFI_TRY(nnfi_job_check_place(job));
+    }
     NNFI_TRY(nnfi_job_save_hooks(job));
     nnf_status status = options->fuser_func(job->fused, &n, job->modules, job->n, request->is_qat,
                                             options->additional, options->payload);

@@ -34,8 +34,8 @@ static bool moves_elements(const nnf_module *module) {
     return false;
 }
 
-/* The free call that gives the value, which `reader` alone reads. What else that is given, a
- * shape perhaps, need not be a constant. */
+/* As nnfi_producer_for, but what else the reader is given, a shape perhaps, need not be a constant.
+ */
 static size_t producer_for(const nnfi_plan *plan, nnf_value value, size_t reader) {
     const int32_t producer = value == NNF_NO_VALUE ? -1 : plan->uses.producer[value];
     const int32_t *readers;
@@ -112,14 +112,6 @@ static nnf_status fold(nnf_module **made, const way *w) {
 
 /* ---- Jobs ---- */
 
-/* What the call gives is another value from now on. */
-static nnf_status give_another(nnfi_spread *spread, nnfi_job *job, const nnfi_call *call) {
-    nnfi_graph *graph = spread->plan->graph;
-    job->gives = call->outputs[0];
-    if (!spread->may_change) return NNF_OK;
-    return nnfi_graph_add_value_like(graph, &job->gives, graph->values[job->gives].name);
-}
-
 /* A row of the list: the layer and the affine map. */
 static nnf_status list(nnfi_spread *spread, const way *w, nnf_module *made) {
     const nnfi_call *calls[] = {call_at(w, w->layer), call_at(w, w->affine)};
@@ -142,7 +134,7 @@ static nnf_status add_layer(nnfi_spread *spread, const way *w, nnf_module *made,
     }
     job->fused[0] = made;
     NNFI_TRY(nnfi_batch_set_reads(spread->batch, job, call, call->inputs[0]));
-    NNFI_TRY(give_another(spread, job, call));
+    NNFI_TRY(nnfi_spread_gives_another(spread, job, call));
     *gives = job->gives;
     return NNF_OK;
 }
@@ -156,7 +148,7 @@ static nnf_status add_move(nnfi_spread *spread, const way *w, size_t index, nnf_
     job->fused[0] = nnf_module_retain(call->module);
     if (n > 1) NNFI_TRY(nnfi_plan_identity(w->plan, &job->fused[1], true));
     NNFI_TRY(nnfi_batch_set_reads(spread->batch, job, call, *value));
-    if (n == 1) NNFI_TRY(give_another(spread, job, call));
+    if (n == 1) NNFI_TRY(nnfi_spread_gives_another(spread, job, call));
     *value = job->gives;
     return NNF_OK;
 }

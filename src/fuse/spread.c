@@ -135,6 +135,14 @@ static nnf_status fold_layers(source *s) {
 
 /* ---- Jobs ---- */
 
+nnf_status nnfi_spread_gives_another(const nnfi_spread *spread, nnfi_job *job,
+                                     const nnfi_call *call) {
+    nnfi_graph *graph = spread->plan->graph;
+    job->gives = call->outputs[0];
+    if (!spread->may_change) return NNF_OK; /* the jobs are thrown away */
+    return nnfi_graph_add_value_like(graph, &job->gives, graph->values[job->gives].name);
+}
+
 /* A constant of ones like the norm's scale: the last one, where that does. */
 static nnf_status make_ones(const source *s, nnf_value *out) {
     nnf_value *ones = &s->spread->ones, scale = call_at(s, s->calls[0])->inputs[1];
@@ -171,13 +179,9 @@ static nnf_status strip_norm(source *s) {
     NNFI_TRY(nnfi_batch_add_calls(s->spread->batch, &job, s->plan, s->calls, 1));
     job->fused[0] = nnf_module_retain(norm->module);
     NNFI_TRY(nnfi_batch_set_reads(s->spread->batch, job, norm, norm->inputs[0]));
-    s->x = norm->outputs[0];
-    if (s->spread->may_change) {
-        nnfi_graph *graph = s->plan->graph;
-        NNFI_TRY(make_ones(s, &ones));
-        NNFI_TRY(nnfi_graph_add_value_like(graph, &s->x, graph->values[s->x].name));
-    }
-    job->gives = s->x;
+    if (s->spread->may_change) NNFI_TRY(make_ones(s, &ones));
+    NNFI_TRY(nnfi_spread_gives_another(s->spread, job, norm));
+    s->x = job->gives;
     job->reads.inputs[1] = ones;
     job->reads.n_inputs = 2;
     return NNF_OK;

@@ -13,6 +13,10 @@ typedef struct nnfi_spread {
     nnf_value ones;  /* the last scale of ones that was made; NNF_NO_VALUE: none */
 } nnfi_spread;
 
+/* What the job's call gives is another value from now on than `call` gave, under another name. */
+nnf_status nnfi_spread_gives_another(const nnfi_spread *spread, nnfi_job *job,
+                                     const nnfi_call *call);
+
 /* Adds jobs where the call gives a value that linear layers alone read, and can go into them:
  *   - it is an affine map, perhaps with others in front, and several layers read it: it goes;
  *   - it is a LayerNorm or RMSNorm: its scale becomes 1, and its bias goes.

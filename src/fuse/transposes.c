@@ -41,18 +41,16 @@ static const nnf_transpose_options *order_of(finder *find, const nnfi_call *call
         call->inputs[0] == NNF_NO_VALUE)
         return NULL;
     const nnf_transpose_options *order = nnf_module_options(call->module);
-    bool seen[NNF_MAX_DIMS] = {false};
+    int axes[NNF_MAX_DIMS];
     if (order->n > NNF_MAX_DIMS) return NULL;
     if (order->n < 0) {
         if (nnfi_plan_infer(&find->plan) != NNF_OK) return NULL;
         const int ndim = nnfi_known_get(&find->plan.infos, call->inputs[0])->ndim;
         return ndim > 0 ? &find->reversed[ndim] : NULL;
     }
-    for (int i = 0; i < order->n; i++) {
-        if (order->perm[i] < 0 || order->perm[i] >= order->n || seen[order->perm[i]]) return NULL;
-        seen[order->perm[i]] = true;
-    }
-    return order->n > 0 ? order : NULL;
+    for (int i = 0; i < order->n; i++)
+        if (order->perm[i] < 0) return NULL; /* orders are compared as they are said */
+    return order->n > 0 && nnfi_permutation(call->module, order->n, axes) ? order : NULL;
 }
 
 static bool is_concat(const nnfi_call *call) {
@@ -176,8 +174,7 @@ static bool constants_fit(const finder *find, const nnf_transpose_options *order
         (concat_axis(call, order->n) < 0 || concat_axis(call, order->n) >= order->n))
         return false;
     for (size_t k = 0; k < call->n_inputs; k++) {
-        const nnf_tensor *constant =
-            call->inputs[k] == NNF_NO_VALUE ? NULL : nnfi_constant_of(find->graph, call->inputs[k]);
+        const nnf_tensor *constant = nnfi_constant_of(find->graph, call->inputs[k]);
         if (!constant) continue;
         const int ndim = nnf_tensor_ndim(constant);
         if (ndim > order->n || (is_concat(call) && ndim != order->n)) return false;

@@ -182,17 +182,16 @@ static nnf_status add_value_piece(const writer *w, size_t piece) {
     const uint32_t number = source->pieces[piece].number;
     const nnf_value value = nnfi_graph_find_name(w->plan->graph, text, length);
     const nnfi_value *known = value == NNF_NO_VALUE ? NULL : &w->plan->graph->values[value];
-    const bool changed = known && known->is_reshaped && !known->gone;
-    if (number == GRAPH_OUTPUT && known) w->output_written[value] = true;
-    if (number == GRAPH_OUTPUT && changed) return add_output(w, value);
-    if (number == GRAPH_INPUT && changed) {
-        w->input_written[value] = true;
-        return add_value_info(w, number, known->name, nnfi_value_info(known));
-    }
-    if (number != GRAPH_OUTPUT && nnfi_map_get(&w->layout->stale, text, length, NULL))
+    bool *written = number == GRAPH_INPUT    ? w->input_written
+                    : number == GRAPH_OUTPUT ? w->output_written
+                                             : NULL;
+    const bool changed = known && written && known->is_reshaped && !known->gone;
+    if (!changed && number != GRAPH_OUTPUT && nnfi_map_get(&w->layout->stale, text, length, NULL))
         return NNF_OK;
-    if (number == GRAPH_INPUT && known) w->input_written[value] = true;
-    return add_piece(w, piece);
+    if (known && written) written[value] = true;
+    if (!changed) return add_piece(w, piece);
+    return number == GRAPH_OUTPUT ? add_output(w, value)
+                                  : add_value_info(w, number, known->name, nnfi_value_info(known));
 }
 
 static nnf_status add_pieces(writer *w) {

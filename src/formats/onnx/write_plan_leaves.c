@@ -13,22 +13,31 @@ static bool is_original(const nnfi_original *name, const char *text) {
     return name->text && strlen(text) == name->length && !memcmp(name->text, text, name->length);
 }
 
-/* The k-th name in a node's field in the source: NODE_INPUT or NODE_OUTPUT. */
-static nnf_status original_name(nnfi_write_plan *plan, nnfi_original *out, uint32_t number,
-                                int64_t node, size_t k) {
+/* How many names a node has in a field in the source, NODE_INPUT or NODE_OUTPUT, up to number k;
+ * *out is that one, or none. */
+static nnf_status find_name(const nnfi_write_plan *plan, nnfi_original *out, size_t *n,
+                            uint32_t number, int64_t node, size_t k) {
     nnfi_reader reader =
         nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
     nnfi_field field;
     *out = (nnfi_original){0};
+    *n = 0;
     for (bool more;;) {
         NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
         if (!more) return NNF_OK;
-        if (field.number != number || k-- > 0) continue;
-        plan->n_strings++;
+        if (field.number != number || (*n)++ < k) continue;
         *out = (nnfi_original){(const char *)reader.data + field.bytes.begin,
                                field.bytes.end - field.bytes.begin};
         return NNF_OK;
     }
+}
+
+static nnf_status original_name(nnfi_write_plan *plan, nnfi_original *out, uint32_t number,
+                                int64_t node, size_t k) {
+    size_t n;
+    NNFI_TRY(find_name(plan, out, &n, number, node, k));
+    plan->n_strings += out->text != NULL;
+    return NNF_OK;
 }
 
 /* The node whose bytes say what the module computes; -1 where none does. */
@@ -181,15 +190,8 @@ static nnf_status name_between(nnfi_planner *p, const char **out, const nnfi_lea
 }
 
 static nnf_status n_original_inputs(const nnfi_write_plan *plan, size_t *n, int64_t node) {
-    nnfi_reader reader =
-        nnfi_source_reader(plan->source, plan->source->nodes[node], "graph.node", node);
-    nnfi_field field;
-    *n = 0;
-    for (bool more;;) {
-        NNFI_TRY(nnfi_reader_next(&reader, &field, &more));
-        if (!more) return NNF_OK;
-        *n += field.number == NODE_INPUT;
-    }
+    nnfi_original none;
+    return find_name(plan, &none, n, NODE_INPUT, node, SIZE_MAX);
 }
 
 /* Inputs behind the first, where the source had them: the call's captures, in order
